@@ -1,0 +1,1 @@
+"""SDK and worker of the task orchestrator."""

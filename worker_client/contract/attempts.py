@@ -1,0 +1,56 @@
+"""Attempts: the leases of a task that ran, and how they ended."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from worker_client.contract.enums import AttemptOutcome
+from worker_client.contract.fields import Id, Limit, Name, Offset, Path
+from worker_client.contract.tasks import Request, TaskError, Usage, When
+
+
+class Attempt(Struct, kw_only=True):
+    """One lease of one task; `id` is null while it runs."""
+
+    id: int | None
+    task_id: int
+    lease_no: int
+    attempt: int
+    outcome: AttemptOutcome
+    work_directory: str
+    host: str
+    kind: str
+    worker_id: str | None
+    session_id: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    duration_ms: int | None
+    error: TaskError | None
+    usage: Usage | None
+    reason: str | None
+
+
+class ListAttempts(Request, kw_only=True):
+    """A page of attempts across tasks, newest first."""
+
+    task_id: Id | None = None
+    outcome: list[AttemptOutcome] | None = None
+    work_path: list[Path] | None = None
+    recursive: bool = False
+    worker_id: Name | None = None
+    started_after: When | None = None
+    started_before: When | None = None
+    limit: Limit = 50
+    offset: Offset = 0
+    cursor: Name | None = None
+
+
+class AttemptStats(Struct, kw_only=True):
+    """Ended attempts: how many of each outcome, and how long completed ones took (milliseconds)."""
+
+    total: int
+    by_outcome: dict[str, int]
+    success_rate: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None

@@ -1,0 +1,32 @@
+"""The feed: one event per transition of a task."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from worker_client.contract.enums import Status
+from worker_client.contract.fields import Id, JsonObject, Name, Path
+from worker_client.contract.tasks import Request
+
+
+class Event(Struct, kw_only=True):
+    """What happened to a task; `id` is opaque, send it as Last-Event-ID to resume."""
+
+    id: str
+    type: str
+    at: datetime
+    task_id: int
+    work_directory: str
+    host: str
+    status: Status | None
+    data: JsonObject
+
+
+class ReadEvents(Request, kw_only=True):
+    """Which events; `after` resumes as Last-Event-ID does."""
+
+    work_path: list[Path] | None = None
+    recursive: bool = True
+    type: list[Name] | None = None
+    task_id: list[Id] | None = None
+    after: Name | None = None

@@ -1,0 +1,25 @@
+"""Field types that several bodies share: bounds are stated once."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Ids = Annotated[list[Id], Meta(max_length=1000)]
+Json = Any
+JsonObject = dict[str, Any]
+Seconds = Annotated[float, Meta(ge=0, le=315_360_000)]
+"""A duration; ten years at the most."""
+WaitSeconds = Annotated[float, Meta(ge=0, le=50)]
+"""How long the server may hold a call; 50 s because MCP clients give up after 60."""
+LeaseSeconds = Annotated[float, Meta(ge=1, le=86_400)]
+TimeoutSeconds = Annotated[float, Meta(ge=1, le=31_536_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+Path = Annotated[str, Meta(min_length=1, max_length=8192)]
+"""Checked and made canonical by the server; 4096 bytes at the most once it is."""
+Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+Tag = Annotated[str, Meta(min_length=1, max_length=100)]
+Tags = Annotated[list[Tag], Meta(max_length=50)]
+Text = Annotated[str, Meta(max_length=10_000)]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Offset = Annotated[int, Meta(ge=0, le=2**31)]

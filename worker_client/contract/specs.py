@@ -1,0 +1,66 @@
+"""`spec` of a task, per kind."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from worker_client.contract.fields import Json, JsonObject, Name
+from worker_client.contract.tasks import Request
+
+NonEmpty = Annotated[str, Meta(min_length=1)]
+
+
+class Budget(Request, kw_only=True):
+    """What a task may use."""
+
+    tokens: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    cost_usd: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+
+
+class AgentSpec(Request, kw_only=True):
+    """Which agent works on the prompt, and how its work is checked."""
+
+    agent: Name | None = None
+    model: Name | None = None
+    session_id: Name | None = None
+    verify: NonEmpty | None = None
+    budget: Budget | None = None
+
+
+class ScriptSpec(Request, kw_only=True):
+    """A command: a string for a shell, or a list of program and arguments; `args` are appended."""
+
+    command: NonEmpty | Annotated[list[str], Meta(min_length=1)]
+    args: list[str] = []
+    verify: NonEmpty | None = None
+
+
+class HttpSpec(Request, kw_only=True):
+    """A request to send, and what counts as success."""
+
+    url: Annotated[str, Meta(pattern="^https?://")]
+    method: Annotated[str, Meta(pattern="^[A-Za-z]+$")] = "GET"
+    headers: dict[str, str] = {}
+    body: Json = None
+    cookies: dict[str, str] | str | None = None
+    proxy: str | None = None
+    expect_status: int | list[int] | None = None
+    expect_text: str | None = None
+
+
+class FunctionSpec(Request, kw_only=True):
+    """A function that the worker offers by name."""
+
+    name: Name
+    args: list[Json] = []
+    kwargs: JsonObject = {}
+
+
+SPECS: dict[str, type[Request]] = {
+    "agent": AgentSpec,
+    "script": ScriptSpec,
+    "http": HttpSpec,
+    "function": FunctionSpec,
+}
+DIRECTORYLESS = frozenset({"http", "function"})
+"""Kinds that lease no directory and need no `work_directory`."""

@@ -1,0 +1,456 @@
+"""Tasks: what is sent to create, claim, report and change them, and what comes back."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from worker_client.contract.enums import Directive, LogStream, ParkReason, Priority, Status
+from worker_client.contract.fields import (
+    Id,
+    Ids,
+    Json,
+    JsonObject,
+    Kind,
+    LeaseSeconds,
+    Limit,
+    Name,
+    Offset,
+    Path,
+    Seconds,
+    Tag,
+    Tags,
+    Text,
+    TimeoutSeconds,
+    WaitSeconds,
+)
+
+When = Annotated[datetime, Meta(tz=True)]
+"""RFC 3339 with an offset."""
+Attempts = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of what clients send: an unknown field is an error, not a typo that is ignored."""
+
+
+class Backoff(Request, kw_only=True):
+    """Seconds before attempt n + 1: `base * factor ** (n - 1)`, at most `cap`, give or take the part `jitter`."""
+
+    base_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 2
+    factor: Annotated[float, Meta(ge=1, le=100)] = 2
+    cap_seconds: Annotated[float, Meta(ge=0, le=604_800)] = 900
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.2
+
+
+class CreateTask(Request, kw_only=True):
+    """One piece of work for one work directory."""
+
+    work_directory: Path | None = None
+    prompt: str | None = None
+    title: Annotated[str, Meta(max_length=500)] | None = None
+    description: Text | None = None
+    priority: Priority = Priority.NORMAL
+    tags: Tags = []
+    kind: Kind = "agent"
+    spec: JsonObject | None = None
+    host: Annotated[str, Meta(max_length=255)] = ""
+    run_at: When | None = None
+    delay_seconds: Seconds | None = None
+    max_attempts: Attempts | None = None
+    timeout_seconds: TimeoutSeconds | None = None
+    backoff: Backoff | None = None
+    depends_on: Ids = []
+    key: Name | None = None
+    exclusive: bool = False
+    requires_approval: bool = False
+    metadata: JsonObject = {}
+    environment: dict[str, str] = {}
+    resource_limits: JsonObject = {}
+
+
+class CreateTasks(Request, kw_only=True):
+    """Up to 1000 tasks, created all or none."""
+
+    tasks: Annotated[list[CreateTask], Meta(min_length=1, max_length=1000)]
+
+
+class UpdateTask(Request, kw_only=True):
+    """What may change while a task is neither running nor final; what is left out stays."""
+
+    version: Annotated[int, Meta(ge=1)] | None = None
+    work_directory: Path | UnsetType = UNSET
+    host: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    title: Annotated[str, Meta(max_length=500)] | None | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    spec: JsonObject | None | UnsetType = UNSET
+    run_at: When | None | UnsetType = UNSET
+    max_attempts: Attempts | UnsetType = UNSET
+    timeout_seconds: TimeoutSeconds | UnsetType = UNSET
+    backoff: Backoff | None | UnsetType = UNSET
+    exclusive: bool | UnsetType = UNSET
+    metadata: JsonObject | UnsetType = UNSET
+    environment: dict[str, str] | UnsetType = UNSET
+    resource_limits: JsonObject | UnsetType = UNSET
+
+
+class ClaimNext(Request, kw_only=True):
+    """Ask for the next task of one or more work directories; held up to `wait` seconds when there is none."""
+
+    work_path: Annotated[list[Path], Meta(min_length=1, max_length=100)]
+    worker_id: Name
+    wait: WaitSeconds = 30
+    lease_seconds: LeaseSeconds = 3600
+    recursive: bool = False
+    exclusive: bool = False
+    kinds: Annotated[list[Kind], Meta(max_length=50)] = []
+    tags: Tags = []
+    host: Annotated[str, Meta(max_length=255)] = ""
+    account: Annotated[str, Meta(max_length=255)] | None = None
+    poll_id: Name | None = None
+    confirm_seconds: Annotated[float, Meta(ge=1, le=3600)] | None = None
+
+
+class ClaimMany(ClaimNext, kw_only=True):
+    """The same as a body, for up to `limit` tasks."""
+
+    limit: Limit = 1
+
+
+class Progress(Request, kw_only=True):
+    """How far a running task is."""
+
+    percent: Annotated[float, Meta(ge=0, le=100)] | None = None
+    message: Text | None = None
+
+
+class Usage(Struct, kw_only=True, omit_defaults=True):
+    """What an attempt used so far (cumulative); on a task the sum over its attempts."""
+
+    input_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    output_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    cached_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    cost_usd: Annotated[float, Meta(ge=0, le=1e9)] = 0
+    duration_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    model: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class TaskError(Struct, kw_only=True, omit_defaults=True):
+    """Why an attempt failed."""
+
+    type: Name = "Error"
+    message: Annotated[str, Meta(max_length=100_000)] = ""
+    details: JsonObject = {}
+
+
+class Heartbeat(Request, kw_only=True):
+    """Extend the lease; with `wait`, be told at once when there is a directive."""
+
+    lease: Name
+    progress: Progress | None = None
+    checkpoint: Json | UnsetType = UNSET
+    session_id: Name | None = None
+    usage: Usage | None = None
+    wait: WaitSeconds = 0
+
+
+class Complete(Request, kw_only=True):
+    """The work is done. Without `lease`, `original_prompt` must equal the prompt as delivered."""
+
+    lease: Name | None = None
+    original_prompt: str | None = None
+    result: Json = None
+    usage: Usage | None = None
+
+
+class Fail(Request, kw_only=True):
+    """The work failed; it runs again after the backoff while attempts are left, unless it is not `retryable`."""
+
+    lease: Name
+    error: TaskError = field(default_factory=TaskError)
+    retryable: bool = True
+    retry_after_seconds: Seconds | None = None
+    usage: Usage | None = None
+
+
+class Release(Request, kw_only=True):
+    """Give a task back unfinished; costs no attempt."""
+
+    lease: Name
+    reason: Text | None = None
+    not_before: When | None = None
+
+
+class Park(Request, kw_only=True):
+    """Give a task back until something outside happens; costs no attempt."""
+
+    lease: Name
+    reason: ParkReason = ParkReason.QUESTION
+    not_before: When | None = None
+    account: Annotated[str, Meta(max_length=255)] | None = None
+    question: Text | None = None
+    options: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)] = []
+    session_id: Name | None = None
+
+
+class Answer(Request, kw_only=True):
+    """The answer to a parked task's question."""
+
+    answer: Annotated[str, Meta(min_length=1, max_length=100_000)]
+
+
+class Reason(Request, kw_only=True):
+    """Why a task is cancelled or rejected."""
+
+    reason: Text | None = None
+
+
+class HeartbeatItem(Heartbeat, kw_only=True):
+    """A heartbeat among many; never held."""
+
+    id: Id
+
+
+class CompleteItem(Complete, kw_only=True):
+    """A completion among many."""
+
+    id: Id
+
+
+class FailItem(Fail, kw_only=True):
+    """A failure among many."""
+
+    id: Id
+
+
+class Heartbeats(Request, kw_only=True):
+    """Up to 1000 heartbeats."""
+
+    items: Annotated[list[HeartbeatItem], Meta(min_length=1, max_length=1000)]
+
+
+class Completions(Request, kw_only=True):
+    """Up to 1000 completions."""
+
+    items: Annotated[list[CompleteItem], Meta(min_length=1, max_length=1000)]
+
+
+class Failures(Request, kw_only=True):
+    """Up to 1000 failures."""
+
+    items: Annotated[list[FailItem], Meta(min_length=1, max_length=1000)]
+
+
+class LogLine(Request, kw_only=True):
+    """One line of output."""
+
+    text: Annotated[str, Meta(max_length=65_536)]
+    stream: LogStream = LogStream.STDOUT
+    at: When | None = None
+
+
+class AppendLogs(Request, kw_only=True):
+    """Lines of output; `first_line` numbers them within the lease, so that a repeated send stores nothing twice."""
+
+    lease: Name
+    lines: Annotated[list[LogLine | Annotated[str, Meta(max_length=65_536)]], Meta(min_length=1, max_length=1000)]
+    first_line: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+
+
+class TaskFilter(Request, kw_only=True):
+    """Which tasks; what is left out does not restrict."""
+
+    status: list[Status] | None = None
+    priority: list[Priority] | None = None
+    kind: list[Kind] | None = None
+    tag: list[Tag] | None = None
+    work_path: list[Path] | None = None
+    recursive: bool = False
+    worker_id: Name | None = None
+    schedule_id: Id | None = None
+    workflow_id: Name | None = None
+    run_id: Id | None = None
+    q: Annotated[str, Meta(max_length=500)] | None = None
+    created_after: When | None = None
+    created_before: When | None = None
+
+
+class ListTasks(TaskFilter, kw_only=True):
+    """A page of tasks, newest first."""
+
+    limit: Limit = 50
+    offset: Offset = 0
+    cursor: Name | None = None
+
+
+class ReadLogs(Request, kw_only=True):
+    """Log lines after the line numbered `after`."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
+    wait: WaitSeconds = 0
+
+
+class WaitFor(Request, kw_only=True):
+    """How long to hold the call."""
+
+    wait: WaitSeconds = 0
+
+
+class Parked(Struct, kw_only=True):
+    """What a parked task waits for."""
+
+    reason: ParkReason
+    until: datetime | None = None
+    question: str | None = None
+    options: list[str] = []
+    account: str | None = None
+
+
+class Task(Struct, kw_only=True):
+    """A task as it stands."""
+
+    id: int
+    version: int
+    status: Status
+    work_directory: str
+    host: str
+    kind: str
+    title: str | None
+    prompt: str | None
+    description: str | None
+    priority: Priority
+    tags: list[str]
+    spec: Json
+    environment: dict[str, str]
+    resource_limits: JsonObject
+    metadata: JsonObject
+    exclusive: bool
+    requires_approval: bool
+    depends_on: list[int]
+    key: str | None
+    max_attempts: int
+    timeout_seconds: float
+    backoff: Backoff | None
+    attempt: int
+    lease_no: int
+    worker_id: str | None
+    lease_expires_at: datetime | None
+    run_at: datetime | None
+    due_at: datetime | None
+    ready_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    reason: str | None
+    parked: Parked | None
+    answer: str | None
+    progress: Progress | None
+    checkpoint: Json
+    session_id: str | None
+    result: Json
+    error: TaskError | None
+    usage: Usage | None
+    source: str
+    schedule_id: int | None
+    workflow_id: str | None
+    run_id: int | None
+    step_id: str | None
+
+
+class CreatedTask(Task, kw_only=True):
+    """A task; `created` is false when its key had created it before."""
+
+    created: bool
+
+
+class ClaimedTask(Task, kw_only=True):
+    """A task and the right to work on it."""
+
+    lease: str
+    delivery_no: int
+
+
+class CreatedTasks(Struct, kw_only=True):
+    """The tasks of a batch, in its order."""
+
+    tasks: list[CreatedTask]
+
+
+class ClaimedTasks(Struct, kw_only=True):
+    """What a claim of many got."""
+
+    tasks: list[ClaimedTask]
+
+
+class HeartbeatAnswer(Struct, kw_only=True):
+    """What to do, and until when the lease lasts."""
+
+    directive: Directive
+    lease_expires_at: datetime
+
+
+class Counted(Struct, kw_only=True):
+    """How many tasks a bulk call changed."""
+
+    count: int
+
+
+class TaskState(Struct, kw_only=True):
+    """The status of a task."""
+
+    id: int
+    status: Status
+    version: int
+    attempt: int
+    progress: Progress | None
+    finished_at: datetime | None
+
+
+class StoredLogLine(Struct, kw_only=True):
+    """A line of output; `number` counts through all attempts of the task."""
+
+    number: int
+    lease_no: int
+    at: datetime
+    stream: LogStream
+    text: str
+
+
+class LogPage(Struct, kw_only=True):
+    """Log lines; `next_after` continues, `final` says that no more will come."""
+
+    lines: list[StoredLogLine]
+    next_after: int
+    final: bool
+
+
+class Appended(Struct, kw_only=True):
+    """How many lines were new, and the number that the lease's next line has."""
+
+    stored: int
+    next_line: int
+
+
+class Obstacle(Struct, kw_only=True):
+    """One thing in a task's way: a code, a sentence, facts."""
+
+    code: str
+    message: str
+    task_id: int | None = None
+    until: datetime | None = None
+
+
+class Why(Struct, kw_only=True):
+    """Why a task does not run; empty `obstacles` with status waiting: the next asker gets it."""
+
+    id: int
+    status: Status
+    summary: str
+    obstacles: list[Obstacle]

@@ -1,0 +1,32 @@
+"""Who is here, and what it holds."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class Holding(Struct, kw_only=True):
+    """A lease that a worker holds."""
+
+    task_id: int
+    title: str | None
+    work_directory: str
+    attempt: int
+    exclusive: bool
+    started_at: datetime
+    lease_expires_at: datetime
+
+
+class Worker(Struct, kw_only=True):
+    """A worker that asked within the last minutes, or holds a lease."""
+
+    worker_id: str
+    host: str
+    account: str | None
+    work_paths: list[str]
+    recursive: bool
+    kinds: list[str]
+    tags: list[str]
+    polling: bool
+    last_seen_at: datetime | None
+    holds: list[Holding]
