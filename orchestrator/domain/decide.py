@@ -1,0 +1,70 @@
+"""The one place where operations are decided: pure, told the world, the time and chance from outside."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from orchestrator.domain import changing, dependencies, ending, enqueueing, leasing, timing
+from orchestrator.domain import operations as ops
+from orchestrator.domain.outcomes import Decision
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.world import World
+from worker_client.errors import OrchestratorError
+
+Rule = Callable[[Any, Principal, World, Rules], Decision]
+
+RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
+    ops.Heartbeat: leasing.heartbeat,
+    ops.AppendLogs: leasing.append_logs,
+    ops.Complete: ending.complete,
+    ops.Fail: ending.fail,
+    ops.Release: ending.release,
+    ops.Park: ending.park,
+    ops.Undeliver: ending.undeliver,
+    ops.Satisfy: dependencies.satisfy,
+    ops.Orphan: dependencies.orphan,
+    ops.Revive: dependencies.revive,
+    ops.Cancel: changing.cancel,
+    ops.Retry: changing.retry,
+    ops.Execute: changing.execute,
+    ops.Answer: changing.answer,
+    ops.Approve: changing.approve,
+    ops.Reject: changing.reject,
+    ops.Update: changing.update,
+    ops.Delete: changing.delete,
+    ops.SetDirectory: changing.set_directory,
+    ops.Shift: timing.shift,
+    ops.Tick: timing.tick,
+    ops.Expire: ending.expire,
+    ops.Promote: timing.promote,
+    ops.Enqueue: enqueueing.enqueue,
+    ops.Claim: leasing.claim,
+})  # fmt: skip
+
+
+def decide(submission: ops.Submission, world: World, rules: Rules) -> Decision:
+    """What follows from one operation, cascades included; the world has it applied afterwards.
+
+    A refusal is a Decision whose outcome is the error, and changes nothing.
+    """
+    world.trace = submission.trace
+    try:
+        decision = RULES[type(submission.op)](submission.op, submission.by, world, rules)
+    except OrchestratorError as refusal:
+        return Decision(refusal)
+    world.apply(decision.changes)
+    pending = list(decision.then)
+    while pending:
+        op = pending.pop()
+        followed = RULES[type(op)](op, submission.by, world, rules)
+        world.apply(followed.changes)
+        decision.changes += followed.changes
+        decision.wakes += followed.wakes
+        pending += followed.then
+    return decision
+
+
+def in_phases(batch: Sequence[ops.Submission]) -> Iterator[tuple[int, ops.Submission]]:
+    """The submissions of a batch with their positions, in the order in which they are decided."""
+    return iter(sorted(enumerate(batch), key=lambda item: item[1].op.phase))

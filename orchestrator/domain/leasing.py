@@ -1,0 +1,192 @@
+"""Claims, and what keeps a lease alive."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.lifecycle import Verb, permit
+from orchestrator.domain.moves import happened, leased, revise, to_json
+from orchestrator.domain.outcomes import Beat, Change, Claimed, Decision, Grant, Logged, LogsAppended, Saved, Written
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.rules import Reservation, Rules
+from orchestrator.domain.task import Head, Lease, LeaseMode, Millis
+from orchestrator.domain.world import World
+from worker_client.contract.enums import Directive, Status
+from worker_client.contract.specs import DIRECTORYLESS
+from worker_client.errors import Conflict, Forbidden
+
+
+def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
+    """Lease the first tasks in rank order that nothing keeps back; the same poll again gets the same ones."""
+    for path in op.interest.paths:
+        if not (by.paths.covers_below(path) if op.interest.recursive else by.paths.covers(path)):
+            raise Forbidden(f"this key may not claim in {path}", work_path=path)
+    poll_key = None
+    if op.poll_id is not None:
+        poll_key = to_json([by.id, op.worker_id, op.poll_id])
+        if delivered := world.delivered(poll_key):
+            return _again(op, delivered, world)
+    changes: list[Change] = []
+    grants: list[Grant] = []
+    gate = _Gate(op, world, rules)
+    for head in gate.open(world.candidates(op.interest)):
+        taken = _take(head, op, by, world, rules, poll_key)
+        step: list[Change] = [
+            Saved(taken),
+            happened("claimed", taken, worker_id=op.worker_id, attempt=taken.attempt, lease_no=taken.lease_no),
+        ]
+        world.apply(step)  # the next grant must see this one
+        changes += step
+        grants.append(Grant(taken.id, str(Lease(taken.id, taken.lease_no, taken.nonce or "")), taken.delivery_no))
+        if len(grants) == op.limit:
+            break
+    return Decision(Claimed(grants, held=gate.held), changes)
+
+
+class _Gate:
+    """Keeps back candidates that a pause, a limit, a lease or a reservation forbids."""
+
+    def __init__(self, op: ops.Claim, world: World, rules: Rules) -> None:
+        self.held = False
+        self._op = op
+        self._world = world
+        self._rules = rules
+        self._starved: list[Reservation] = []
+
+    def open(self, candidates: Iterator[Head]) -> Iterator[Head]:
+        wanted = self._op.interest
+        for head in candidates:
+            if wanted.tags and not wanted.tags.issubset(head.tags):
+                continue
+            if not wanted.principal.paths.covers(head.path):
+                continue
+            if self._rules.max_running and self._world.running_below(None, "") >= self._rules.max_running:
+                self.held = True
+                return
+            if self._limited(head) or self._excluded(head):
+                self.held = True
+                continue
+            yield head
+
+    def _limited(self, head: Head) -> bool:
+        for setting in self._world.settings_over(head.path, self._op.interest.host):
+            if setting.paused:
+                return True
+            if setting.max_running is not None:
+                running = self._world.running_below(setting.path, setting.host)
+                if running >= setting.max_running:
+                    return True
+        return False
+
+    def _excluded(self, head: Head) -> bool:
+        mode = lease_mode(head, exclusive=self._op.interest.exclusive)
+        if mode == LeaseMode.NONE:
+            return False
+        host, since = self._op.interest.host, self._op.since or self._world.now
+        reserved = any(
+            reservation.bars(path=head.path, host=host, since=since, worker_id=self._op.worker_id)
+            for reservation in (*self._rules.reservations, *self._starved)
+        )
+        if reserved:
+            return True
+        conflict = self._world.lease_conflict(head.path, host, exclusive=mode == LeaseMode.EXCLUSIVE)
+        if conflict and mode == LeaseMode.EXCLUSIVE and self._world.now - head.ready_at >= self._rules.patience:
+            # An exclusive task that has been ready for long keeps those ranked after it out, or it would starve.
+            self._starved.append(Reservation(head.path, host, since - 1, ""))
+        return conflict
+
+
+def lease_mode(head: Head, *, exclusive: bool) -> int:
+    """How a lease on the task holds its directory; http and function tasks hold none."""
+    if head.kind in DIRECTORYLESS:
+        return LeaseMode.NONE
+    return LeaseMode.EXCLUSIVE if head.exclusive or exclusive else LeaseMode.SHARED
+
+
+def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, poll_key: str | None) -> Head:  # noqa: PLR0913
+    permit(Verb.CLAIM, head.status, head.id)
+    now = world.now
+    deadline = now + head.timeout_ms
+    ends_at = min(now + op.lease_ms, deadline)
+    confirm_by = None if op.confirm_ms is None else now + op.confirm_ms
+    return revise(
+        head,
+        world,
+        status=Status.RUNNING,
+        attempt=head.attempt + 1,
+        lease_no=head.lease_no + 1,
+        nonce=world.nonce(),
+        lease_mode=lease_mode(head, exclusive=op.interest.exclusive),
+        lease_host=op.interest.host,
+        lease_ms=op.lease_ms,
+        lease_ends_at=ends_at,
+        lease_deadline=deadline,
+        confirm_by=confirm_by,
+        expire_at=expiry(ends_at, op.lease_ms, confirm_by, rules),
+        used=False,
+        worker_id=op.worker_id,
+        account=op.account,
+        claimed_by=by.id,
+        poll_key=poll_key,
+        poll_hash=op.fingerprint if poll_key else None,
+        delivery_no=1,
+        ended_by=None,
+        started_at=now,
+    )
+
+
+def expiry(ends_at: Millis, lease_ms: int, confirm_by: Millis | None, rules: Rules) -> Millis:
+    """When the server acts on the end of a lease: a little later than the worker, so that the work has stopped."""
+    at = ends_at + min(rules.expiry_grace, lease_ms // 10)
+    return at if confirm_by is None else min(at, confirm_by)
+
+
+def _again(op: ops.Claim, delivered: list[Head], world: World) -> Decision:
+    if any(head.poll_hash != op.fingerprint for head in delivered):
+        raise Conflict(
+            f"poll_id {op.poll_id!r} was used with other parameters; use a new poll_id for a new question", field="poll_id"
+        )
+    changes: list[Change] = []
+    grants: list[Grant] = []
+    for head in sorted(delivered, key=lambda row: row.id):
+        again = revise(head, world, delivery_no=head.delivery_no + 1)
+        changes.append(Saved(again))
+        grants.append(Grant(again.id, str(Lease(again.id, again.lease_no, again.nonce or "")), again.delivery_no))
+    return Decision(Claimed(grants), changes)
+
+
+def heartbeat(op: ops.Heartbeat, by: Principal, world: World, rules: Rules) -> Decision:
+    """Extend the lease, but neither past the attempt's time-out nor long past a cancel request."""
+    head = leased(op.task_id, op.lease, Verb.HEARTBEAT, by, world)
+    until = world.now + head.lease_ms
+    if head.lease_deadline is not None:
+        until = min(until, head.lease_deadline)
+    if head.cancel_requested_at is not None:
+        until = min(until, head.cancel_requested_at + rules.cancel_grace)
+    ends_at = max(until, head.lease_ends_at or 0)
+    extended = revise(
+        head, world, used=True, confirm_by=None, lease_ends_at=ends_at, expire_at=expiry(ends_at, head.lease_ms, None, rules)
+    )
+    changes: list[Change] = [Saved(extended)]
+    if op.outputs is not None:
+        changes.append(Written(head.id, op.outputs))
+    directive = Directive.CONTINUE if head.cancel_requested_at is None else Directive.CANCEL
+    return Decision(Beat(directive, ends_at, head.lease_ms), changes)
+
+
+def append_logs(op: ops.AppendLogs, by: Principal, world: World, rules: Rules) -> Decision:
+    """Store the lines that are new."""
+    head = leased(op.task_id, op.lease, Verb.LOG, by, world)
+    last_number, last_line = world.log_position(head.id, head.lease_no)
+    first = last_line + 1 if op.first_line is None else op.first_line
+    known = max(0, last_line + 1 - first)
+    lines = op.lines[known:]
+    changes: list[Change] = []
+    if not head.used:
+        expire_at = expiry(head.lease_ends_at or 0, head.lease_ms, None, rules)
+        changes.append(Saved(revise(head, world, used=True, confirm_by=None, expire_at=expire_at)))
+    if lines:
+        stamped = tuple(line if line.at is not None else replace(line, at=world.now) for line in lines)
+        changes.append(LogsAppended(head.id, head.lease_no, last_number + 1, first + known, stamped))
+    return Decision(Logged(len(lines), max(last_line + 1, first + known + len(lines))), changes)

@@ -1,0 +1,171 @@
+"""The steps that rules are made of: finding the task, checking the lease, writing the new head, telling the feed."""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.domain.lifecycle import Verb, derive, permit
+from orchestrator.domain.outcomes import AttemptEnded, Change, Freed, Happened, Ready, Wake, Written
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import Head, Lease, Outputs
+from orchestrator.domain.world import World
+from worker_client.contract.enums import AttemptOutcome, LeaseEnd, Status
+from worker_client.contract.tasks import Usage
+from worker_client.errors import LeaseLost, NotFound, ValidationFailed
+
+DEPENDENCY_FAILED = "dependency_failed"
+_ENDS = {
+    Verb.COMPLETE: LeaseEnd.ALREADY_APPLIED,
+    Verb.FAIL: LeaseEnd.ALREADY_APPLIED,
+    Verb.EXPIRE: LeaseEnd.EXPIRED,
+    Verb.RELEASE: LeaseEnd.RELEASED,
+    Verb.PARK: LeaseEnd.RELEASED,
+    Verb.UNDELIVER: LeaseEnd.RELEASED,
+}
+_encoder = msgspec.json.Encoder()
+_usage = msgspec.json.Decoder(Usage | None)
+
+
+def to_json(value: object) -> str:
+    """JSON text for a column."""
+    return _encoder.encode(value).decode()
+
+
+def visible(task_id: int, by: Principal, world: World) -> Head:
+    """The task, or NotFound when there is none or who asks can't see its directory."""
+    head = world.head(task_id)
+    if head is None or not by.paths.covers(head.path):
+        raise NotFound(f"there is no task {task_id}", task_id=task_id)
+    return head
+
+
+def leased(task_id: int, lease: str, verb: Verb, by: Principal, world: World) -> Head:
+    """The running task whose current lease this is, or LeaseLost."""
+    head = visible(task_id, by, world)
+    sent = Lease.parse(lease)
+    if sent is None:
+        raise ValidationFailed(f"{lease[:100]!r} is no lease; send the `lease` that the claim returned", field="lease")
+    current = Lease(head.id, head.lease_no, head.nonce or "")
+    if head.status is Status.RUNNING and sent == current and head.claimed_by == by.id:
+        permit(verb, head.status, head.id)
+        return head
+    raise lost(head, verb, same=sent == current)
+
+
+def lost(head: Head, verb: Verb, *, same: bool) -> LeaseLost:
+    """The refusal for a lease that is not the current one; `same`: it was the latest."""
+    if not same or head.status is Status.RUNNING:
+        reason = LeaseEnd.RECLAIMED
+    elif head.ended_by == verb:
+        reason = LeaseEnd.ALREADY_APPLIED
+    elif head.status is Status.CANCELLED:
+        reason = LeaseEnd.CANCELLED
+    else:
+        reason = _ENDS.get(Verb(head.ended_by), LeaseEnd.RECLAIMED) if head.ended_by else LeaseEnd.RECLAIMED
+        if reason is LeaseEnd.ALREADY_APPLIED:
+            reason = LeaseEnd.RELEASED
+    return LeaseLost(
+        f"the lease on task {head.id} is not the current one ({reason}); the task is {head.status}: stop the work, nothing was changed",
+        task_status=str(head.status),
+        reason=reason,
+        task_id=head.id,
+    )
+
+
+def revise(head: Head, world: World, **facts: Any) -> Head:
+    """The head with other facts, one version later."""
+    return replace(head, version=head.version + 1, updated_at=world.now, **facts)
+
+
+def settle(head: Head, world: World, rules: Rules, **facts: Any) -> Head:
+    """The head with other facts and the status and rank that follow from them; not for running or final."""
+    settled = revise(head, world, **facts)
+    status = derive(
+        open_parents=world.has_open_parents(settled), held=settled.hold is not None, due_at=settled.due_at, now=world.now
+    )
+    return replace(settled, status=status, rank=rules.rank(settled.ready_at, settled.priority), finished_at=None)
+
+
+def unlease(verb: Verb) -> dict[str, Any]:
+    """The facts of a task whose lease has just ended; its number and nonce stay, to know a repeated report."""
+    return {
+        "lease_mode": 0,
+        "lease_host": None,
+        "lease_ends_at": None,
+        "lease_deadline": None,
+        "confirm_by": None,
+        "expire_at": None,
+        "poll_key": None,
+        "poll_hash": None,
+        "cancel_requested_at": None,
+        "ended_by": str(verb),
+    }
+
+
+def finish(head: Head, world: World, status: Status, **facts: Any) -> Head:
+    """The head in a final status."""
+    return revise(head, world, status=status, finished_at=world.now, hold=None, hold_until=None, **facts)
+
+
+def ready(head: Head) -> list[Wake]:
+    """The wake for a task that may have become claimable."""
+    if head.status is not Status.WAITING:
+        return []
+    return [Ready(head.id, head.path, head.host, head.kind, head.tags)]
+
+
+def freed(head: Head, rules: Rules) -> Wake:
+    """The wake for the end of a lease."""
+    return Freed(None if rules.max_running else head.path)
+
+
+def happened(kind: str, head: Head, **data: Any) -> Happened:
+    """An event of the feed about a task."""
+    return Happened(f"task.{kind}", head, to_json({name: value for name, value in data.items() if value is not None}))
+
+
+def account(  # noqa: PLR0913  the row has that many columns
+    head: Head,
+    outcome: AttemptOutcome,
+    world: World,
+    *,
+    outputs: Outputs | None = None,
+    usage: str | None = None,
+    error: str | None = None,
+    reason: str | None = None,
+) -> list[Change]:
+    """Close the books on a lease: its row in the history, its usage added to the task's."""
+    written = outputs
+    session_id = outputs.session_id if outputs else None
+    if head.used or usage is not None:
+        before = world.outputs(head.id)
+        session_id = session_id or before.session_id
+        usage = usage or before.usage_now
+        if usage not in {None, "null"}:
+            total = to_json(_sum(before.usage_before, usage))
+            written = replace(written or Outputs(), usage_before=total, usage_now="null")
+        else:
+            usage = None
+    changes: list[Change] = [AttemptEnded(head, outcome, world.now, error, usage, session_id, reason)]
+    if written is not None:
+        changes.append(Written(head.id, written))
+    return changes
+
+
+def _sum(one: str | None, other: str | None) -> Usage:
+    return add_usage(_usage.decode(one or "null"), _usage.decode(other or "null"))
+
+
+def add_usage(one: Usage | None, other: Usage | None) -> Usage:
+    """The sum of two usages; the later model wins."""
+    one, other = one or Usage(), other or Usage()
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        cost_usd=one.cost_usd + other.cost_usd,
+        duration_ms=one.duration_ms + other.duration_ms,
+        model=other.model or one.model,
+    )

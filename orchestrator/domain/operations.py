@@ -1,0 +1,336 @@
+"""Everything that can be asked of the queue. An operation is data; `decide` says what it does."""
+
+from enum import IntEnum
+from typing import ClassVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.task import Millis, NewTask, Outputs
+from worker_client.contract.enums import LogStream
+
+
+class Phase(IntEnum):
+    """The order within a batch: a heartbeat beats its expiry, a freed directory and a new task meet their asker."""
+
+    EXTEND = 1
+    END = 2
+    CHANGE = 3
+    TIME = 4
+    ENQUEUE = 5
+    CLAIM = 6
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """Base of all operations. `sheds`: refused when the backlog is full; `ends`: can end a task, so its dependents are loaded."""
+
+    phase: ClassVar[Phase]
+    sheds: ClassVar[bool] = False
+    ends: ClassVar[bool] = False
+
+    @property
+    def touches(self) -> tuple[int, ...]:
+        """Ids of the tasks to load before deciding."""
+        return ()
+
+    @property
+    def weight(self) -> int:
+        """How many rows it moves, roughly; batches are bounded by it."""
+        return 1
+
+
+class OnTask(Operation, frozen=True, kw_only=True):
+    """An operation on one task."""
+
+    task_id: int
+
+    @property
+    def touches(self) -> tuple[int, ...]:
+        """The task."""
+        return (self.task_id,)
+
+
+class Leased(OnTask, frozen=True, kw_only=True):
+    """An operation of whoever holds the lease, in its text form."""
+
+    lease: str
+
+
+class Heartbeat(Leased, frozen=True, kw_only=True):
+    """Extend the lease; carry what is new."""
+
+    phase = Phase.EXTEND
+    outputs: Outputs | None = None
+
+
+class LogLine(Struct, frozen=True):
+    """One line of output; `at` None means now."""
+
+    text: str
+    stream: LogStream
+    at: Millis | None
+
+
+class AppendLogs(Leased, frozen=True, kw_only=True):
+    """Store lines; `first_line` numbers them within the lease, lines already stored are ignored."""
+
+    phase = Phase.EXTEND
+    lines: tuple[LogLine, ...]
+    first_line: int | None = None
+
+    @property
+    def weight(self) -> int:
+        """One row a line."""
+        return len(self.lines)
+
+
+class Complete(OnTask, frozen=True, kw_only=True):
+    """End a task well; without a lease the prompt as delivered stands in for it."""
+
+    phase = Phase.END
+    ends = True
+    lease: str | None = None
+    original_prompt: str | None = None
+    result: str = "null"
+    usage: str | None = None
+
+
+class Fail(Leased, frozen=True, kw_only=True):
+    """End an attempt badly."""
+
+    phase = Phase.END
+    ends = True
+    error: str
+    message: str = ""
+    retryable: bool = True
+    retry_after_ms: int | None = None
+    usage: str | None = None
+
+
+class Release(Leased, frozen=True, kw_only=True):
+    """Give a task back unfinished."""
+
+    phase = Phase.END
+    ends = True
+    reason: str | None = None
+    not_before: Millis | None = None
+
+
+class Park(Leased, frozen=True, kw_only=True):
+    """Give a task back until something outside happens."""
+
+    phase = Phase.END
+    ends = True
+    hold: str
+    not_before: Millis | None = None
+    account: str | None = None
+    outputs: Outputs | None = None
+
+
+class Undeliver(OnTask, frozen=True, kw_only=True):
+    """Take back what a client that has gone was given; a later delivery of the same claim is left alone."""
+
+    phase = Phase.END
+    ends = True
+    lease: str
+    delivery_no: int
+
+
+class Cancel(OnTask, frozen=True, kw_only=True):
+    """End a task that does not run; ask the worker of one that does to stop."""
+
+    phase = Phase.CHANGE
+    ends = True
+    reason: str | None = None
+
+
+class Retry(OnTask, frozen=True, kw_only=True):
+    """Begin again with all attempts."""
+
+    phase = Phase.CHANGE
+    ends = True
+
+
+class Execute(OnTask, frozen=True, kw_only=True):
+    """Make due now; put a waiting task first in its directory."""
+
+    phase = Phase.CHANGE
+
+
+class Answer(OnTask, frozen=True, kw_only=True):
+    """Answer the question that a task is parked with."""
+
+    phase = Phase.CHANGE
+    answer: str
+
+
+class Approve(OnTask, frozen=True, kw_only=True):
+    """Let a task run that waits for an approval."""
+
+    phase = Phase.CHANGE
+
+
+class Reject(OnTask, frozen=True, kw_only=True):
+    """Cancel a task that waits for an approval."""
+
+    phase = Phase.CHANGE
+    ends = True
+    reason: str | None = None
+
+
+class Update(OnTask, frozen=True, kw_only=True):
+    """Change what may change; UNSET stays. `inputs` holds only changed columns."""
+
+    phase = Phase.CHANGE
+    version: int | None = None
+    path: str | UnsetType = UNSET
+    host: str | UnsetType = UNSET
+    title: str | None | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+    tags: tuple[str, ...] | UnsetType = UNSET
+    exclusive: bool | UnsetType = UNSET
+    run_at: Millis | None | UnsetType = UNSET
+    max_attempts: int | UnsetType = UNSET
+    timeout_ms: int | UnsetType = UNSET
+    backoff: str | None | UnsetType = UNSET
+    inputs: dict[str, str | None] = {}
+
+
+class Delete(OnTask, frozen=True, kw_only=True):
+    """Remove a task that does not run, with its attempts and logs."""
+
+    phase = Phase.CHANGE
+    ends = True
+
+
+class SetDirectory(Operation, frozen=True, kw_only=True):
+    """Pause, resume or limit a directory and everything below it."""
+
+    phase = Phase.CHANGE
+    path: str
+    host: str = ""
+    paused: bool | UnsetType = UNSET
+    reason: str | None | UnsetType = UNSET
+    max_running: int | None | UnsetType = UNSET
+
+
+class Satisfy(OnTask, frozen=True, kw_only=True):
+    """A parent completed (cascade): its dependents have one open parent less."""
+
+    phase = Phase.END
+
+
+class Orphan(OnTask, frozen=True, kw_only=True):
+    """A parent failed, was cancelled or deleted (cascade): its dependents are cancelled."""
+
+    phase = Phase.END
+
+
+class Revive(OnTask, frozen=True, kw_only=True):
+    """A parent is retried (cascade): dependents cancelled for its sake come back if their other parents allow it."""
+
+    phase = Phase.CHANGE
+
+
+class Shift(Operation, frozen=True, kw_only=True):
+    """Move the end of all live leases by a time in which the server could not commit."""
+
+    phase = Phase.TIME
+    by_ms: int
+
+
+class Tick(Operation, frozen=True, kw_only=True):
+    """Record that the server is alive, so that a later start knows how long it was not."""
+
+    phase = Phase.TIME
+
+
+class Expire(Operation, frozen=True, kw_only=True):
+    """End leases whose time is over, up to `limit`."""
+
+    phase = Phase.TIME
+    limit: int = 500
+
+    @property
+    def weight(self) -> int:
+        """Up to `limit` rows."""
+        return self.limit
+
+
+class Promote(Operation, frozen=True, kw_only=True):
+    """Make tasks claimable whose due time has come, up to `limit`."""
+
+    phase = Phase.TIME
+    limit: int = 500
+
+    @property
+    def weight(self) -> int:
+        """Up to `limit` rows."""
+        return self.limit
+
+
+class Enqueue(Operation, frozen=True, kw_only=True):
+    """Create tasks, all or none."""
+
+    phase = Phase.ENQUEUE
+    sheds = True
+    tasks: tuple[NewTask, ...]
+
+    @property
+    def touches(self) -> tuple[int, ...]:
+        """The parents."""
+        return tuple(parent for task in self.tasks for parent in task.depends_on)
+
+    @property
+    def weight(self) -> int:
+        """One row a task."""
+        return len(self.tasks)
+
+
+class Interest(Struct, frozen=True):
+    """What an asker takes: polls with equal interest can stand in for each other."""
+
+    paths: tuple[str, ...]
+    recursive: bool
+    kinds: tuple[str, ...]
+    tags: frozenset[str]
+    host: str
+    exclusive: bool
+    principal: Principal
+
+
+class Claim(Operation, frozen=True, kw_only=True):
+    """Lease up to `limit` tasks. `since`: when the asker first asked (ms), which orders reservations."""
+
+    phase = Phase.CLAIM
+    sheds = True
+    interest: Interest
+    worker_id: str
+    lease_ms: int
+    limit: int = 1
+    account: str | None = None
+    poll_id: str | None = None
+    confirm_ms: int | None = None
+    since: Millis | None = None
+
+    @property
+    def weight(self) -> int:
+        """One row a task asked for."""
+        return self.limit
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for repetitions of one poll, different when its parameters differ."""
+        wanted = self.interest
+        return repr((
+            wanted.paths, wanted.recursive, wanted.kinds, sorted(wanted.tags), wanted.host, wanted.exclusive,
+            self.lease_ms, self.limit, self.account, self.confirm_ms,
+        ))  # fmt: skip
+
+
+class Submission(Struct, frozen=True):
+    """An operation and who asks for it; `trace` is the W3C traceparent of the request."""
+
+    op: Operation
+    by: Principal
+    trace: str | None = None

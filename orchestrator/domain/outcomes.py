@@ -1,0 +1,211 @@
+"""What comes of an operation: an answer, the rows to save, the operations that follow, the polls to wake."""
+
+from msgspec import Struct
+
+from orchestrator.domain.operations import LogLine, Operation
+from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
+from worker_client.contract.enums import AttemptOutcome, Directive
+from worker_client.errors import OrchestratorError
+
+# Answers. The store fills `views` in after the rows are saved, within the same transaction.
+
+
+class Outcome(Struct):
+    """Base of the answers."""
+
+    @property
+    def shows(self) -> list[int]:
+        """Ids of the tasks that the answer shows whole."""
+        return []
+
+
+class Done(Outcome):
+    """It is done, and there is nothing to show; `count` rows were concerned."""
+
+    count: int = 0
+    more: bool = False
+
+
+class Changed(Outcome):
+    """The task as it is now."""
+
+    task_id: int
+    view: TaskView | None = None
+
+    @property
+    def shows(self) -> list[int]:
+        """The task."""
+        return [self.task_id]
+
+
+class Created(Outcome):
+    """Ids in the order asked for, with whether each is new or was found by its key."""
+
+    tasks: list[tuple[int, bool]]
+    views: dict[int, TaskView] = {}
+
+    @property
+    def shows(self) -> list[int]:
+        """All of them."""
+        return [task_id for task_id, _ in self.tasks]
+
+
+class Grant(Struct, frozen=True):
+    """One leased task."""
+
+    task_id: int
+    lease: str
+    delivery_no: int
+
+
+class Claimed(Outcome):
+    """What was leased. `held`: nothing, though something waits that a lease, a pause or a limit keeps back."""
+
+    grants: list[Grant]
+    held: bool = False
+    views: dict[int, TaskView] = {}
+
+    @property
+    def shows(self) -> list[int]:
+        """All of them."""
+        return [grant.task_id for grant in self.grants]
+
+
+class Beat(Outcome):
+    """What the worker is to do, and until when its lease lasts."""
+
+    directive: Directive
+    lease_ends_at: Millis
+    lease_ms: int
+
+
+class Logged(Outcome):
+    """How many lines were new, and the number of the lease's next one."""
+
+    stored: int
+    next_line: int
+
+
+# Changes. The world applies them so that the next operation sees them, the store saves them.
+
+
+class Saved(Struct, frozen=True):
+    """A task has a new head (its version is one higher)."""
+
+    head: Head
+
+
+class Edited(Struct, frozen=True):
+    """A task has a new head in which also fields changed that only PUT changes, and perhaps new inputs."""
+
+    head: Head
+    inputs: dict[str, str | None]
+
+
+class Inserted(Struct, frozen=True):
+    """A new task, with its parents: id -> whether satisfied."""
+
+    head: Head
+    inputs: Inputs
+    parents: dict[int, bool]
+
+
+class Removed(Struct, frozen=True):
+    """A task is gone."""
+
+    head: Head
+
+
+class Written(Struct, frozen=True):
+    """Outputs of a task change; None stays, "null" empties."""
+
+    task_id: int
+    outputs: Outputs
+
+
+class EdgeSatisfied(Struct, frozen=True):
+    """A dependency is fulfilled, for good."""
+
+    child: int
+    parent: int
+
+
+class KeyTaken(Struct, frozen=True):
+    """An idempotency key stands for a task."""
+
+    scope: str
+    key: str
+    task_id: int
+    digest: str
+
+
+class AttemptEnded(Struct, frozen=True):
+    """One lease that ran is over."""
+
+    head: Head
+    outcome: AttemptOutcome
+    ended_at: Millis
+    error: str | None = None
+    usage: str | None = None
+    session_id: str | None = None
+    reason: str | None = None
+
+
+class Happened(Struct, frozen=True):
+    """One row of the feed; `data` is JSON."""
+
+    type: str
+    head: Head
+    data: str = "{}"
+
+
+class LogsAppended(Struct, frozen=True):
+    """Lines of a lease from `first_number` (of the task) and `first_line` (of the lease) on."""
+
+    task_id: int
+    lease_no: int
+    first_number: int
+    first_line: int
+    lines: tuple[LogLine, ...]
+
+
+class DirectorySet(Struct, frozen=True):
+    """The settings of a directory are now these."""
+
+    setting: DirectorySetting
+
+
+Change = (
+    Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken | AttemptEnded | Happened | LogsAppended | DirectorySet
+)  # fmt: skip
+
+
+# Wakes. Causes for which a parked poll may now find something.
+
+
+class Ready(Struct, frozen=True):
+    """A task became claimable, or changed while it is."""
+
+    task_id: int
+    path: str
+    host: str
+    kind: str
+    tags: tuple[str, ...]
+
+
+class Freed(Struct, frozen=True):
+    """Something that kept tasks back around a directory is gone: a lease, a pause, a limit. None: everywhere."""
+
+    path: str | None
+
+
+Wake = Ready | Freed
+
+
+class Decision(Struct):
+    """All that follows from one operation."""
+
+    outcome: Outcome | OrchestratorError
+    changes: list[Change] = []
+    then: list[Operation] = []
+    wakes: list[Wake] = []

@@ -1,0 +1,60 @@
+"""What time does to tasks."""
+
+from msgspec.structs import replace
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.lifecycle import Verb, permit
+from orchestrator.domain.moves import happened, ready, settle
+from orchestrator.domain.outcomes import Decision, Done, Saved
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import Head, Millis
+from orchestrator.domain.world import World
+from worker_client.contract.enums import Status
+
+
+def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Decision:
+    """Bring tasks back whose due time has come: the rank is that of the due time, not of the promoter's clock."""
+    rows = world.due(op.limit)
+    decision = Decision(Done(more=len(rows) >= op.limit))
+    for head in rows:
+        if not _is_due(head, world.now):
+            continue
+        permit(Verb.PROMOTE, head.status, head.id)
+        facts = {"hold": None, "hold_until": None} if head.status is Status.PARKED else {}
+        after = settle(head, world, rules, **facts)
+        decision.changes += [Saved(after), happened("ready", after)]
+        decision.wakes += ready(after)
+    return decision
+
+
+def _is_due(head: Head, now: Millis) -> bool:
+    due_at = {Status.SCHEDULED: head.due_at, Status.PARKED: head.hold_until}.get(head.status)
+    return due_at is not None and due_at <= now
+
+
+def shift(op: ops.Shift, _by: Principal, world: World, _rules: Rules) -> Decision:
+    """Give every live lease the time back in which the server could not have taken its heartbeat."""
+
+    def later(at: Millis | None) -> Millis | None:
+        return None if at is None else at + op.by_ms
+
+    decision = Decision(Done())
+    for head in world.running():
+        if head.status is Status.RUNNING:
+            after = replace(
+                head,
+                version=head.version + 1,
+                lease_ends_at=later(head.lease_ends_at),
+                lease_deadline=later(head.lease_deadline),
+                confirm_by=later(head.confirm_by),
+                expire_at=later(head.expire_at),
+            )
+            decision.changes.append(Saved(after))
+    decision.outcome = Done(len(decision.changes))
+    return decision
+
+
+def tick(_op: ops.Tick, _by: Principal, _world: World, _rules: Rules) -> Decision:
+    """Nothing but the time of the commit itself."""
+    return Decision(Done())

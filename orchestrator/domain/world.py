@@ -1,0 +1,324 @@
+"""What a batch of operations sees: rows loaded on demand, with what the operations before it changed laid over them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
+from typing import Protocol
+
+from orchestrator.domain.operations import Interest
+from orchestrator.domain.outcomes import (
+    Change,
+    DirectorySet,
+    EdgeSatisfied,
+    Edited,
+    Inserted,
+    KeyTaken,
+    LogsAppended,
+    Removed,
+    Saved,
+    Written,
+)
+from orchestrator.domain.paths import ancestors
+from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs
+from worker_client.contract.enums import Status
+
+
+class Source(Protocol):
+    """Where rows come from; called inside the transaction, by the world only."""
+
+    def heads(self, ids: Iterable[int]) -> list[Head]: ...
+    def parents(self, children: Iterable[int]) -> list[tuple[int, int, bool]]: ...
+    def open_edges(self, parents: Iterable[int]) -> list[tuple[int, int]]: ...
+    def key(self, scope: str, key: str) -> tuple[int, str] | None: ...
+    def prompt(self, task_id: int) -> str | None: ...
+    def outputs(self, task_id: int) -> Outputs: ...
+    def log_position(self, task_id: int, lease_no: int) -> tuple[int, int]: ...
+    def new_id(self) -> int: ...
+    def due(self, now: Millis, limit: int) -> list[Head]: ...
+    def expired(self, now: Millis, limit: int) -> list[Head]: ...
+    def running(self) -> list[Head]: ...
+    def delivered(self, poll_key: str) -> list[Head]: ...
+    def streams(self, path: str, *, recursive: bool) -> list[tuple[str, str, str]]: ...
+    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> list[Head]: ...
+    def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool: ...
+    def running_below(self, path: str | None, host: str) -> int: ...
+    def first_rank(self, path: str) -> int | None: ...
+    def settings(self) -> list[DirectorySetting]: ...
+
+
+class World:
+    """The state as of the operation at hand. `now` in ms; `chance` and `nonce` are the only randomness that rules get."""
+
+    def __init__(self, source: Source, *, now: Millis, chance: Callable[[], float], nonce: Callable[[], str]) -> None:
+        self.source = source
+        self.now = now
+        self.chance = chance
+        self.nonce = nonce
+        self.trace: str | None = None
+        self._heads: dict[int, Head | None] = {}
+        self._parents: dict[int, dict[int, bool]] = {}
+        self._open_edges: dict[int, list[int]] = {}
+        self._keys: dict[tuple[str, str], tuple[int, str] | None] = {}
+        self._written: dict[int, list[Outputs]] = defaultdict(list)
+        self._log_positions: dict[tuple[int, int], tuple[int, int]] = {}
+        self._settings: dict[tuple[str, str], DirectorySetting] | None = None
+        self._streams: dict[tuple[str, bool], list[tuple[str, str, str]]] = {}
+        self._pages: dict[tuple[str, str, str], _Pages] = {}
+        self._leased: dict[tuple[str, str, bool], bool] = {}
+        self._running_below: dict[tuple[str | None, str], int] = {}
+        self._claimed: list[Head] = []
+        self._shared = _Footprint()
+        self._exclusive = _Footprint()
+
+    # Tasks and their edges
+
+    def load(self, ids: Iterable[int], *, ending: Iterable[int] = ()) -> None:
+        """Fetch many heads at once, with the open edges to the dependents of those that may end."""
+        self.remember(self.source.heads(set(ids) - self._heads.keys()))
+        ending = set(ending) - self._open_edges.keys()
+        for parent in ending:
+            self._open_edges[parent] = []
+        for parent, child in self.source.open_edges(ending) if ending else ():
+            self._open_edges[parent].append(child)
+
+    def head(self, task_id: int) -> Head | None:
+        """The task as it is now, or None."""
+        if task_id not in self._heads:
+            found = self.source.heads([task_id])
+            self._heads[task_id] = found[0] if found else None
+        return self._heads[task_id]
+
+    def parents(self, head: Head) -> dict[int, bool]:
+        """Parent ids of a task, with whether each is satisfied."""
+        if not head.has_parents:
+            return {}
+        if head.id not in self._parents:
+            self._parents[head.id] = {parent: done for _, parent, done in self.source.parents([head.id])}
+        return self._parents[head.id]
+
+    def has_open_parents(self, head: Head) -> bool:
+        """Whether a task still waits for another."""
+        return not all(self.parents(head).values())
+
+    def dependents(self, parent: int) -> list[int]:
+        """Ids of the tasks that wait for this one."""
+        if parent not in self._open_edges:
+            self._open_edges[parent] = [child for _, child in self.source.open_edges([parent])]
+        return self._open_edges[parent]
+
+    def remember(self, heads: Iterable[Head]) -> list[Head]:
+        """Keep loaded rows, unless an operation of this batch has changed them; answer with what counts."""
+        current = []
+        for head in heads:
+            known = self._heads.setdefault(head.id, head)
+            if known is not None:
+                current.append(known)
+        return current
+
+    # Other rows
+
+    def key(self, scope: str, key: str) -> tuple[int, str] | None:
+        """The task id and body digest that an idempotency key stands for."""
+        if (scope, key) not in self._keys:
+            self._keys[scope, key] = self.source.key(scope, key)
+        return self._keys[scope, key]
+
+    def outputs(self, task_id: int) -> Outputs:
+        """The outputs of a task, with the changes of this batch."""
+        stored = self.source.outputs(task_id)
+        fields = {name: getattr(stored, name) for name in Outputs.__struct_fields__}
+        for change in self._written[task_id]:
+            fields.update({name: new for name in fields if (new := getattr(change, name)) is not None})
+        return Outputs(**fields)
+
+    def log_position(self, task_id: int, lease_no: int) -> tuple[int, int]:
+        """The numbers of the last stored line: of the task, and of the lease."""
+        if (task_id, lease_no) not in self._log_positions:
+            self._log_positions[task_id, lease_no] = self.source.log_position(task_id, lease_no)
+        return self._log_positions[task_id, lease_no]
+
+    def due(self, limit: int) -> list[Head]:
+        """Tasks whose due time may have come."""
+        return self.remember(self.source.due(self.now, limit))
+
+    def expired(self, limit: int) -> list[Head]:
+        """Leases whose time may be over."""
+        return self.remember(self.source.expired(self.now, limit))
+
+    def running(self) -> list[Head]:
+        """All live leases."""
+        return self.remember(self.source.running())
+
+    def setting(self, path: str, host: str) -> DirectorySetting | None:
+        """What was set for exactly this directory."""
+        return self._all_settings().get((path, host))
+
+    def settings_over(self, path: str, host: str) -> list[DirectorySetting]:
+        """What was set for a directory or one above it, on this host or on all."""
+        settings = self._all_settings()
+        if not settings:
+            return []
+        hosts = {host, ""}
+        return [found for above in ancestors(path) for on in hosts if (found := settings.get((above, on)))]
+
+    def _all_settings(self) -> dict[tuple[str, str], DirectorySetting]:
+        if self._settings is None:
+            self._settings = {(setting.path, setting.host): setting for setting in self.source.settings()}
+        return self._settings
+
+    # What a claim asks; the rows that earlier phases changed have been saved by then
+
+    def delivered(self, poll_key: str) -> list[Head]:
+        """Live leases that an earlier delivery of the same poll was given."""
+        rows = self.remember(self.source.delivered(poll_key))
+        rows += [head for head in self._claimed if head.poll_key == poll_key and head.id not in {row.id for row in rows}]
+        return [row for row in rows if row.status is Status.RUNNING and row.poll_key == poll_key]
+
+    def candidates(self, interest: Interest) -> Iterator[Head]:
+        """Waiting tasks of the directories asked for, by rank, then id; those that this batch claimed are left out."""
+        streams = {
+            stream
+            for path in interest.paths
+            for stream in self._streams_of(path, recursive=interest.recursive)
+            if (not interest.kinds or stream[1] in interest.kinds) and stream[2] in {interest.host, ""}
+        }
+        if len(streams) == 1:
+            ordered: Iterable[Head] = self._stream(streams.pop())
+        else:
+            ordered = merge(*map(self._stream, streams), key=_place)
+        return (head for head in ordered if not self.taken(head))
+
+    def taken(self, head: Head) -> bool:
+        """Whether this batch has claimed a candidate."""
+        current = self._heads[head.id]
+        return current is None or current.status is not Status.WAITING
+
+    def _streams_of(self, path: str, *, recursive: bool) -> list[tuple[str, str, str]]:
+        if (path, recursive) not in self._streams:
+            self._streams[path, recursive] = self.source.streams(path, recursive=recursive)
+        return self._streams[path, recursive]
+
+    def _stream(self, stream: tuple[str, str, str]) -> Iterator[Head]:
+        if stream not in self._pages:
+            self._pages[stream] = _Pages(self, stream)
+        return iter(self._pages[stream])
+
+    def lease_conflict(self, path: str, host: str, *, exclusive: bool) -> bool:
+        """Whether a live lease around the path, on this host, excludes a new one."""
+        only_exclusive = not exclusive
+        key = (path, host, only_exclusive)
+        if key not in self._leased:
+            self._leased[key] = self.source.leased(path, host, exclusive_only=only_exclusive)
+        return self._leased[key] or self._exclusive.touches(path, host) or (exclusive and self._shared.touches(path, host))
+
+    def running_below(self, path: str | None, host: str) -> int:
+        """Live leases in a directory and below it (None: anywhere), on a host (empty: on all)."""
+        key = (path, host)
+        if key not in self._running_below:
+            self._running_below[key] = self.source.running_below(path, host)
+        if path is None:
+            return self._running_below[key] + len(self._claimed)
+        return self._running_below[key] + sum(
+            path in ancestors(head.path) and (not host or head.lease_host == host) for head in self._claimed
+        )
+
+    def new_id(self) -> int:
+        """The id of a task to be."""
+        return self.source.new_id()
+
+    # Changes
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Lay the changes of an operation over what was loaded."""
+        for change in changes:
+            match change:
+                case Saved(head) | Edited(head):
+                    before = self._heads.get(head.id)
+                    if head.status is Status.RUNNING and (before is None or before.status is not Status.RUNNING):
+                        self._take(head)
+                    self._heads[head.id] = head
+                case Inserted(head, _, parents):
+                    self._heads[head.id] = head
+                    self._parents[head.id] = dict(parents)
+                    for parent, done in parents.items():
+                        if not done:
+                            self.dependents(parent).append(head.id)
+                case Removed(head):
+                    self._heads[head.id] = None
+                case Written(task_id, outputs):
+                    self._written[task_id].append(outputs)
+                case EdgeSatisfied(child, parent):
+                    self._parents[child][parent] = True
+                    self.dependents(parent).remove(child)
+                case KeyTaken(scope, key, task_id, digest):
+                    self._keys[scope, key] = (task_id, digest)
+                case LogsAppended(task_id, lease_no, first_number, first_line, lines):
+                    self._log_positions[task_id, lease_no] = (first_number + len(lines) - 1, first_line + len(lines) - 1)
+                case DirectorySet(setting):
+                    self._all_settings()[setting.path, setting.host] = setting
+                case _:
+                    pass
+
+    def _take(self, head: Head) -> None:
+        self._claimed.append(head)
+        if head.lease_mode == LeaseMode.EXCLUSIVE:
+            self._exclusive.add(head.path, head.lease_host or "")
+        elif head.lease_mode == LeaseMode.SHARED:
+            self._shared.add(head.path, head.lease_host or "")
+
+
+class _Footprint:
+    """Directories leased in this batch, so that an overlap is found in as many steps as a path has parts."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, set[str]] = {}
+        self._below: dict[str, set[str]] = {}
+
+    def add(self, path: str, host: str) -> None:
+        self._at.setdefault(path, set()).add(host)
+        for above in ancestors(path):
+            self._below.setdefault(above, set()).add(host)
+
+    def touches(self, path: str, host: str) -> bool:
+        if not self._at:
+            return False
+        return any(_meet(host, self._at.get(above)) for above in ancestors(path)) or _meet(host, self._below.get(path))
+
+
+def _meet(host: str, hosts: set[str] | None) -> bool:
+    return bool(hosts) and (not host or "" in hosts or host in hosts)
+
+
+class _Pages:
+    """One stream of waiting tasks, loaded page by page and shared by all claims of a batch."""
+
+    _FIRST = 16
+    _MOST = 512
+
+    def __init__(self, world: World, stream: tuple[str, str, str]) -> None:
+        self._world = world
+        self._stream = stream
+        self._rows: list[Head] = []
+        self._first = 0
+        self._size = self._FIRST
+        self._done = False
+
+    def __iter__(self) -> Iterator[Head]:
+        while self._first < len(self._rows) and self._world.taken(self._rows[self._first]):
+            self._first += 1
+        at = self._first
+        while True:
+            while at < len(self._rows):
+                yield self._rows[at]
+                at += 1
+            if self._done:
+                return
+            after = _place(self._rows[-1]) if self._rows else None
+            page = self._world.source.stream(self._stream, after, self._size)
+            self._done = len(page) < self._size
+            self._size = min(self._size * 2, self._MOST)
+            self._rows += self._world.remember(page)
+
+
+def _place(head: Head) -> tuple[int, int]:
+    return head.rank, head.id
