@@ -1,0 +1,131 @@
+"""Logs: one line per event, JSON for programs or pretty for people, from structlog and stdlib logging alike.
+
+Bodies and secrets never get in: a processor masks them by the name of their key.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from orchestrator.settings import Log
+
+MASK: Final = "***"
+OMITTED: Final = "(omitted)"
+
+context = structlog.contextvars.bound_contextvars
+"""`with context(request_id=..., task_id=..., worker_id=...):` adds these to every line logged inside, also by libraries."""
+
+_SECRET: Final = re.compile(
+    r"(^|[_-])(authorization|cookie|credentials?|jwt|lease|nonce|passwd|password|private[_-]?key|api[_-]?key|secret|token)$",
+    re.IGNORECASE,
+)
+_BODIES: Final = frozenset({"body", "checkpoint", "command", "environment", "headers", "prompt", "result"})
+_INSIDE_TEXT: Final = re.compile(r"(?i)(bearer\s+)\S+|(://[^/\s:@]*:)[^/\s@]+(?=@)")
+_DEPTH: Final = 4
+# At debug level they print statements with their values, and headers.
+_TALKATIVE: Final = ("aiosqlite", "asyncio", "httpcore", "httpx", "urllib3")
+
+
+def setup(settings: Log, stream: TextIO | None = None) -> None:
+    """Route all logging of this process to `stream` (stderr) and the optional file.
+
+    A later call replaces this one, but loggers that were used in between stay as they are: they are cached for speed.
+    """
+    stream = stream or sys.stderr
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    file = _rotating(settings) if settings.file else None
+    pretty = settings.format == "pretty" or (settings.format == "auto" and stream.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            mask,
+            *_renderers(file, pretty=pretty, colors=stream.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_ToStructlog(file)], level=level, force=True)
+    logging.captureWarnings(capture=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace the values of keys that name a secret or a body, also inside mappings."""
+    for key, value in event.items():
+        event[key] = _masked(key, value, _DEPTH)
+    return event
+
+
+def _masked(key: str, value: Any, depth: int) -> Any:
+    if key in _BODIES:
+        return OMITTED
+    if _SECRET.search(key):
+        return MASK
+    if isinstance(value, str):
+        return _INSIDE_TEXT.sub(rf"\1\2{MASK}", value) if ":" in value or "earer" in value.lower() else value
+    if isinstance(value, Mapping):
+        return {str(k): _masked(str(k), v, depth - 1) for k, v in value.items()} if depth else OMITTED
+    if isinstance(value, list | tuple):
+        return [_masked(key, item, depth - 1) for item in value] if depth else OMITTED
+    return value
+
+
+def _renderers(file: logging.Handler | None, *, pretty: bool, colors: bool) -> list[Processor]:
+    as_json: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+    copy = [_copier(file, as_json)] if file else []
+    # Rich tracebacks show local variables, and those hold bodies and secrets.
+    plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    return [*copy, plain] if pretty else [*copy, *as_json]
+
+
+def _json(event: EventDict, default: Any = None, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=default or repr).decode()
+
+
+def _rotating(settings: Log) -> RotatingFileHandler:
+    path = Path(settings.file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    limit, kept = settings.file_max_bytes, settings.file_backups
+    return RotatingFileHandler(path, maxBytes=limit, backupCount=kept, encoding="utf-8", delay=True)
+
+
+def _copier(file: logging.Handler, render: list[Processor]) -> Processor:
+    """Writes each event to the file on its way to the console."""
+
+    def copy(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        line: Any = dict(event)
+        for processor in render:
+            line = processor(logger, method, line)
+        file.handle(logging.LogRecord("", logging.INFO, "", 0, "%s", (line,), None))
+        return event
+
+    return copy
+
+
+class _ToStructlog(logging.Handler):
+    """Gives the records of libraries to the same processors; closing it closes the file."""
+
+    def __init__(self, file: logging.Handler | None) -> None:
+        super().__init__()
+        self._file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        more = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **more)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
