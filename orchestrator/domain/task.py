@@ -16,12 +16,13 @@ class LeaseMode:
     EXCLUSIVE = 2
 
 
-class Head(Struct, frozen=True, kw_only=True):
-    """The row of `tasks`: everything that a rule may ask about. Times in ms; the order of fields is that of the columns."""
+class Head(Struct, frozen=True):
+    """The row of `tasks`: everything that a rule may ask about. Times in ms; the order of fields is that of the columns.
+
+    Up to `traceparent` the fields change by PUT alone or never; from `version` on they change with every step.
+    """
 
     id: int
-    version: int
-    status: Status
     host: str
     path: str
     kind: str
@@ -29,16 +30,25 @@ class Head(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     exclusive: bool
     title: str | None
-    rank: int
-    ready_at: Millis
     run_at: Millis | None
-    due_at: Millis | None
-    has_parents: bool
-    hold: str | None
-    hold_until: Millis | None
     max_attempts: int
     timeout_ms: int
     backoff: str | None
+    has_parents: bool
+    created_at: Millis
+    source: str
+    schedule_id: int | None
+    workflow_id: str | None
+    run_id: int | None
+    step_id: str | None
+    traceparent: str | None
+    version: int
+    status: Status
+    rank: int
+    ready_at: Millis
+    due_at: Millis | None
+    hold: str | None
+    hold_until: Millis | None
     attempt: int
     releases: int
     lease_no: int
@@ -60,16 +70,9 @@ class Head(Struct, frozen=True, kw_only=True):
     ended_by: str | None
     cancel_requested_at: Millis | None
     reason: str | None
-    created_at: Millis
     updated_at: Millis
     started_at: Millis | None
     finished_at: Millis | None
-    source: str
-    schedule_id: int | None
-    workflow_id: str | None
-    run_id: int | None
-    step_id: str | None
-    traceparent: str | None
 
 
 class Inputs(Struct, frozen=True, kw_only=True):

@@ -249,7 +249,7 @@ class World:
                     self._written[task_id].append(outputs)
                 case EdgeSatisfied(child, parent):
                     self._parents[child][parent] = True
-                    self.dependents(parent).remove(child)
+                    self._open_edges[parent] = [other for other in self.dependents(parent) if other != child]
                 case KeyTaken(scope, key, task_id, digest):
                     self._keys[scope, key] = (task_id, digest)
                 case LogsAppended(task_id, lease_no, first_number, first_line, lines):
@@ -286,7 +286,7 @@ class _Footprint:
 
 
 def _meet(host: str, hosts: set[str] | None) -> bool:
-    return bool(hosts) and (not host or "" in hosts or host in hosts)
+    return hosts is not None and (not host or "" in hosts or host in hosts)
 
 
 class _Pages:

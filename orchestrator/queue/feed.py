@@ -1,0 +1,103 @@
+"""The committed events, told to whoever waits in this process: held heartbeats, status waits, event streams."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from orchestrator.store.protocol import FeedEvent
+
+
+class Watch:
+    """Waits for events of one task; made by `Feed.watch`."""
+
+    def __init__(self, feed: "Feed") -> None:
+        self._feed = feed
+        self._events: list[FeedEvent] = []
+        self._bell = asyncio.Event()
+
+    def put(self, event: FeedEvent) -> None:
+        """Tell the watcher."""
+        self._events.append(event)
+        self._bell.set()
+
+    def end(self) -> None:
+        """Wake the watcher without an event."""
+        self._bell.set()
+
+    async def next(self, timeout: float) -> list[FeedEvent]:  # noqa: ASYNC109  the caller's wait is the product here
+        """The events since the last call; none when `timeout` seconds went by or the server drains."""
+        if not self._events and not self._feed.draining:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+        self._bell.clear()
+        events, self._events = self._events, []
+        return events
+
+
+class Feed:
+    """The last events in memory, and who waits for the next; everything older is in the store."""
+
+    def __init__(self, *, keep: int = 20_000) -> None:
+        self._recent: deque[FeedEvent] = deque(maxlen=keep)
+        self._watches: dict[int, list[Watch]] = {}
+        self._readers: set[asyncio.Event] = set()
+        self.last_id = 0
+        self.draining = False
+
+    def publish(self, events: Iterable[FeedEvent]) -> None:
+        """Tell everybody who waits; ids rise."""
+        told = False
+        for event in events:
+            told = True
+            self.last_id = event.id
+            self._recent.append(event)
+            for watch in self._watches.get(event.task_id, ()):
+                watch.put(event)
+        if told:
+            for bell in self._readers:
+                bell.set()
+
+    def drain(self) -> None:
+        """End all waits: the server stops."""
+        self.draining = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.end()
+        for bell in self._readers:
+            bell.set()
+
+    @contextmanager
+    def watch(self, task_id: int) -> Iterator[Watch]:
+        """Collect the events of a task from now on: enter it before you ask for the task's state."""
+        watch = Watch(self)
+        self._watches.setdefault(task_id, []).append(watch)
+        try:
+            yield watch
+        finally:
+            watches = self._watches[task_id]
+            watches.remove(watch)
+            if not watches:
+                del self._watches[task_id]
+
+    @contextmanager
+    def reader(self) -> Iterator[asyncio.Event]:
+        """An Event that is set whenever there may be more to read after what was read; the reader clears it."""
+        bell = asyncio.Event()
+        self._readers.add(bell)
+        try:
+            yield bell
+        finally:
+            self._readers.remove(bell)
+
+    def after(self, event_id: int, limit: int) -> list[FeedEvent] | None:
+        """Up to `limit` events that follow `event_id`; None when they are no longer in memory (the store has them)."""
+        if event_id >= self.last_id:
+            return []
+        if not self._recent or self._recent[0].id > event_id + 1:
+            return None
+        start = max(0, len(self._recent) - (self.last_id - event_id))
+        return [self._recent[at] for at in range(start, min(start + limit, len(self._recent)))]
