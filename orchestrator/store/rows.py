@@ -1,0 +1,61 @@
+"""Rows and Structs: the columns of a task in order, and how they become what the domain works with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from orchestrator.domain.task import Head, Inputs, Outputs, TaskView
+from worker_client.contract.enums import Status
+
+Row = Sequence[Any]
+
+HEAD_FIELDS = Head.__struct_fields__
+INPUT_FIELDS = Inputs.__struct_fields__
+OUTPUT_FIELDS = Outputs.__struct_fields__
+HEAD_COLUMNS = ", ".join(f"t.{name}" for name in HEAD_FIELDS)
+VIEW_COLUMNS = ", ".join(
+    [f"t.{name}" for name in HEAD_FIELDS] + [f"i.{name}" for name in INPUT_FIELDS] + [f"o.{name}" for name in OUTPUT_FIELDS]
+)
+VIEW_TABLES = "tasks t JOIN task_inputs i ON i.task_id = t.id LEFT JOIN task_outputs o ON o.task_id = t.id"
+
+_TAGS = HEAD_FIELDS.index("tags")
+_STATUS = HEAD_FIELDS.index("status")
+_HEAD = len(HEAD_FIELDS)
+_INPUTS = _HEAD + len(INPUT_FIELDS)
+FIXED = HEAD_FIELDS.index("version")
+"""Columns before this one change by PUT or never."""
+_STATUSES = {str(status): status for status in Status}
+_tags = msgspec.json.Decoder(tuple[str, ...])
+_encode = msgspec.json.Encoder().encode
+
+
+def head_of(row: Row) -> Head:
+    """A head from its columns."""
+    fields = list(row[:_HEAD])
+    fields[_TAGS] = () if fields[_TAGS] == "[]" else _tags.decode(fields[_TAGS])
+    fields[_STATUS] = _STATUSES[fields[_STATUS]]
+    return Head(*fields)
+
+
+def row_of(head: Head) -> list[Any]:
+    """The columns of a head."""
+    fields: list[Any] = list(astuple(head))
+    fields[_TAGS] = "[]" if not head.tags else _encode(head.tags).decode()
+    return fields
+
+
+def inputs_of(row: Row) -> Inputs:
+    """Inputs from their columns."""
+    return Inputs(**dict(zip(INPUT_FIELDS, row, strict=True)))
+
+
+def outputs_of(row: Row) -> Outputs:
+    """Outputs from their columns; all None when the task has none."""
+    return Outputs(**dict(zip(OUTPUT_FIELDS, row, strict=True)))
+
+
+def view_of(row: Row) -> TaskView:
+    """A whole task from VIEW_COLUMNS."""
+    return TaskView(head_of(row), inputs_of(row[_HEAD:_INPUTS]), outputs_of(row[_INPUTS:]))
