@@ -1,0 +1,79 @@
+# Needs Python 3.11 or later, git and make; everything else comes from requirements.lock.
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+LOAD := .venv-load
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+PIP := -m pip --disable-pip-version-check -qq install
+COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test test-system coverage check format bench load lock clean
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## the program and all that its tests need, in .venv
+
+demo: $(INSTALLED) ## a server, a worker and real tasks to watch; EXIT=1 ends it afterwards
+	@$(BIN)/orchestrator demo $(if $(EXIT),--exit)
+
+serve: $(INSTALLED) ## the server on this machine; ARGS="--port 9000" for more
+	@$(BIN)/orchestrator serve $(ARGS)
+
+test: $(INSTALLED) ## all tests that need nothing but this; ARGS="-k word" for some
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system" $(ARGS)
+
+test-system: $(INSTALLED) ## the tests that need more of the machine; .ci/run installs it
+	$(BIN)/python -m pytest -q -m system $(ARGS)
+
+coverage: $(INSTALLED) ## branches of the domain and the queue that no test takes
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system" --cov=orchestrator.domain --cov=orchestrator.queue --cov-report=term-missing $(ARGS)
+
+check: $(INSTALLED) ## lint, format, types, floors, and the repository itself
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit/test_repository.py
+
+format: $(INSTALLED) ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## speed beside a bare server, in one run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on any error
+	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/locust $(ARGS)
+
+lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the newest versions
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) uv; \
+	"$$tools"/bin/$(COMPILE) --extra server --group test --group check --group build pyproject.toml -o requirements.lock; \
+	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
+	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
+
+clean: ## remove what was made here, but not the data
+	rm -rf $(VENV) $(LOAD) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@echo "Installing into $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python $(PIP) --require-hashes --no-compile -r requirements.lock
+	@touch $@
+
+$(INSTALLED): $(LOCKED) pyproject.toml orchestrator/__init__.py
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --no-compile -e .
+	@touch $@
+
+$(LOAD)/.installed: requirements-load.lock
+	@$(PYTHON) -m venv --clear $(LOAD)
+	@$(LOAD)/bin/python $(PIP) --require-hashes --no-compile -r requirements-load.lock
+	@touch $@
