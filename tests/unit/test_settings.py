@@ -1,0 +1,177 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import resources
+from orchestrator.settings import Settings, SettingsError, database_path, load, unknown_variables
+from worker_client.contract.enums import Priority
+
+
+def write(directory: Path, **files: str) -> Path:
+    directory.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (directory / f"{name}.toml").write_text(text)
+    return directory
+
+
+def test_the_documented_defaults_are_the_ones_in_code() -> None:
+    documented = load([resources.config()], {"APP_ENV": "production"})
+    assert documented.environment == "production"
+    assert documented.log.format == "json"
+    assert documented.server == Settings().server
+    assert documented.database == Settings().database
+    assert documented.task == Settings().task
+    assert documented.limits == Settings().limits
+
+
+def test_every_key_is_documented() -> None:
+    text = (resources.config() / "default.toml").read_text()
+    for section in ("server", "database", "task", "limits", "log"):
+        for key in getattr(Settings(), section).__struct_fields__:
+            assert f"\n{key} = " in text, f"{section}.{key}"
+
+
+def test_later_layers_win_key_by_key(tmp_path: Path) -> None:
+    config = write(
+        tmp_path / "config",
+        default="[server]\nport = 1\nroot_path = '/d'\n[log]\nlevel = 'error'\n[task]\nmax_task_retries = 1",
+        development="[server]\nport = 2\n[task]\nmax_task_retries = 2",
+        local="[server]\nport = 3\n[task]\nmax_task_retries = 3",
+    )
+    file = write(tmp_path, extra="[server]\nport = 4\n[task]\nmax_task_retries = 4") / "extra.toml"
+    assert load([config]).server.port == 3
+    assert load([config], file=file).server.port == 4
+    environ = {"APP_SERVER_PORT": "5", "APP_TASK_MAX_TASK_RETRIES": "5"}
+    assert load([config], environ, file=file).server.port == 5
+    loaded = load([config], environ, file=file, overrides={"server": {"port": 6, "host": None}})
+    assert (loaded.server.port, loaded.task.max_task_retries) == (6, 5)
+    assert (loaded.server.root_path, loaded.server.host, loaded.log.level) == ("/d", "127.0.0.1", "error")
+
+
+def test_a_later_directory_wins_within_a_layer_only(tmp_path: Path) -> None:
+    shipped = write(tmp_path / "shipped", default="[server]\nport = 1", production="[server]\nport = 2")
+    own = write(tmp_path / "own", default="[server]\nport = 3\nroot_path = '/x'")
+    loaded = load([shipped, own], {"APP_ENV": "production"})
+    assert (loaded.server.port, loaded.server.root_path) == (2, "/x")
+
+
+def test_variables_are_read_as_what_the_key_is() -> None:
+    environ = {
+        "APP_SERVER_CORS_ORIGINS": "https://a.example, https://b.example",
+        "APP_DATABASE_BUSY_TIMEOUT": "0.5",
+        "APP_DATABASE_ENABLE_WAL_MODE": "true",
+        "APP_TASK_HEAD_START_LOW": "-7200",
+    }
+    loaded = load(environ=environ)
+    assert loaded.server.cors_origins == ("https://a.example", "https://b.example")
+    assert loaded.database.busy_timeout == 0.5
+    assert loaded.task.head_starts == {
+        Priority.URGENT: 86_400_000,
+        Priority.HIGH: 3_600_000,
+        Priority.NORMAL: 0,
+        Priority.LOW: -7_200_000,
+    }
+
+
+def test_the_configuration_that_the_seed_document_prints_is_taken(tmp_path: Path) -> None:
+    seed = """
+        [database]
+        url = "sqlite:///data/tasks.db"
+        max_connections = 100
+        min_connections = 10
+        enable_wal_mode = true
+        busy_timeout = 30
+        [task]
+        max_concurrent_tasks = 100
+        default_task_timeout = 3600
+        max_task_retries = 3
+        task_cleanup_interval = 3600
+    """
+    config = write(tmp_path, local=seed, development="")
+    assert load([config]).database.max_connections == 100
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"APP_SERVER_PORT": "x"}, ["APP_SERVER_PORT", "server.port", "'x'", "int"]),
+        ({"APP_SERVER_PORT": "65536"}, ["server.port", "'65536'", "65535"]),
+        ({"APP_SERVER_PROT": "1"}, ["APP_SERVER_PROT", "'prot'", "did you mean 'port'"]),
+        ({"APP_SERVER_HOST": "0.0.0.0"}, ["server.host", "'0.0.0.0'", "127.0.0.1", "keys"]),  # noqa: S104 - is to be refused
+        ({"APP_SERVER_HOST": "example.org"}, ["server.host", "localhost"]),
+        ({"APP_SERVER_ROOT_PATH": "tasks"}, ["server.root_path", "'tasks'"]),
+        ({"APP_DATABASE_ENABLE_WAL_MODE": "no"}, ["database.enable_wal_mode"]),
+        ({"APP_DATABASE_ENABLE_WAL_MODE": "false"}, ["database.enable_wal_mode", "expected true", "write-ahead log"]),
+        ({"APP_DATABASE_MIN_CONNECTIONS": "9"}, ["[database]", "min_connections 9", "max_connections 4"]),
+        ({"APP_TASK_HEAD_START_LOW": "1"}, ["[task]", "head start"]),
+        ({"APP_LOG_LEVEL": "loud"}, ["log.level", "'loud'", "debug, info, warning, error"]),
+        ({"APP_ENV": "../x"}, ["APP_ENV", "'../x'"]),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_value(environ: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ=environ)
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[server]\nport = 'x'", ["server.port", "'x'"]),
+        ("[sever]\nport = 1", ["[sever]", "did you mean 'server'"]),
+        ("[server]\nhosts = 1", ["'hosts'", "did you mean 'host'"]),
+        ("server = 1", ["server = 1", "[server]"]),
+        ("[server\n", ["not valid TOML", "line 1"]),
+        ("[log]\nlevel = [1]", ["log.level", "expected one of"]),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = write(tmp_path, bad=text) / "bad.toml"
+    with pytest.raises(SettingsError) as caught:
+        load(file=file)
+    assert [word for word in [*words, str(file)] if word not in str(caught.value)] == []
+
+
+def test_an_environment_without_a_file_lists_those_with_one() -> None:
+    with pytest.raises(SettingsError, match=r"'prod': there is no prod\.toml .* expected one of development, production"):
+        load([resources.config()], {"APP_ENV": "prod"})
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(file=tmp_path / "none.toml")
+
+
+def test_flags_are_named_as_such() -> None:
+    overrides: dict[str, dict[str, Any]] = {"server": {"port": -1}}
+    with pytest.raises(SettingsError, match=r"the command line: server\.port = -1"):
+        load(overrides=overrides)
+
+
+def test_variables_of_other_programs_are_told_but_no_error() -> None:
+    environ = {"APP_PORT": "tcp://10.0.0.1:80", "APP_SERVER_PORT": "1", "APP_ENV": "production", "HOME": "/"}
+    assert load(environ=environ).server.port == 1
+    assert unknown_variables(environ) == ["APP_PORT"]
+
+
+def test_sqlite_addresses() -> None:
+    assert database_path("sqlite:///data/tasks.db") == Path("data/tasks.db")
+    assert database_path("sqlite:////data/tasks.db") == Path("/data/tasks.db")
+    assert load(environ={"APP_DATABASE_URL": "sqlite:////x/t.db"}).database.path == Path("/x/t.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "data/tasks.db", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a?mode=ro", "sqlite:///a/", "mysql://h/d"],
+)
+def test_other_addresses_are_refused_with_an_example(url: str) -> None:
+    with pytest.raises(ValueError, match=r"sqlite:///data/tasks\.db"):
+        database_path(url)
+
+
+def test_postgresql_is_refused_without_its_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ={"APP_DATABASE_URL": "postgresql://me:hunter2@db/tasks"})
+    assert "not supported yet" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,206 @@
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from orchestrator.settings import Log
+from orchestrator.telemetry import logs
+from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, Metrics, QueueSnapshot
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers = []
+    yield io.StringIO()
+    for handler in root.handlers:
+        handler.close()
+    root.handlers = before
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_json_with_time_level_and_context(stream: io.StringIO) -> None:
+    logs.setup(Log(format="json"), stream)
+    with logs.context(request_id="r", task_id=7):
+        structlog.get_logger().info("claimed", worker_id="w")
+    structlog.get_logger().info("outside")
+    first, second = lines(stream)
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {"event": "claimed", "level": "info", "request_id": "r", "task_id": 7, "worker_id": "w"}
+    assert "request_id" not in second
+
+
+def test_a_terminal_gets_words_and_a_pipe_gets_json(stream: io.StringIO) -> None:
+    logs.setup(Log(format="auto"), stream)
+    structlog.get_logger().info("hello")
+    assert lines(stream)[0]["event"] == "hello"
+    other = io.StringIO()
+    logs.setup(Log(format="pretty"), other)
+    structlog.get_logger().info("hello", n=1)
+    assert "hello" in other.getvalue()
+    assert "n=1" in other.getvalue()
+
+
+def test_levels_below_the_chosen_one_are_silent(stream: io.StringIO) -> None:
+    logs.setup(Log(level="warning", format="json"), stream)
+    structlog.get_logger().info("no")
+    logging.getLogger("uvicorn.error").info("no")
+    structlog.get_logger().warning("yes")
+    logging.getLogger("uvicorn.error").warning("yes %s", "too")
+    assert [line["event"] for line in lines(stream)] == ["yes", "yes too"]
+
+
+def test_libraries_and_warnings_take_the_same_way(stream: io.StringIO) -> None:
+    logs.setup(Log(level="debug", format="json"), stream)
+    with logs.context(request_id="r"):
+        logging.getLogger("uvicorn.error").error("gone")
+    logging.getLogger("aiosqlite").debug("executing INSERT with its values")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", stacklevel=1)
+    library, warning = lines(stream)
+    assert (library["logger"], library["request_id"], library["level"]) == ("uvicorn.error", "r", "error")
+    assert "old" in warning["event"]
+
+
+@pytest.mark.parametrize("output", ["json", "pretty"])
+def test_secrets_and_bodies_never_get_in(stream: io.StringIO, output: Any) -> None:
+    logs.setup(Log(format=output), stream)
+    secret = "hunter2"
+
+    def fails() -> None:
+        held = secret * 1
+        raise ValueError(len(held))
+
+    log = structlog.get_logger()
+    log.info(
+        "event",
+        authorization=secret,
+        api_key=secret,
+        GITHUB_TOKEN=secret,
+        password=secret,
+        lease=secret,
+        prompt=secret,
+        result={"a": secret},
+        nested={"client_secret": secret, "deep": [{"cookie": secret}]},
+        note=f"Authorization: Bearer {secret}",
+        url=f"postgresql://me:{secret}@db/tasks",
+    )
+    logging.getLogger("library").warning("connecting to http://me:%s@proxy", secret)
+    try:
+        fails()
+    except ValueError:
+        log.exception("failed")
+    assert secret not in stream.getvalue()
+
+
+def test_what_is_no_secret_stays(stream: io.StringIO) -> None:
+    logs.setup(Log(format="json"), stream)
+    structlog.get_logger().info("e", input_tokens=3, work_directory="/a", url="http://127.0.0.1:8080/", obj=Path("/x"))
+    line = lines(stream)[0]
+    assert (line["input_tokens"], line["work_directory"], line["url"]) == (3, "/a", "http://127.0.0.1:8080/")
+
+
+def test_mappings_that_never_end_are_cut() -> None:
+    endless: dict[str, Any] = {}
+    endless["a"] = [endless]
+    assert logs.OMITTED in str(logs.mask(None, "info", {"x": endless}))
+
+
+def test_an_exception_has_its_traceback(stream: io.StringIO) -> None:
+    logs.setup(Log(format="json"), stream)
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        structlog.get_logger().exception("ours")
+        logging.getLogger("library").exception("theirs")
+    assert all("ZeroDivisionError" in line["exception"] for line in lines(stream))
+
+
+def test_the_file_gets_json_too_and_rotates(stream: io.StringIO, tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "server.log"
+    logs.setup(Log(format="pretty", file=str(file), file_max_bytes=300, file_backups=2), stream)
+    for n in range(20):
+        structlog.get_logger().info("event", n=n)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["server.log", "server.log.1", "server.log.2"]
+    assert json.loads(file.read_text().splitlines()[-1])["n"] == 19
+    assert len(stream.getvalue().splitlines()) == 20
+
+
+def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def test_counters_gauges_and_histograms_are_written() -> None:
+    metrics = Metrics("0.1.0")
+    metrics.tasks_created += 3
+    metrics.tasks_failed += 1
+    metrics.leases_expired += 2
+    metrics.committed(5, 0.002)
+    metrics.responded("POST", "/api/v1/tasks", 201, 0.004)
+    metrics.responded("POST", "/api/v1/tasks", 201, 0.4)
+    directory = DirectoryWaiting('/a "b"', "h", 4, 1.5)
+    queue = QueueSnapshot(by_status={"running": 2, "waiting": 4}, directories=[directory], parked_polls=7, backlog=1, wal_bytes=9)
+    got = samples(metrics.render(queue))
+    assert got["task_created_total", ()] == 3
+    assert got["task_completed_total", ()] == 0
+    assert got["task_failed_total", ()] == 1
+    assert got["lease_expired_total", ()] == 2
+    assert got["active_tasks", ()] == 2
+    assert got["tasks", (("status", "waiting"),)] == 4
+    assert got["parked_polls", ()] == 7
+    assert got["commit_backlog", ()] == 1
+    assert got["wal_size_bytes", ()] == 9
+    assert got["waiting_tasks", (("host", "h"), ("work_directory", '/a "b"'))] == 4
+    assert got["oldest_waiting_seconds", (("host", "h"), ("work_directory", '/a "b"'))] == 1.5
+    assert got["commit_batch_size_sum", ()] == 5
+    assert got["commit_duration_seconds_bucket", (("le", "0.0025"),)] == 1
+    labels = (("method", "POST"), ("route", "/api/v1/tasks"), ("status", "2xx"))
+    assert got["response_time_seconds_count", labels] == 2
+    assert got["response_time_seconds_bucket", (("le", "0.005"), *labels)] == 1
+    assert got["response_time_seconds_sum", labels] == pytest.approx(0.404)
+
+
+def test_an_observation_on_a_bound_counts_below_it() -> None:
+    metrics = Metrics("0.1.0")
+    metrics.committed(64, 0.001)
+    got = samples(metrics.render(QueueSnapshot(by_status={})))
+    assert got["commit_batch_size_bucket", (("le", "64.0"),)] == 1
+    assert got["commit_batch_size_bucket", (("le", "32.0"),)] == 0
+
+
+def test_directories_and_methods_cannot_grow_without_bound() -> None:
+    metrics = Metrics("0.1.0")
+    for n in range(100):
+        metrics.responded(f"METHOD{n}", "unmatched", 405, 0.1)
+    many = [DirectoryWaiting(f"/{n}", "", n, float(n)) for n in range(1000)]
+    got = samples(metrics.render(QueueSnapshot(by_status={}, directories=many)))
+    shown = {labels: value for (name, labels), value in got.items() if name == "waiting_tasks"}
+    assert len(shown) == TOP_DIRECTORIES + 1
+    assert sum(shown.values()) == sum(range(1000))
+    assert got["oldest_waiting_seconds", (("host", ""), ("work_directory", OTHER))] == 949
+    assert len([name for name, _ in got if name == "response_time_seconds_count"]) == 1
+
+
+def test_a_second_render_shows_the_second_queue() -> None:
+    metrics = Metrics("0.1.0")
+    metrics.render(QueueSnapshot(by_status={"running": 1}))
+    assert samples(metrics.render(QueueSnapshot(by_status={"running": 5})))["active_tasks", ()] == 5
