@@ -120,6 +120,20 @@ class Internal(OrchestratorError):
     """A defect of the server; `details.id` finds it in the log."""
 
 
+class ServerUnreachable(OrchestratorError):
+    """The client got no answer; for calls that may not be repeated, whether they were carried out isn't known."""
+
+    code = "UNREACHABLE"
+    status = 503
+
+
+class UnexpectedAnswer(OrchestratorError):
+    """What answered does not speak this API, or not this version of it."""
+
+    code = "UNEXPECTED_ANSWER"
+    status = 502
+
+
 ERRORS: dict[str, type[OrchestratorError]] = {
     error.code: error
     for error in (

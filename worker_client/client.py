@@ -1,0 +1,308 @@
+"""`Client` and `AsyncClient`: two small transports that send Calls, and send them again where that changes nothing.
+
+Every endpoint is a method of both, declared once in `Methods`: `client.create(prompt="Fix it", work_directory="/repo")` is
+`client.send(endpoints.create_task(CreateTask(prompt="Fix it", work_directory="/repo")))`.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+import httpx
+import stamina
+
+from worker_client import endpoints
+from worker_client.contract import tasks
+from worker_client.contract.attempts import ListAttempts
+from worker_client.contract.directories import ListDirectories, SetDirectory
+from worker_client.contract.enums import LeaseEnd
+from worker_client.contract.events import Event, ReadEvents
+from worker_client.endpoints import Call
+from worker_client.errors import LeaseLost
+from worker_client.exchange import Exchange, Retries
+from worker_client.feed import Feed, Reset
+
+P = ParamSpec("P")
+T = TypeVar("T")
+B = TypeVar("B")
+DEFAULT_URL = "http://127.0.0.1:8080"
+FOLLOW_SECONDS = 25.0
+
+
+class Method(Generic[P, T]):
+    """An endpoint as a method: of a Client it returns T, of an AsyncClient a coroutine of T."""
+
+    def __init__(self, endpoint: Callable[P, Call[T]]) -> None:
+        self._endpoint = endpoint
+        self.__doc__ = endpoint.__doc__
+
+    @overload
+    def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    def __get__(self, client: Any, owner: type) -> Any:
+        return self if client is None else partial(self._send, client)
+
+    def _send(self, client: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return client.send(self._endpoint(*args, **kwargs))
+
+
+def _of(endpoint: Callable[[B], Call[T]], body: Callable[P, B]) -> Method[P, T]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> Call[T]:
+        return endpoint(body(*args, **kwargs))
+
+    call.__doc__ = endpoint.__doc__
+    return Method(call)
+
+
+def _on_task(endpoint: Callable[[int, B], Call[T]], body: Callable[P, B]) -> Method[Concatenate[int, P], T]:
+    def call(task_id: int, /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
+        return endpoint(task_id, body(*args, **kwargs))
+
+    call.__doc__ = endpoint.__doc__
+    return Method(call)
+
+
+class Methods:
+    """What both clients can do; fields of a body are keyword arguments."""
+
+    create = _of(endpoints.create_task, tasks.CreateTask)
+    create_many = _of(endpoints.create_tasks, tasks.CreateTasks)
+    claim = _of(endpoints.claim_next, tasks.ClaimNext)
+    claim_many = _of(endpoints.claim_many, tasks.ClaimMany)
+    heartbeat = _on_task(endpoints.heartbeat, tasks.Heartbeat)
+    complete = _on_task(endpoints.complete, tasks.Complete)
+    fail = _on_task(endpoints.fail, tasks.Fail)
+    release = _on_task(endpoints.release, tasks.Release)
+    park = _on_task(endpoints.park, tasks.Park)
+    answer = _on_task(endpoints.answer, tasks.Answer)
+    approve = Method(endpoints.approve)
+    reject = _on_task(endpoints.reject, tasks.Reason)
+    cancel = _on_task(endpoints.cancel, tasks.Reason)
+    retry = Method(endpoints.retry)
+    execute = Method(endpoints.execute)
+    heartbeat_many = _of(endpoints.heartbeat_many, tasks.Heartbeats)
+    complete_many = _of(endpoints.complete_many, tasks.Completions)
+    fail_many = _of(endpoints.fail_many, tasks.Failures)
+    retry_many = _of(endpoints.retry_many, tasks.TaskFilter)
+    cancel_many = _of(endpoints.cancel_many, tasks.TaskFilter)
+    get = Method(endpoints.get_task)
+    status = _on_task(endpoints.task_status, tasks.WaitFor)
+    why = Method(endpoints.why)
+    list = _of(endpoints.list_tasks, tasks.ListTasks)
+    update = _on_task(endpoints.update_task, tasks.UpdateTask)
+    delete = Method(endpoints.delete_task)
+    attempts = Method(endpoints.task_attempts)
+    logs = _on_task(endpoints.read_logs, tasks.ReadLogs)
+    logs_as_text = _on_task(endpoints.read_logs_as_text, tasks.ReadLogs)
+    append_logs = _on_task(endpoints.append_logs, tasks.AppendLogs)
+    statistics = Method(endpoints.get_statistics)
+    list_attempts = _of(endpoints.list_attempts, ListAttempts)
+    get_attempt = Method(endpoints.get_attempt)
+    attempt_stats = Method(endpoints.attempt_stats)
+    workers = Method(endpoints.list_workers)
+    directories = _of(endpoints.list_directories, ListDirectories)
+    set_directory = _of(endpoints.set_directory, SetDirectory)
+    health = Method(endpoints.get_health)
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        retries: Retries | None = None,
+        timeout: float = 10.0,
+        unique: Callable[[], str] = lambda: f"sdk-{secrets.token_hex(12)}",
+    ) -> None:
+        self.url = (url or os.environ.get("ORCHESTRATOR_URL") or DEFAULT_URL).rstrip("/")
+        key = api_key or os.environ.get("ORCHESTRATOR_API_KEY")
+        self._headers = {"accept": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
+        self._retries = retries or Retries()
+        self._margin = timeout
+        self._unique = unique
+
+    def _start(self, call: Call[T]) -> Exchange[T]:
+        return Exchange(call, self.url, unique=self._unique(), margin=self._margin)
+
+    def _tries(self, again: Callable[[Exception], bool | float], retries: Retries | None) -> Any:
+        limits = retries or self._retries
+        return stamina.retry_context(
+            on=again,
+            attempts=limits.attempts,
+            timeout=limits.seconds,
+            wait_initial=limits.first,
+            wait_max=limits.most,
+            wait_jitter=limits.first,
+        )
+
+
+def _instead(call: Call[T], lost: LeaseLost) -> Call[T]:
+    if call.applied is None or lost.reason != LeaseEnd.ALREADY_APPLIED:
+        raise lost
+    return call.applied
+
+
+class Client(Methods):
+    """Talks to the server at `url` (ORCHESTRATOR_URL, else http://127.0.0.1:8080) with `api_key` (ORCHESTRATOR_API_KEY).
+
+    Calls that change nothing when repeated are repeated on connection errors, 429 and 503, within `retries`. `timeout`:
+    seconds to wait for an answer, on top of what a held call may take. Raises subclasses of OrchestratorError only.
+    """
+
+    def __init__(
+        self, url: str | None = None, api_key: str | None = None, *, transport: httpx.BaseTransport | None = None, **options: Any
+    ) -> None:
+        super().__init__(url, api_key, **options)
+        self._http = httpx.Client(base_url=self.url, headers=self._headers, transport=transport)
+
+    def send(self, call: Call[T], retries: Retries | None = None) -> T:
+        """Send a call and return its answer."""
+        exchange = self._start(call)
+        try:
+            for attempt in self._tries(exchange.again, retries):
+                with attempt:
+                    response = self._http.request(**exchange.request)
+                    return exchange.answer(response.status_code, response.headers, response.content)
+        except httpx.TransportError as error:
+            raise exchange.unreachable(error) from error
+        except LeaseLost as lost:
+            return self.send(_instead(call, lost), retries)
+        raise AssertionError
+
+    def follow_logs(self, task_id: int, after: int = 0) -> Iterator[tasks.StoredLogLine]:
+        """The lines of a task's output as they come, until the task is final."""
+        while True:
+            page = self.logs(task_id, after=after, wait=FOLLOW_SECONDS)
+            yield from page.lines
+            if page.final and not page.lines:
+                return
+            after = page.next_after
+
+    def events(self, **filters: Any) -> Iterator[Event | Reset]:
+        """The feed, resumed after every interruption; fields of ReadEvents are keyword arguments."""
+        feed = Feed(ReadEvents(**filters))
+        while True:
+            response = self._open(feed)
+            try:
+                for line in response.iter_lines():
+                    yield from feed.line(line)
+            except httpx.TransportError:
+                pass
+            finally:
+                response.close()
+            if feed.idle:
+                time.sleep(feed.pause)
+
+    def _open(self, feed: Feed) -> httpx.Response:
+        exchange = self._start(feed.connect())
+        try:
+            for attempt in self._tries(exchange.again, None):
+                with attempt:
+                    request = self._http.build_request(**exchange.request)
+                    request.headers.update(feed.headers)
+                    response = self._http.send(request, stream=True)
+                    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                        raise exchange.refusal(response.status_code, response.headers, response.read())
+                    return response
+        except httpx.TransportError as error:
+            raise exchange.unreachable(error) from error
+        raise AssertionError
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncClient(Methods):
+    """The same as Client, for asyncio."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(url, api_key, **options)
+        # Held calls take a connection each, so that their number isn't httpx's to limit.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._http = httpx.AsyncClient(base_url=self.url, headers=self._headers, transport=transport, limits=limits)
+
+    async def send(self, call: Call[T], retries: Retries | None = None) -> T:
+        """Send a call and return its answer."""
+        exchange = self._start(call)
+        try:
+            async for attempt in self._tries(exchange.again, retries):
+                with attempt:
+                    response = await self._http.request(**exchange.request)
+                    return exchange.answer(response.status_code, response.headers, response.content)
+        except httpx.TransportError as error:
+            raise exchange.unreachable(error) from error
+        except LeaseLost as lost:
+            return await self.send(_instead(call, lost), retries)
+        raise AssertionError
+
+    async def follow_logs(self, task_id: int, after: int = 0) -> AsyncIterator[tasks.StoredLogLine]:
+        """The lines of a task's output as they come, until the task is final."""
+        while True:
+            page = await self.logs(task_id, after=after, wait=FOLLOW_SECONDS)
+            for line in page.lines:
+                yield line
+            if page.final and not page.lines:
+                return
+            after = page.next_after
+
+    async def events(self, **filters: Any) -> AsyncIterator[Event | Reset]:
+        """The feed, resumed after every interruption; fields of ReadEvents are keyword arguments."""
+        feed = Feed(ReadEvents(**filters))
+        while True:
+            response = await self._open(feed)
+            try:
+                async for line in response.aiter_lines():
+                    for event in feed.line(line):
+                        yield event
+            except httpx.TransportError:
+                pass
+            finally:
+                await response.aclose()
+            if feed.idle:
+                await asyncio.sleep(feed.pause)
+
+    async def _open(self, feed: Feed) -> httpx.Response:
+        exchange = self._start(feed.connect())
+        try:
+            async for attempt in self._tries(exchange.again, None):
+                with attempt:
+                    request = self._http.build_request(**exchange.request)
+                    request.headers.update(feed.headers)
+                    response = await self._http.send(request, stream=True)
+                    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                        raise exchange.refusal(response.status_code, response.headers, await response.aread())
+                    return response
+        except httpx.TransportError as error:
+            raise exchange.unreachable(error) from error
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
