@@ -1,0 +1,65 @@
+"""What a stranger does first, on a machine with Python, git and make alone."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 90
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(4 * PATIENCE_SECONDS)]
+
+
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    ours = ("APP_", "ORCHESTRATOR_", "VIRTUAL_ENV", "MAKE", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    copy = tmp_path / "checkout"
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def test_the_demo_installs_runs_and_ends(checkout: Path) -> None:
+    started = time.monotonic()
+    demo = run("make", "demo", "EXIT=1", cwd=checkout)
+    took = time.monotonic() - started
+    assert demo.returncode == 0, demo.stdout[-4000:] + demo.stderr[-4000:]
+    assert "completed" in demo.stdout
+    assert took < PATIENCE_SECONDS
+    again = run("make", "install", cwd=checkout)
+    assert "Nothing to be done" in again.stdout
+    assert run(str(checkout / ".venv/bin/orchestrator"), "--version", cwd=checkout).returncode == 0
+
+
+def test_the_wheel_brings_its_files_and_the_sdk_runs_alone(tmp_path: Path) -> None:
+    python = str(ROOT / ".venv/bin/python")
+    built = run(python, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=ROOT)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert run("python3", "-m", "venv", "alone", cwd=tmp_path).returncode == 0
+    alone = str(tmp_path / "alone/bin/python")
+    pip = run(alone, "-m", "pip", "-qq", "--disable-pip-version-check", "install", "--no-compile", str(wheel), cwd=tmp_path)
+    assert pip.returncode == 0, pip.stderr
+    for code in (
+        "from worker_client import AsyncClient, Client, Worker",
+        "from orchestrator import resources as r; assert list(r.migrations().glob('0001_*.sql'))",
+        "from orchestrator import resources as r, settings as s; s.load([r.config()], {'APP_ENV': 'production'})",
+        "from importlib.util import find_spec as f; assert not any(map(f, ['litestar', 'aiosqlite', 'structlog']))",
+    ):
+        tried = run(alone, "-c", code, cwd=tmp_path)
+        assert tried.returncode == 0, f"{code}: {tried.stderr}"
+    assert run(str(tmp_path / "alone/bin/orchestrator-worker"), "--help", cwd=tmp_path).returncode == 0
