@@ -1,0 +1,1 @@
+"""What does the work: a runner per kind of task."""

@@ -1,0 +1,74 @@
+"""Bytes of a program's output to lines."""
+
+import codecs
+from collections import deque
+from collections.abc import Callable
+
+LINE_LIMIT = 65_536
+"""Characters of the longest line; a longer one becomes several."""
+REDRAW_SECONDS = 2.0
+"""A line that is drawn over and over (a progress bar) is kept once in so many seconds, and as it was last."""
+
+
+class LineSplitter:
+    """Takes chunks as they come; undecodable bytes become U+FFFD, as does NUL, which databases refuse."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self._drawn: str | None = None
+        self._clock = clock
+        self._kept_at = -REDRAW_SECONDS
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> list[str]:
+        """The lines that this chunk ends."""
+        text = self._rest + self._decoder.decode(chunk, final).replace("\0", "\ufffd")
+        *ended, self._rest = text.split("\n")
+        lines = [line for text in ended for line in self._end(text)]
+        lines += self._redraw()
+        while len(self._rest) >= LINE_LIMIT:
+            lines.append(self._rest[:LINE_LIMIT])
+            self._rest = self._rest[LINE_LIMIT:]
+        if final and (self._rest or self._drawn is not None):
+            lines += self._end(self._rest)
+            self._rest = ""
+        return lines
+
+    def _end(self, text: str) -> list[str]:
+        shown = text.rstrip("\r").rpartition("\r")[2]
+        if not shown and self._drawn is not None:
+            shown = self._drawn
+        self._drawn = None
+        return [shown[start : start + LINE_LIMIT] for start in range(0, len(shown) or 1, LINE_LIMIT)]
+
+    def _redraw(self) -> list[str]:
+        """Of a line that has been drawn over, keep what it shows; the last character may be half of CR LF."""
+        drawn, end, rest = self._rest[:-1].rpartition("\r")
+        if not end:
+            return []
+        self._rest = rest + self._rest[-1:]
+        self._drawn = drawn.rstrip("\r").rpartition("\r")[2]
+        now = self._clock()
+        if not self._drawn or now - self._kept_at < REDRAW_SECONDS:
+            return []
+        self._kept_at = now
+        return [self._drawn[:LINE_LIMIT]]
+
+
+class Tail:
+    """The last lines, up to so many characters."""
+
+    def __init__(self, limit: int = 8192) -> None:
+        self._limit = limit
+        self._lines: deque[str] = deque()
+        self._size = 0
+
+    def add(self, line: str) -> None:
+        """Remember one more."""
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while self._size > self._limit and len(self._lines) > 1:
+            self._size -= len(self._lines.popleft()) + 1
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)[-self._limit :]

@@ -1,0 +1,80 @@
+"""How a run of a task can end, and what is reported to the server for it."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from worker_client import endpoints
+from worker_client.contract import tasks
+from worker_client.contract.enums import ParkReason
+from worker_client.contract.tasks import Usage
+from worker_client.endpoints import Call
+
+
+class Done(Struct, frozen=True):
+    """The work is done; `result` is any JSON."""
+
+    result: Any = None
+    usage: Usage | None = None
+
+    def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
+        """The call that says so."""
+        return endpoints.complete(task_id, tasks.Complete(lease=lease, result=self.result, usage=self.usage))
+
+
+class Failed(Struct, frozen=True, kw_only=True):
+    """The work failed; `retry_after` in seconds instead of the task's own backoff."""
+
+    type: str = "Error"
+    message: str = ""
+    details: dict[str, Any] = {}
+    retryable: bool = True
+    retry_after: float | None = None
+    usage: Usage | None = None
+
+    def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
+        """The call that says so."""
+        error = tasks.TaskError(type=self.type[:255], message=self.message[:100_000], details=self.details)
+        body = tasks.Fail(
+            lease=lease, error=error, retryable=self.retryable, retry_after_seconds=self.retry_after, usage=self.usage
+        )
+        return endpoints.fail(task_id, body)
+
+
+class Parked(Struct, frozen=True, kw_only=True):
+    """The work waits for something outside: a time, an answer, an approval; costs no attempt."""
+
+    reason: ParkReason = ParkReason.QUESTION
+    not_before: datetime | None = None
+    account: str | None = None
+    question: str | None = None
+    options: list[str] = []
+    session_id: str | None = None
+
+    def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
+        """The call that says so."""
+        body = tasks.Park(
+            lease=lease,
+            reason=self.reason,
+            not_before=self.not_before,
+            account=self.account,
+            question=self.question,
+            options=self.options,
+            session_id=self.session_id,
+        )
+        return endpoints.park(task_id, body)
+
+
+class Released(Struct, frozen=True):
+    """The work is given back unfinished; costs no attempt."""
+
+    reason: str
+    not_before: datetime | None = None
+
+    def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
+        """The call that says so."""
+        return endpoints.release(task_id, tasks.Release(lease=lease, reason=self.reason[:10_000], not_before=self.not_before))
+
+
+Outcome = Done | Failed | Parked | Released
