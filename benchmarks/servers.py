@@ -1,0 +1,78 @@
+"""Starts the servers that are measured, on a core of their own, and stops them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from socket import create_connection, socket
+from urllib.parse import urlsplit
+
+PATIENCE_SECONDS = 30
+ADDRESS = re.compile(r"http://[^\s/]+:\d+")
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The server's and ours: apart where there are two, the same where there is one."""
+    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    return {available[0]}, {available[-1]}
+
+
+@contextmanager
+def orchestrator(directory: Path, *, pinned: bool = True) -> Iterator[tuple[str, int]]:
+    """`orchestrator serve` on a fresh file, as its users start it; yields host and port."""
+    database = directory / "tasks.db"
+    program = str(Path(sys.executable).with_name("orchestrator"))
+    command = [program, "serve", "--port", "0", "--database", f"sqlite:///{database}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
+    with _running(command, directory, environment | {"APP_ENV": "production"}, pinned=pinned) as process:
+        yield _address(process)
+
+
+@contextmanager
+def bare(directory: Path) -> Iterator[tuple[str, int]]:
+    """A bare Litestar that sends back the JSON that it got."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with _running([*command, "--log-level", "warning"], directory, environment, pinned=True) as process:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
+                yield "127.0.0.1", port
+                return
+            time.sleep(0.05)
+        raise SystemExit("the bare server did not start")
+
+
+@contextmanager
+def _running(
+    command: list[str], directory: Path, environment: dict[str, str], *, pinned: bool
+) -> Iterator[subprocess.Popen[str]]:
+    with (directory / "server.log").open("a") as log:
+        process = subprocess.Popen(command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        if pinned and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(process.pid, cores()[0])
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _address(process: subprocess.Popen[str]) -> tuple[str, int]:
+    for line in process.stdout or ():
+        if found := ADDRESS.search(line):
+            parts = urlsplit(found[0])
+            return parts.hostname or "127.0.0.1", parts.port or 80
+    raise SystemExit("orchestrator serve ended before it printed its address; server.log has the reason")
