@@ -119,7 +119,8 @@ def table(results: Results) -> Table:
         shown.add_column(name, justify="left" if name == "operation" else "right")
     for (name, connections), result in sorted(results.items(), key=lambda item: item[0][1]):
         ratio = result.rate / results["bare echo", connections].rate
-        shown.add_row(name, str(connections), f"{result.rate:,.0f}", f"{ratio:.2f}", f"{result.p50:.2f}", f"{result.p99:.2f}")
+        times = f"{result.p50:.2f}", f"{result.p99:.2f}"
+        shown.add_row(name, str(connections), f"{result.rate:,.0f}", f"{ratio:.2f}", *times, f"{result.busy:.0%}")
     return shown
 
 
