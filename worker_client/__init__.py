@@ -1,1 +1,73 @@
-"""SDK and worker of the task orchestrator."""
+"""SDK and worker of the task orchestrator.
+
+The names below are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worker_client.client import AsyncClient, Client
+    from worker_client.directories import ConfigurationError
+    from worker_client.errors import (
+        Conflict,
+        Forbidden,
+        LeaseLost,
+        NotFound,
+        OrchestratorError,
+        Overloaded,
+        RateLimited,
+        ServerUnreachable,
+        Unauthorized,
+        ValidationFailed,
+    )
+    from worker_client.exchange import Retries
+    from worker_client.feed import Reset
+    from worker_client.runners.base import RunContext, Runner
+    from worker_client.runners.outcomes import Done, Failed, Parked, Released
+    from worker_client.worker import Worker
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ConfigurationError",
+    "Conflict",
+    "Done",
+    "Failed",
+    "Forbidden",
+    "LeaseLost",
+    "NotFound",
+    "OrchestratorError",
+    "Overloaded",
+    "Parked",
+    "RateLimited",
+    "Released",
+    "Reset",
+    "Retries",
+    "RunContext",
+    "Runner",
+    "ServerUnreachable",
+    "Unauthorized",
+    "ValidationFailed",
+    "Worker",
+]
+_MODULES = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "ConfigurationError": "directories",
+    "Retries": "exchange",
+    "Reset": "feed",
+    "RunContext": "runners.base",
+    "Runner": "runners.base",
+    "Done": "runners.outcomes",
+    "Failed": "runners.outcomes",
+    "Parked": "runners.outcomes",
+    "Released": "runners.outcomes",
+    "Worker": "worker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 class Retries(Struct, frozen=True, kw_only=True):
     """How long to go on trying: stop after so many attempts or seconds, wait `first` doubling up to `most` seconds between."""
 
-    attempts: int = 10
+    attempts: int | None = 10
     seconds: float = 45.0
     first: float = 0.1
     most: float = 5.0

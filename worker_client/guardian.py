@@ -178,7 +178,7 @@ def main(arguments: list[str]) -> None:
     import resource  # noqa: PLC0415  does not exist on Windows, where others import this module
 
     status_fd = int(arguments[0])
-    os.set_inheritable(status_fd, False)
+    os.set_inheritable(status_fd, False)  # noqa: FBT003  has no name
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     pid, status = Guardian(0, boot_clock()).run(arguments[1:])
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,6 +1,7 @@
 """Brings lines of output to the server, in batches, each line once."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class LogShipper:
         self._lines: deque[LogLine] = deque()
         self._size = 0
         self._first = 1
+        self._dropped = 0
         self._waits = True
         self._some = asyncio.Event()
         self._full = asyncio.Event()
@@ -46,6 +48,9 @@ class LogShipper:
                 self._add(LogLine(text=line[start : start + LINE_LIMIT], stream=stream))
 
     def _add(self, line: LogLine) -> None:
+        if self._size >= 2 * BUFFER_CHARACTERS:
+            self._dropped += 1
+            return
         self._lines.append(line)
         self._size += len(line.text) + 1
         self._some.set()
@@ -68,6 +73,8 @@ class LogShipper:
     async def flush(self, seconds: float) -> None:
         """Wait until all has been stored, so many seconds at the most."""
         self.hurry()
+        if self._dropped:
+            logger.warning("task %d: %d lines of output came too fast and were dropped", self._task_id, self._dropped)
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
@@ -79,7 +86,8 @@ class LogShipper:
         while True:
             await self._some.wait()
             if self._waits and not self._full.is_set():
-                await asyncio.wait([asyncio.ensure_future(self._full.wait())], timeout=BATCH_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._full.wait(), BATCH_SECONDS)
             if not await self._send(self._batch()):
                 return
 

@@ -1,0 +1,153 @@
+"""One claimed task: check it, begin it, keep its lease while it runs, stop it when it must, report what came of it."""
+
+import asyncio
+import contextlib
+import logging
+
+from worker_client.client import AsyncClient
+from worker_client.clock import Clock
+from worker_client.contract.enums import Directive
+from worker_client.contract.tasks import ClaimedTask
+from worker_client.errors import LeaseLost, NotFound, OrchestratorError, ServerUnreachable
+from worker_client.exchange import Retries
+from worker_client.lease import Lease, Stop
+from worker_client.logs import LogShipper
+from worker_client.runners.base import Notes, RunContext, Runner
+from worker_client.runners.outcomes import Done, Failed, Outcome, Released
+
+logger = logging.getLogger("worker_client")
+STOP_GRACE = 10.0
+"""Seconds that work has to end when it is cancelled or drained; the server gives 60 after a cancel request."""
+HURRIED_GRACE = 1.0
+FLUSH_SECONDS = 60.0
+REPORTING = Retries(attempts=None, seconds=600.0)
+
+
+class Job:
+    """Runs one task. `run` never raises for what went wrong with it; cancelling `run` abandons the task."""
+
+    def __init__(
+        self, client: AsyncClient, task: ClaimedTask, runner: Runner, *, directory: str, lease_seconds: float, clock: Clock
+    ) -> None:
+        self._client = client
+        self._runner = runner
+        self.task = task
+        self._notes = Notes()
+        self._logs = LogShipper(client, task.id, task.lease, lost=lambda: self.stop(Stop.LOST))
+        self._context = RunContext(task, directory=directory, server_url=client.url, logs=self._logs, notes=self._notes)
+        self._lease = Lease(
+            client,
+            task,
+            lease_seconds,
+            notes=self._notes,
+            clock=clock,
+            stop=self.stop,
+            extended=self._context.lease_extended,
+        )
+        self._context.lease_left = lambda: self._lease.left
+        self._work: asyncio.Task[Outcome] | None = None
+        self._stopped: Stop | None = None
+
+    def stop(self, why: Stop) -> None:
+        """Stop the work; stopping it again for a more urgent reason ends it at once."""
+        work = self._work
+        if work is None or work.done():
+            self._stopped = self._stopped or why
+            return
+        if self._stopped is not None and why.urgency <= self._stopped.urgency:
+            return
+        logger.warning("task %d: stopping the work: %s", self.task.id, why)
+        self._context.grace = self._grace(why)
+        self._stopped = why
+        self._context.cancelled.set()
+        self._logs.hurry()
+        work.cancel()
+        # Whoever swallows the first cancellation, or takes longer than agreed, gets another.
+        asyncio.get_running_loop().call_later(self._context.grace + 1.0, work.cancel)
+
+    def _grace(self, why: Stop) -> float:
+        match why:
+            case Stop.LOST:
+                return 0.0
+            case Stop.HURRIED:
+                return HURRIED_GRACE
+            case Stop.EXPIRING:
+                return self._lease.grace
+            case Stop.TIMEOUT:
+                return self._lease.early / 2
+        return STOP_GRACE
+
+    async def run(self) -> None:
+        """Do the task."""
+        if not await self._may_begin():
+            return
+        self._work = asyncio.create_task(self._runner.run(self._context), name=f"task-{self.task.id}")
+        background = [asyncio.create_task(self._lease.keep()), asyncio.create_task(self._logs.run())]
+        try:
+            outcome = await self._outcome(self._work)
+            if outcome is not None:
+                await self._logs.flush(FLUSH_SECONDS)
+                await self._lease.tell_rest()
+                await self.report(outcome)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    async def _may_begin(self) -> bool:
+        try:
+            directive = await self._lease.begin()
+        except OrchestratorError as error:
+            logger.warning("task %d: not begun, the first heartbeat failed: %s", self.task.id, error)
+            return False
+        if directive is Directive.CANCEL:
+            await self.report(Released("cancelled before it began"))
+        elif self._stopped is not None:
+            await self.report(Released("the worker is shutting down"))
+        else:
+            return True
+        return False
+
+    async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
+        """What to report; None when the task is no longer this worker's to report on."""
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            self._context.cancelled.set()
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({work}, timeout=self._context.grace)
+            raise
+        if self._stopped is not None and self._stopped.silent:
+            logger.warning("task %d: the lease is lost, nothing is reported", self.task.id)
+            return None
+        error = asyncio.CancelledError() if work.cancelled() else work.exception()
+        if error is None and (self._stopped is None or isinstance(work.result(), Done)):
+            return work.result()
+        return self._failure(error) if self._stopped is None else self._stopped_early(self._stopped)
+
+    def _stopped_early(self, why: Stop) -> Outcome:
+        if why is Stop.TIMEOUT:
+            return Failed(type="Timeout", message=f"stopped: it was still running after {self.task.timeout_seconds:g} s")
+        return Released("cancelled on request" if why is Stop.CANCELLED else "the worker is shutting down")
+
+    def _failure(self, error: BaseException | None) -> Outcome:
+        if error is None or isinstance(error, asyncio.CancelledError):
+            return Failed(type="Cancelled", message="the runner cancelled itself")
+        logger.error("task %d: the runner raised", self.task.id, exc_info=error)
+        return Failed(type=type(error).__name__, message=str(error))
+
+    async def report(self, outcome: Outcome) -> None:
+        """Tell the server; a result that it refuses is reported as a failure instead."""
+        try:
+            task = await self._client.send(outcome.report(self.task.id, self.task.lease), REPORTING)
+            logger.info("task %d: %s, now %s", self.task.id, type(outcome).__name__.lower(), task.status)
+        except (LeaseLost, NotFound) as error:
+            logger.warning("task %d: the report was refused: %s", self.task.id, error)
+        except ServerUnreachable as error:
+            logger.error("task %d: the report could not be sent: %s", self.task.id, error)  # noqa: TRY400  it says all
+        except (OrchestratorError, TypeError, ValueError) as error:
+            logger.error("task %d: the report was refused: %s", self.task.id, error)  # noqa: TRY400  it says all
+            if isinstance(outcome, Done):
+                message = f"the work was done, but its result could not be reported: {error}"
+                await self.report(Failed(type="ReportRefused", message=message, retryable=False))

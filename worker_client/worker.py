@@ -1,0 +1,260 @@
+"""The worker: asks for tasks while it has a free place, runs them, drains when told to stop."""
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from worker_client import endpoints
+from worker_client.client import AsyncClient
+from worker_client.clock import BootClock, Clock
+from worker_client.contract.tasks import ClaimedTask, ClaimMany, Task
+from worker_client.directories import ConfigurationError, Ground
+from worker_client.endpoints import Call
+from worker_client.errors import Conflict, Forbidden, OrchestratorError, Retriable, Unauthorized, ValidationFailed
+from worker_client.job import Job
+from worker_client.lease import Stop
+from worker_client.runners.base import Runner
+from worker_client.runners.function import Handler, HandlerRunner
+from worker_client.runners.outcomes import Released
+
+logger = logging.getLogger("worker_client")
+CONFIRM_SECONDS = 15.0
+"""A claim whose first heartbeat doesn't come within this goes back: its answer was lost."""
+MOST_PAUSE = 30.0
+
+
+class Worker:
+    """Runs tasks of the kinds it has runners for, in the directories it was given.
+
+    >>> worker = Worker(directories=["/home/me/repo"])
+    >>> @worker.handler("greeting")
+    ... def greet(context):
+    ...     return f"Hello, {context.task.prompt}"
+    >>> worker.run()  # doctest: +SKIP
+
+    `client`: a client, or the server's address. `concurrency`: how many tasks at a time. `recursive`: also directories below.
+    `fence`: refuse directories that aren't below one of these. `drain_seconds`: how long running tasks may go on after SIGTERM
+    before they are given back. `until_idle`: end when nothing waits. `max_tasks`: end after so many.
+    """
+
+    def __init__(  # noqa: PLR0913  what a worker can be given
+        self,
+        client: AsyncClient | str | None = None,
+        *,
+        directories: Sequence[str | Path],
+        runners: Iterable[Runner] = (),
+        kinds: Iterable[str] | None = None,
+        concurrency: int = 1,
+        recursive: bool = True,
+        fence: Sequence[str | Path] = (),
+        host: str | None = None,
+        worker_id: str | None = None,
+        account: str | None = None,
+        tags: Sequence[str] = (),
+        lease_seconds: float = 60.0,
+        poll_seconds: float = 30.0,
+        drain_seconds: float = 60.0,
+        until_idle: bool = False,
+        max_tasks: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency is {concurrency}; a worker needs room for at least one task")
+        self.client = client if isinstance(client, AsyncClient) else AsyncClient(client)
+        self.host = socket.gethostname() if host is None else host
+        self.worker_id = worker_id or f"{self.host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._runners = {runner.kind: runner for runner in runners}
+        self._kinds = None if kinds is None else set(kinds)
+        self._directories, self._recursive, self._fence = directories, recursive, fence
+        self._concurrency = concurrency
+        self._account = account
+        self._tags = list(tags)
+        self._lease_seconds = lease_seconds
+        self._poll_seconds = 0.0 if until_idle else poll_seconds
+        self._drain_seconds = drain_seconds
+        self._until_idle = until_idle
+        self._max_tasks = max_tasks
+        self._clock = clock or BootClock()
+        self._jobs: dict[asyncio.Task[None], Job | None] = {}
+        self._begun = 0
+        self._refusals = 0
+        self._place_free = asyncio.Event()
+        self._draining = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def handler(self, kind: str) -> Callable[[Handler], Handler]:
+        """Decorate the function that does the work of one kind; it is called with a RunContext and returns the result."""
+
+        def register(function: Handler) -> Handler:
+            self._runners[kind] = HandlerRunner(kind, function)
+            return function
+
+        return register
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds it asks for: those it has runners for, and was told to."""
+        return sorted(kind for kind in self._runners if self._kinds is None or kind in self._kinds)
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT; a second one gives everything back at once."""
+        asyncio.run(self._run_with_signals())
+
+    async def _run_with_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def told(number: int, _: FrameType | None) -> None:
+            logger.info("%s: %s", signal.Signals(number).name, "giving back" if self._draining.is_set() else "draining")
+            loop.call_soon_threadsafe(self.drain)
+
+        before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            await self.serve()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def drain(self) -> None:
+        """Ask for nothing more, let what runs end within `drain_seconds`; called again: give everything back now."""
+        if self._draining.is_set():
+            self._hurry.set()
+        self._draining.set()
+
+    async def serve(self) -> None:
+        """Work until drained. Raises ConfigurationError, and what the server answers to a first question it refuses."""
+        if not self.kinds:
+            raise ConfigurationError("no runner for any kind of task: register a handler, or name kinds this worker can run")
+        existing = any(self._runners[kind].needs_directory for kind in self.kinds)
+        ground = Ground(self._directories, recursive=self._recursive, fence=self._fence, existing=existing)
+        logger.info(
+            "%s asks %s for %s tasks in %s", self.worker_id, self.client.url, ", ".join(self.kinds), ", ".join(ground.directories)
+        )
+        asking = asyncio.create_task(self._ask(ground))
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait({asking, draining}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                asking.cancel()
+            await asyncio.wait({asking})
+            await self._finish_jobs(draining)
+            if not asking.cancelled():
+                asking.result()
+        finally:
+            for task in (asking, draining, *self._jobs):
+                task.cancel()
+            await asyncio.gather(asking, draining, *self._jobs, return_exceptions=True)
+            await self.client.close()
+
+    async def _finish_jobs(self, draining: asyncio.Task[bool]) -> None:
+        """Let what runs end by itself; from the moment of draining for `drain_seconds` or until hurried, then stop it."""
+        ending: asyncio.Future[Any] = asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.wait({ending, draining}, return_when=asyncio.FIRST_COMPLETED)
+        hurry: asyncio.Future[Any] = asyncio.ensure_future(self._hurry.wait())
+        overdue: asyncio.Future[Any] = asyncio.ensure_future(self._clock.sleep(self._drain_seconds))
+        try:
+            await asyncio.wait({ending, hurry, overdue}, return_when=asyncio.FIRST_COMPLETED)
+            self._stop_jobs(Stop.HURRIED if self._hurry.is_set() else Stop.DRAINED)
+            await asyncio.wait({ending, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            self._stop_jobs(Stop.HURRIED)
+            await ending
+        finally:
+            hurry.cancel()
+            overdue.cancel()
+
+    def _stop_jobs(self, why: Stop) -> None:
+        for job in self._jobs.values():
+            if job is not None:
+                job.stop(why)
+
+    async def _ask(self, ground: Ground) -> None:
+        question: ClaimMany | None = None
+        answered, failures = False, 0
+        while question is not None or (limit := await self._free_places()):
+            # Until it is answered, the same question with the same poll_id: the server may have answered it already.
+            question = question or self._question(ground, limit)
+            try:
+                claimed = (await self.client.send(endpoints.claim_many(question))).tasks
+            except (Unauthorized, Forbidden, ValidationFailed):
+                if not answered:
+                    raise
+                logger.exception("the server refuses to give tasks")
+                await self._clock.sleep(MOST_PAUSE)
+                continue
+            except OrchestratorError as error:
+                failures += 1
+                question = None if isinstance(error, Conflict) else question
+                asked = error.retry_after if isinstance(error, Retriable) else 0.0
+                pause = max(asked, min(MOST_PAUSE, 2.0 ** min(failures, 5)) * random.uniform(0.5, 1.0))  # noqa: S311
+                logger.warning("asking for tasks failed, next try in %.0f s: %s", pause, error)
+                await self._clock.sleep(pause)
+                continue
+            answered, failures, question = True, 0, None
+            for task in claimed:
+                self._begin(task, ground)
+            if self._until_idle and not claimed:
+                return
+            if self._refusals:
+                await self._clock.sleep(min(MOST_PAUSE, 0.5 * 2.0 ** min(self._refusals, 6)))
+
+    async def _free_places(self) -> int:
+        """How many tasks to ask for, once there is a free place; 0 when this worker has had all it was to do."""
+        while (free := self._concurrency - len(self._jobs)) <= 0:
+            self._place_free.clear()
+            await self._place_free.wait()
+        return free if self._max_tasks is None else min(free, self._max_tasks - self._begun)
+
+    def _question(self, ground: Ground, limit: int) -> ClaimMany:
+        return ClaimMany(
+            work_path=ground.directories,
+            worker_id=self.worker_id,
+            wait=self._poll_seconds,
+            lease_seconds=self._lease_seconds,
+            recursive=self._recursive,
+            kinds=self.kinds,
+            tags=self._tags,
+            host=self.host,
+            account=self._account,
+            poll_id=secrets.token_hex(12),
+            confirm_seconds=CONFIRM_SECONDS,
+            limit=limit,
+        )
+
+    def _begin(self, claimed: ClaimedTask, ground: Ground) -> None:
+        runner = self._runners.get(claimed.kind)
+        if runner is None or claimed.kind not in self.kinds:
+            objection: str | None = f"this worker runs {', '.join(self.kinds)}, not {claimed.kind}"
+        else:
+            objection = ground.objection(claimed, existing=runner.needs_directory)
+        if runner is None or objection is not None:
+            self._refusals += 1
+            logger.warning("task %d: given back: %s", claimed.id, objection)
+            released = Released(objection or "").report(claimed.id, claimed.lease)
+            self._start(None, asyncio.create_task(self._give_back(released)))
+            return
+        self._refusals = 0
+        self._begun += 1
+        logger.info("task %d: attempt %d, %s in %s", claimed.id, claimed.attempt, claimed.kind, claimed.work_directory)
+        directory = claimed.work_directory
+        job = Job(self.client, claimed, runner, directory=directory, lease_seconds=self._lease_seconds, clock=self._clock)
+        self._start(job, asyncio.create_task(job.run()))
+
+    async def _give_back(self, released: Call[Task]) -> None:
+        await self.client.send(released)
+
+    def _start(self, job: Job | None, running: asyncio.Task[None]) -> None:
+        self._jobs[running] = job
+        running.add_done_callback(self._ended)
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        del self._jobs[running]
+        self._place_free.set()
+        if not running.cancelled() and (error := running.exception()) is not None:
+            logger.error("a task could not be handled", exc_info=error)
