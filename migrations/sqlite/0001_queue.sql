@@ -13,7 +13,7 @@ CREATE TABLE tasks (
     path TEXT NOT NULL,
     kind TEXT NOT NULL,
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 3),
-    tags TEXT NOT NULL CHECK (json_type(tags) = 'array'),
+    tags TEXT NOT NULL,
     exclusive INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
     title TEXT,
     run_at INTEGER,
@@ -29,9 +29,7 @@ CREATE TABLE tasks (
     step_id TEXT,
     traceparent TEXT,
     version INTEGER NOT NULL CHECK (version >= 1),
-    status TEXT NOT NULL CHECK (
-        status IN ('waiting', 'scheduled', 'blocked', 'running', 'parked', 'completed', 'failed', 'cancelled')
-    ),
+    status TEXT NOT NULL,
     rank INTEGER NOT NULL,
     ready_at INTEGER NOT NULL,
     due_at INTEGER,
@@ -61,17 +59,29 @@ CREATE TABLE tasks (
     updated_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER,
-    CHECK ((status = 'running') = (lease_ends_at IS NOT NULL)),
-    CHECK ((status = 'running') = (lease_deadline IS NOT NULL)),
-    CHECK ((status = 'running') = (expire_at IS NOT NULL)),
-    CHECK (status = 'running' OR (lease_mode = 0 AND poll_key IS NULL AND cancel_requested_at IS NULL)),
-    CHECK (lease_ends_at <= lease_deadline),
-    CHECK (status <> 'running' OR (nonce IS NOT NULL AND worker_id IS NOT NULL AND attempt >= 1)),
-    CHECK ((status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
-    CHECK (status <> 'scheduled' OR due_at IS NOT NULL),
-    CHECK (status <> 'parked' OR hold IS NOT NULL),
-    CHECK (status NOT IN ('waiting', 'scheduled') OR hold IS NULL),
-    CHECK (status <> 'blocked' OR has_parents)
+    CHECK (
+        CASE status
+        WHEN 'waiting' THEN hold IS NULL AND finished_at IS NULL
+        WHEN 'scheduled' THEN due_at IS NOT NULL AND hold IS NULL AND finished_at IS NULL
+        WHEN 'blocked' THEN has_parents = 1 AND finished_at IS NULL
+        WHEN 'parked' THEN hold IS NOT NULL AND finished_at IS NULL
+        WHEN 'running' THEN hold IS NULL AND finished_at IS NULL
+        WHEN 'completed' THEN finished_at IS NOT NULL
+        WHEN 'failed' THEN finished_at IS NOT NULL
+        WHEN 'cancelled' THEN finished_at IS NOT NULL
+        ELSE 0
+        END
+    ),
+    CHECK (
+        CASE status
+        WHEN 'running' THEN
+            nonce IS NOT NULL AND worker_id IS NOT NULL AND attempt >= 1 AND expire_at IS NOT NULL
+            AND lease_ends_at IS NOT NULL AND lease_deadline IS NOT NULL AND lease_ends_at <= lease_deadline
+        ELSE
+            lease_mode = 0 AND expire_at IS NULL AND lease_ends_at IS NULL AND lease_deadline IS NULL
+            AND poll_key IS NULL AND cancel_requested_at IS NULL
+        END
+    )
 ) STRICT;
 
 -- A stream is (path, kind, host); within it the next task is the first row. Finished tasks are in none of these.
@@ -79,7 +89,8 @@ CREATE INDEX tasks_waiting ON tasks (path, kind, host, rank, id) WHERE status = 
 CREATE INDEX tasks_scheduled ON tasks (due_at) WHERE status = 'scheduled';
 CREATE INDEX tasks_held ON tasks (hold_until) WHERE status = 'parked' AND hold_until IS NOT NULL;
 CREATE INDEX tasks_expiring ON tasks (expire_at) WHERE status = 'running';
-CREATE INDEX tasks_leases ON tasks (path, lease_mode, lease_host) WHERE status = 'running';
+CREATE INDEX tasks_leases ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode > 0;
+CREATE INDEX tasks_exclusive ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode = 2;
 CREATE INDEX tasks_polls ON tasks (poll_key) WHERE status = 'running' AND poll_key IS NOT NULL;
 -- For people: lists by status and by directory.
 CREATE INDEX tasks_unfinished ON tasks (status, id) WHERE status NOT IN ('completed', 'cancelled');

@@ -1,6 +1,6 @@
 """The one place where operations are decided: pure, told the world, the time and chance from outside."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -63,8 +63,3 @@ def decide(submission: ops.Submission, world: World, rules: Rules) -> Decision:
         decision.wakes += followed.wakes
         pending += followed.then
     return decision
-
-
-def in_phases(batch: Sequence[ops.Submission]) -> Iterator[tuple[int, ops.Submission]]:
-    """The submissions of a batch with their positions, in the order in which they are decided."""
-    return iter(sorted(enumerate(batch), key=lambda item: item[1].op.phase))

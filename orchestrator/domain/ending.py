@@ -16,10 +16,7 @@ from worker_client.errors import Conflict, ValidationFailed
 
 def complete(op: ops.Complete, by: Principal, world: World, rules: Rules) -> Decision:
     """End a task well, also one whose cancellation was asked for: the work is done."""
-    if op.lease is None:
-        head = _by_prompt(op, by, world)
-    else:
-        head = leased(op.task_id, op.lease, Verb.COMPLETE, by, world)
+    head = _by_prompt(op, by, world) if op.lease is None else leased(op.task_id, op.lease, Verb.COMPLETE, by, world)
     done = finish(head, world, Status.COMPLETED, releases=0, reason=None, **unlease(Verb.COMPLETE))
     changes: list[Change] = [
         Saved(done),
@@ -40,7 +37,7 @@ def _by_prompt(op: ops.Complete, by: Principal, world: World) -> Head:
         permit(Verb.COMPLETE, head.status, head.id)
     if head.lease_no != 1 or head.claimed_by != by.id:
         raise Conflict(
-            f"task {head.id} is on its lease number {head.lease_no}, so its prompt does not tell who asks: send `lease` from the claim",
+            f"task {head.id} is on lease number {head.lease_no}, so the prompt cannot tell who asks: send `lease` from the claim",
             field="lease",
         )
     if op.original_prompt != world.source.prompt(head.id):
@@ -60,7 +57,7 @@ def fail(op: ops.Fail, by: Principal, world: World, rules: Rules) -> Decision:
     return _lose(head, Verb.FAIL, world, rules, changes, retryable=op.retryable, delay=op.retry_after_ms, message=op.message)
 
 
-def _lose(  # noqa: PLR0913
+def _lose(
     head: Head,
     verb: Verb,
     world: World,
@@ -154,9 +151,7 @@ def undeliver(op: ops.Undeliver, by: Principal, world: World, rules: Rules) -> D
     return _give_back(head, Verb.UNDELIVER, world, rules, [])
 
 
-def _give_back(  # noqa: PLR0913
-    head: Head, verb: Verb, world: World, rules: Rules, changes: list[Change], **facts: object
-) -> Decision:
+def _give_back(head: Head, verb: Verb, world: World, rules: Rules, changes: list[Change], **facts: object) -> Decision:
     """A lease ends without an attempt being used up."""
     then: list[ops.Operation] = []
     if head.cancel_requested_at is not None:
@@ -177,7 +172,7 @@ def _give_back(  # noqa: PLR0913
     return Decision(Changed(head.id), [Saved(after), *changes, event], then, [freed(head, rules), *ready(after)])
 
 
-def expire(op: ops.Expire, by: Principal, world: World, rules: Rules) -> Decision:
+def expire(op: ops.Expire, _by: Principal, world: World, rules: Rules) -> Decision:
     """End the leases whose time is over: a death costs the attempt, a claim that nobody ever confirmed does not."""
     rows = world.expired(op.limit)
     decided = Decision(Done(more=len(rows) >= op.limit))
@@ -185,7 +180,7 @@ def expire(op: ops.Expire, by: Principal, world: World, rules: Rules) -> Decisio
         if head.status is not Status.RUNNING or head.expire_at is None or head.expire_at > world.now:
             continue
         permit(Verb.EXPIRE, head.status, head.id)
-        step = _expire_one(head, by, world, rules)
+        step = _expire_one(head, world, rules)
         world.apply(step.changes)
         decided.changes += step.changes
         decided.then += step.then
@@ -195,7 +190,7 @@ def expire(op: ops.Expire, by: Principal, world: World, rules: Rules) -> Decisio
     return decided
 
 
-def _expire_one(head: Head, by: Principal, world: World, rules: Rules) -> Decision:
+def _expire_one(head: Head, world: World, rules: Rules) -> Decision:
     if head.confirm_by is not None and head.confirm_by <= world.now and not head.used:
         return _give_back(head, Verb.UNDELIVER, world, rules, [])
     timed_out = head.lease_deadline is not None and (head.lease_ends_at or 0) >= head.lease_deadline

@@ -41,14 +41,15 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
         grants.append(Grant(taken.id, str(Lease(taken.id, taken.lease_no, taken.nonce or "")), taken.delivery_no))
         if len(grants) == op.limit:
             break
-    return Decision(Claimed(grants, held=gate.held), changes)
+    return Decision(Claimed(grants, gate.held_at, gate.full), changes)
 
 
 class _Gate:
     """Keeps back candidates that a pause, a limit, a lease or a reservation forbids."""
 
     def __init__(self, op: ops.Claim, world: World, rules: Rules) -> None:
-        self.held = False
+        self.held_at: str | None = None
+        self.full = False
         self._op = op
         self._world = world
         self._rules = rules
@@ -62,10 +63,10 @@ class _Gate:
             if not wanted.principal.paths.covers(head.path):
                 continue
             if self._rules.max_running and self._world.running_below(None, "") >= self._rules.max_running:
-                self.held = True
+                self.held_at, self.full = head.path, True
                 return
             if self._limited(head) or self._excluded(head):
-                self.held = True
+                self.held_at = self.held_at or head.path
                 continue
             yield head
 
@@ -104,7 +105,7 @@ def lease_mode(head: Head, *, exclusive: bool) -> int:
     return LeaseMode.EXCLUSIVE if head.exclusive or exclusive else LeaseMode.SHARED
 
 
-def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, poll_key: str | None) -> Head:  # noqa: PLR0913
+def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, poll_key: str | None) -> Head:
     permit(Verb.CLAIM, head.status, head.id)
     now = world.now
     deadline = now + head.timeout_ms

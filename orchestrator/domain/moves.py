@@ -67,7 +67,7 @@ def lost(head: Head, verb: Verb, *, same: bool) -> LeaseLost:
         if reason is LeaseEnd.ALREADY_APPLIED:
             reason = LeaseEnd.RELEASED
     return LeaseLost(
-        f"the lease on task {head.id} is not the current one ({reason}); the task is {head.status}: stop the work, nothing was changed",
+        f"the lease on task {head.id} is not current ({reason}), the task is {head.status}: nothing changed, stop the work",
         task_status=str(head.status),
         reason=reason,
         task_id=head.id,
@@ -126,7 +126,7 @@ def happened(kind: str, head: Head, **data: Any) -> Happened:
     return Happened(f"task.{kind}", head, to_json({name: value for name, value in data.items() if value is not None}))
 
 
-def account(  # noqa: PLR0913  the row has that many columns
+def account(
     head: Head,
     outcome: AttemptOutcome,
     world: World,

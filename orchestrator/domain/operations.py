@@ -185,14 +185,14 @@ class Update(OnTask, frozen=True, kw_only=True):
     version: int | None = None
     path: str | UnsetType = UNSET
     host: str | UnsetType = UNSET
-    title: str | None | UnsetType = UNSET
+    title: str | UnsetType | None = UNSET
     priority: int | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     exclusive: bool | UnsetType = UNSET
-    run_at: Millis | None | UnsetType = UNSET
+    run_at: Millis | UnsetType | None = UNSET
     max_attempts: int | UnsetType = UNSET
     timeout_ms: int | UnsetType = UNSET
-    backoff: str | None | UnsetType = UNSET
+    backoff: str | UnsetType | None = UNSET
     inputs: dict[str, str | None] = {}
 
 
@@ -210,8 +210,8 @@ class SetDirectory(Operation, frozen=True, kw_only=True):
     path: str
     host: str = ""
     paused: bool | UnsetType = UNSET
-    reason: str | None | UnsetType = UNSET
-    max_running: int | None | UnsetType = UNSET
+    reason: str | UnsetType | None = UNSET
+    max_running: int | UnsetType | None = UNSET
 
 
 class Satisfy(OnTask, frozen=True, kw_only=True):

@@ -59,10 +59,14 @@ class Grant(Struct, frozen=True):
 
 
 class Claimed(Outcome):
-    """What was leased. `held`: nothing, though something waits that a lease, a pause or a limit keeps back."""
+    """What was leased.
+
+    `held_at`: where a lease, a pause or a limit kept the first task back; `full`: so many run that nobody gets any.
+    """
 
     grants: list[Grant]
-    held: bool = False
+    held_at: str | None = None
+    full: bool = False
     views: dict[int, TaskView] = {}
 
     @property
@@ -176,7 +180,8 @@ class DirectorySet(Struct, frozen=True):
 
 
 Change = (
-    Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken | AttemptEnded | Happened | LogsAppended | DirectorySet
+    Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
+    | AttemptEnded | Happened | LogsAppended | DirectorySet
 )  # fmt: skip
 
 

@@ -82,9 +82,8 @@ def ancestors(path: str) -> list[str]:
     while (end := path.rfind(separator, 0, end)) >= root_end:
         found.append(path[:end])
     root = path[:root_end]
-    if separator == "/" or path[1] == ":":
-        if found[-1] != root:
-            found.append(root)
+    if (separator == "/" or path[1] == ":") and found[-1] != root:
+        found.append(root)
     return found
 
 

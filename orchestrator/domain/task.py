@@ -75,7 +75,7 @@ class Head(Struct, frozen=True):
     finished_at: Millis | None
 
 
-class Inputs(Struct, frozen=True, kw_only=True):
+class Inputs(Struct, frozen=True):
     """The row of `task_inputs`: what the worker is given; JSON as text."""
 
     prompt: str | None
@@ -89,7 +89,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     requires_approval: bool = False
 
 
-class Outputs(Struct, frozen=True, kw_only=True):
+class Outputs(Struct, frozen=True):
     """The row of `task_outputs`, or a change of it: JSON as text, None leaves a column as it is, "null" empties it."""
 
     progress: str | None = None

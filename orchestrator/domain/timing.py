@@ -16,7 +16,7 @@ from worker_client.contract.enums import Status
 def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Decision:
     """Bring tasks back whose due time has come: the rank is that of the due time, not of the promoter's clock."""
     rows = world.due(op.limit)
-    decision = Decision(Done(more=len(rows) >= op.limit))
+    decision = Decision(Done(len(rows), more=len(rows) >= op.limit))
     for head in rows:
         if not _is_due(head, world.now):
             continue

@@ -48,12 +48,12 @@ def row_of(head: Head) -> list[Any]:
 
 def inputs_of(row: Row) -> Inputs:
     """Inputs from their columns."""
-    return Inputs(**dict(zip(INPUT_FIELDS, row, strict=True)))
+    return Inputs(*row)
 
 
 def outputs_of(row: Row) -> Outputs:
     """Outputs from their columns; all None when the task has none."""
-    return Outputs(**dict(zip(OUTPUT_FIELDS, row, strict=True)))
+    return Outputs(*row)
 
 
 def view_of(row: Row) -> TaskView:

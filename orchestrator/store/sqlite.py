@@ -1,0 +1,178 @@
+"""The embedded store: one SQLite file in WAL mode, one connection that writes, a few that read."""
+
+import json
+import random
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from orchestrator.domain.operations import Submission, Tick
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import Millis
+from orchestrator.domain.world import World
+from orchestrator.store import engine, migrate
+from orchestrator.store.batch import decide_batch
+from orchestrator.store.clock import Clock
+from orchestrator.store.protocol import Commit
+from orchestrator.store.reads import Reads
+from orchestrator.store.rows import Row
+from orchestrator.store.sql import queries
+from orchestrator.store.transaction import Transaction, fill
+from worker_client.errors import OrchestratorError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+ALIVE_AT: Final = "alive_at"
+EPOCH: Final = "epoch"
+
+
+class DatabaseInUseError(OrchestratorError):
+    """Another server has the database open for writing."""
+
+
+class _Session:
+    """A SQLite connection within a transaction; ids are counted here, as nobody else writes."""
+
+    def __init__(self, connection: "sqlite3.Connection") -> None:
+        self._connection = connection
+        self._task_id = self._event_id = 0
+
+    def begin(self, last_task_id: int, last_event_id: int) -> None:
+        self._task_id, self._event_id = last_task_id, last_event_id
+
+    def fetch(self, query: str, *params: Any) -> list[Row]:
+        return self._connection.execute(query, params).fetchall()
+
+    def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
+        if not rows:
+            return 0
+        return self._connection.executemany(query, rows).rowcount
+
+    def listed(self, values: Iterable[Any]) -> str:
+        return json.dumps(list(values))
+
+    def task_id(self) -> int:
+        self._task_id += 1
+        return self._task_id
+
+    def event_id(self) -> int:
+        self._event_id += 1
+        return self._event_id
+
+
+class SQLiteStore:
+    """`path` of the file; made and migrated when it is opened. `chance` and `nonce` are what the rules get of randomness."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        readers: int = 4,
+        busy_ms: int = 30_000,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        nonce: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self.path = path
+        self.epoch = ""
+        self.asleep_ms = 0
+        self._clock = clock or Clock()
+        self._chance = chance
+        self._nonce = nonce
+        self._readers = readers
+        self._busy_ms = busy_ms
+        self._sql = fill(queries("common", "sqlite"))
+        self._lock = FileLock(f"{path}.lock")
+        self._writer: engine.Connection | None = None
+        self._pool: engine.ReaderPool | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """Queries outside the queue."""
+        return self._reads
+
+    async def open(self) -> Commit:
+        """Take the file, migrate it, connect; the (empty) commit says what time it is and what is due.
+
+        `asleep_ms` is then how long no server has committed. Raises DatabaseInUseError.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise DatabaseInUseError(
+                f"{self.path} is served by another process (it holds {self._lock.lock_file}); stop that one, or use another file"
+            ) from None
+        try:
+            migrate.migrate(self.path)
+            self._writer = await engine.connect(self.path, busy_ms=self._busy_ms, writes=True)
+            pool = [await engine.connect(self.path, busy_ms=self._busy_ms) for _ in range(self._readers)]
+            self._pool = engine.ReaderPool(pool)
+            self._reads = Reads(self._pool.fetch)
+            return await self._writer.run(self._begin)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _begin(self, connection: "sqlite3.Connection") -> Commit:
+        session = _Session(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        epoch = session.fetch(self._sql["get_meta"], EPOCH)
+        self.epoch = epoch[0][0] if epoch else secrets.token_hex(6)
+        alive_at = session.fetch(self._sql["get_meta"], ALIVE_AT)
+        if alive_at:
+            self._clock.not_before(int(alive_at[0][0]))
+        now = self._clock.now()
+        self.asleep_ms = now - int(alive_at[0][0]) if alive_at else 0
+        session.many(self._sql["set_meta"], [(EPOCH, self.epoch)])
+        due = Transaction(session, self._sql, now).next_due()
+        connection.execute("COMMIT")
+        return Commit(now, [], [], *due)
+
+    def now(self) -> Millis:
+        """The store's time."""
+        return self._clock.now()
+
+    async def commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
+        """Decide and save a batch in one transaction; on return it is on disk."""
+        if self._writer is None:
+            raise RuntimeError("the store is not open")
+        return await self._writer.run(lambda connection: self._commit(connection, batch, rules))
+
+    def _commit(self, connection: "sqlite3.Connection", batch: Sequence[Submission], rules: Rules) -> Commit:
+        now = self._clock.now()
+        session = _Session(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            session.begin(*session.fetch(self._sql["last_ids"])[0])
+            transaction = Transaction(session, self._sql, now)
+            world = World(transaction, now=now, chance=self._chance, nonce=self._nonce)
+            decisions = decide_batch(batch, world, rules, transaction)
+            if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
+                session.many(self._sql["set_meta"], [(ALIVE_AT, str(now))])
+            due = transaction.next_due()
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return Commit(now, decisions, transaction.events, *due)
+
+    async def wal_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        return wal.stat().st_size if wal.exists() else 0
+
+    async def close(self) -> None:
+        """Close the connections and let go of the file."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+        if self._writer is not None:
+            await self._writer.close()
+            self._writer = None
+        self._lock.release()

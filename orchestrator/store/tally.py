@@ -1,0 +1,49 @@
+"""What a transaction adds to the rollups, so that statistics never scan tasks."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from orchestrator.domain.task import Head, Millis
+from orchestrator.store.rollups import bucket
+from worker_client.contract.enums import AttemptOutcome, Status
+
+MINUTE: Final = 60_000
+HOUR: Final = 3_600_000
+_RATES: Final = ("created", str(Status.COMPLETED), str(Status.FAILED), str(Status.CANCELLED))
+
+
+class Tally:
+    """Counts of one transaction; written as one row per directory, not per task."""
+
+    def __init__(self, now: Millis) -> None:
+        self._now = now
+        self._counts: Counter[tuple[str, str, str, int]] = Counter()
+        self._rates: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._durations: Counter[tuple[int, str, int]] = Counter()
+
+    def moved(self, before: Head | None, after: Head | None) -> None:
+        """A task changed its status, directory or priority; None: it was not there, or is gone."""
+        if before is not None:
+            self._counts[before.path, before.host, str(before.status), before.priority] -= 1
+        if after is None:
+            return
+        self._counts[after.path, after.host, str(after.status), after.priority] += 1
+        if before is None:
+            self._rates[after.path]["created"] += 1
+        if after.status.final and (before is None or before.status is not after.status):
+            self._rates[after.path][str(after.status)] += 1
+
+    def ended(self, head: Head, outcome: AttemptOutcome, ended_at: Millis) -> None:
+        """An attempt is over."""
+        if outcome is AttemptOutcome.COMPLETED and head.started_at is not None:
+            self._durations[ended_at // HOUR, head.path, bucket(ended_at - head.started_at)] += 1
+
+    def rows(self) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
+        """The statements to run, by name, with their rows."""
+        # Down before up: a row that would fall below zero is a defect, and a CHECK says so.
+        yield "count_down", [(*key, n) for key, n in self._counts.items() if n < 0]
+        yield "count_up", [(*key, n) for key, n in self._counts.items() if n > 0]
+        minute = self._now // MINUTE
+        yield "add_rates", [(minute, path, *(counts[name] for name in _RATES)) for path, counts in self._rates.items()]
+        yield "add_durations", [(*key, n) for key, n in self._durations.items()]
