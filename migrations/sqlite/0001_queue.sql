@@ -92,6 +92,7 @@ CREATE INDEX tasks_expiring ON tasks (expire_at) WHERE status = 'running';
 CREATE INDEX tasks_leases ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode > 0;
 CREATE INDEX tasks_exclusive ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode = 2;
 CREATE INDEX tasks_polls ON tasks (poll_key) WHERE status = 'running' AND poll_key IS NOT NULL;
+CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
 -- For people: lists by status and by directory.
 CREATE INDEX tasks_unfinished ON tasks (status, id) WHERE status NOT IN ('completed', 'cancelled');
 CREATE INDEX tasks_directory ON tasks (path, id);
@@ -134,16 +135,18 @@ CREATE TABLE dependencies (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dependencies_open ON dependencies (parent_id, child_id) WHERE satisfied = 0;
 
--- Idempotency keys outlive their task; unique within the path scope of the credential.
+-- Idempotency keys outlive their task (removed_at: the end of one that is gone); unique within the path scope of the credential.
 CREATE TABLE task_keys (
     scope TEXT NOT NULL,
     key TEXT NOT NULL,
     task_id INTEGER NOT NULL,
     digest TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    removed_at INTEGER,
     PRIMARY KEY (scope, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_keys_task ON task_keys (task_id);
+CREATE INDEX task_keys_removed ON task_keys (removed_at) WHERE removed_at IS NOT NULL;
 
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -38,6 +38,7 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.Tick: timing.tick,
     ops.Expire: ending.expire,
     ops.Promote: timing.promote,
+    ops.Prune: timing.prune,
     ops.Enqueue: enqueueing.enqueue,
     ops.Claim: leasing.claim,
 })  # fmt: skip

@@ -269,6 +269,20 @@ class Promote(Operation, frozen=True, kw_only=True):
         return self.limit
 
 
+class Prune(Operation, frozen=True, kw_only=True):
+    """Remove up to `limit` tasks that ended before `before`, events and rollups as old, and keys whose task ended long ago."""
+
+    phase = Phase.TIME
+    before: Millis
+    keys_before: Millis
+    limit: int = 200
+
+    @property
+    def weight(self) -> int:
+        """Up to `limit` tasks with their rows."""
+        return self.limit
+
+
 class Enqueue(Operation, frozen=True, kw_only=True):
     """Create tasks, all or none."""
 

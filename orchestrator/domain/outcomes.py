@@ -173,6 +173,14 @@ class LogsAppended(Struct, frozen=True):
     lines: tuple[LogLine, ...]
 
 
+class Forgotten(Struct, frozen=True):
+    """Up to `limit` of each: events before `before`, keys whose task ended before `keys_before`, rollups of the past."""
+
+    before: Millis
+    keys_before: Millis
+    limit: int
+
+
 class DirectorySet(Struct, frozen=True):
     """The settings of a directory are now these."""
 
@@ -181,7 +189,7 @@ class DirectorySet(Struct, frozen=True):
 
 Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
-    | AttemptEnded | Happened | LogsAppended | DirectorySet
+    | AttemptEnded | Happened | LogsAppended | Forgotten | DirectorySet
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from orchestrator.domain import operations as ops
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, ready, settle
-from orchestrator.domain.outcomes import Decision, Done, Saved
+from orchestrator.domain.outcomes import Change, Decision, Done, Forgotten, Removed, Saved
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
@@ -53,6 +53,14 @@ def shift(op: ops.Shift, _by: Principal, world: World, _rules: Rules) -> Decisio
             decision.changes.append(Saved(after))
     decision.outcome = Done(len(decision.changes))
     return decision
+
+
+def prune(op: ops.Prune, _by: Principal, world: World, _rules: Rules) -> Decision:
+    """Remove what is past its retention, a little at a time; nobody waits for a task that has ended."""
+    rows = world.ended(op.before, op.limit)
+    changes: list[Change] = [Removed(head) for head in rows if head.status.final]
+    changes.append(Forgotten(op.before, op.keys_before, op.limit))
+    return Decision(Done(len(rows), more=len(rows) >= op.limit), changes)
 
 
 def tick(_op: ops.Tick, _by: Principal, _world: World, _rules: Rules) -> Decision:

@@ -70,6 +70,10 @@ class Source(Protocol):
         """All live leases."""
         ...
 
+    def ended(self, before: Millis, limit: int) -> list[Head]:
+        """Final tasks that ended before a time."""
+        ...
+
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases of a poll."""
         ...
@@ -197,6 +201,10 @@ class World:
     def expired(self, limit: int) -> list[Head]:
         """Leases whose time may be over."""
         return self.remember(self.source.expired(self.now, limit))
+
+    def ended(self, before: Millis, limit: int) -> list[Head]:
+        """Tasks that ended before a time."""
+        return self.remember(self.source.ended(before, limit))
 
     def running(self) -> list[Head]:
         """All live leases."""

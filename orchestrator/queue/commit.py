@@ -140,7 +140,7 @@ class Queue:
     def submit(self, op: Operation, by: Principal, trace: str | None = None, *, wait_ms: int = 0) -> "asyncio.Future[Outcome]":
         """Hand in an operation; the future brings its outcome once that is on disk, or raises its refusal.
 
-        A claim that finds nothing is parked up to `wait_ms`. Cancelling its future says that the asker is gone: its tasks go back.
+        A claim that finds nothing is parked up to `wait_ms`. Cancelling its future says that the asker is gone: tasks go back.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()

@@ -18,6 +18,11 @@ def midpoint(number: int) -> float:
     return 0.0 if number < 1 else _GROWTH ** (number - 0.5)
 
 
+def rank_of(share: float, total: int) -> int:
+    """Which of `total` sorted values, counted from 1, a share (0 to 1) of them does not exceed."""
+    return max(1, math.ceil(share * total))
+
+
 def percentiles(counts: Iterable[tuple[int, int]], *shares: float) -> list[float | None]:
     """For each share (0 to 1) the duration in ms that so many of the counted ones do not exceed; None when there are none.
 
@@ -27,7 +32,7 @@ def percentiles(counts: Iterable[tuple[int, int]], *shares: float) -> list[float
     total = sum(n for _, n in ordered)
     found: list[float | None] = []
     for share in shares:
-        rank = max(1, math.ceil(share * total))
+        rank = rank_of(share, total)
         seen = 0
         value = None
         for number, n in ordered:

@@ -1,51 +1,15 @@
 """One transaction: it loads what the rules ask for, and saves what they decide. Nothing here knows a rule."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from orchestrator.domain.outcomes import (
-    AttemptEnded,
-    Change,
-    DirectorySet,
-    EdgeSatisfied,
-    Edited,
-    Happened,
-    Inserted,
-    KeyTaken,
-    LogsAppended,
-    Removed,
-    Saved,
-    Written,
-)
+from orchestrator.domain.outcomes import Change
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
 from orchestrator.store.protocol import FeedEvent
-from orchestrator.store.rows import (
-    FIXED,
-    HEAD_COLUMNS,
-    HEAD_FIELDS,
-    INPUT_FIELDS,
-    OUTPUT_FIELDS,
-    Row,
-    head_of,
-    inputs_of,
-    outputs_of,
-    row_of,
-)
-from orchestrator.store.tally import Tally
-
-_EDITABLE = ("host", "path", "priority", "tags", "exclusive", "title", "run_at", "max_attempts", "timeout_ms", "backoff")
-_EDITABLE_AT = [HEAD_FIELDS.index(name) for name in _EDITABLE]
-_INSERT_TASK = f"INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) VALUES ({', '.join('?' * len(HEAD_FIELDS))})"
-_UPDATE_TASK = f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in HEAD_FIELDS[FIXED:])} WHERE id = ? AND version = ?"
-_EDIT_TASK = f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in _EDITABLE)} WHERE id = ?"
-_INSERT_INPUTS = f"INSERT INTO task_inputs (task_id, {', '.join(INPUT_FIELDS)}) VALUES (?{', ?' * len(INPUT_FIELDS)})"
-_WRITE_OUTPUTS = (
-    f"INSERT INTO task_outputs (task_id, {', '.join(OUTPUT_FIELDS)}) VALUES (?{', ?' * len(OUTPUT_FIELDS)}) "
-    f"ON CONFLICT (task_id) DO UPDATE SET "
-    + ", ".join(f"{name} = coalesce(excluded.{name}, task_outputs.{name})" for name in OUTPUT_FIELDS)
-)
+from orchestrator.store.rows import HEAD_COLUMNS, INPUT_FIELDS, OUTPUT_FIELDS, Row, head_of, inputs_of, outputs_of
+from orchestrator.store.saving import Writes
+from orchestrator.store.session import Session
 
 
 def fill(queries: Mapping[str, str]) -> dict[str, str]:
@@ -63,34 +27,6 @@ def fill(queries: Mapping[str, str]) -> dict[str, str]:
     return filled
 
 
-class StaleRowError(Exception):
-    """A row changed between load and save, which only another writer can do: the batch is rolled back and run again."""
-
-
-class Session(Protocol):
-    """A connection within a transaction."""
-
-    def fetch(self, query: str, *params: Any) -> list[Row]:
-        """The rows of a query."""
-        ...
-
-    def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Run a statement for each row; how many rows it changed."""
-        ...
-
-    def listed(self, values: Iterable[Any]) -> Any:
-        """A list as this dialect takes it as one parameter."""
-        ...
-
-    def task_id(self) -> int:
-        """The next id of a task, never used before."""
-        ...
-
-    def event_id(self) -> int:
-        """The next id of an event, in commit order."""
-        ...
-
-
 class Transaction:
     """The domain's Source over a session, and the saving of changes."""
 
@@ -100,7 +36,7 @@ class Transaction:
         self._now = now
         self._loaded: dict[int, Head] = {}
         self._pending: list[Change] = []
-        self._new: dict[int, TaskView] = {}
+        self._new: dict[int, Inputs] = {}
         self.events: list[FeedEvent] = []
         self.wrote = False
 
@@ -163,6 +99,10 @@ class Transaction:
         """All live leases."""
         return self._heads("running")
 
+    def ended(self, before: Millis, limit: int) -> list[Head]:
+        """Tasks that ended before a time."""
+        return self._heads("ended", before, limit)
+
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases of one poll."""
         return self._heads("delivered", poll_key)
@@ -210,7 +150,7 @@ class Transaction:
     def views(self, ids: Iterable[int]) -> dict[int, TaskView]:
         """Whole tasks as flushed; bodies that this transaction made itself are not read back."""
         wanted = set(ids)
-        found = {task_id: view for task_id in wanted if (view := self._new.get(task_id))}
+        found = {id_: TaskView(self._loaded[id_], self._new[id_], Outputs()) for id_ in wanted if id_ in self._new}
         missing = wanted - found.keys()
         if unloaded := missing - self._loaded.keys():
             self.heads(unloaded)
@@ -225,117 +165,14 @@ class Transaction:
         """Remember changes for the next flush."""
         self._pending += changes
 
-    def flush(self) -> None:  # noqa: C901, PLR0912 - one case per kind
-        """Write what was taken, a statement per kind of row.
-
-        Raises StaleRowError when a row is not at the version that was loaded.
-        """
+    def flush(self) -> None:
+        """Write what was taken; raises StaleRowError when a row is not at the version that was loaded."""
         if not self._pending:
             return
         self.wrote = True
-        rows: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
-        heads: dict[int, Head] = {}
-        inserted: dict[int, Inputs] = {}
-        edited: dict[int, dict[str, str | None]] = {}
-        removed: list[Head] = []
-        tally = Tally(self._now)
+        writes = Writes(self._session, self._now)
         for change in self._pending:
-            match change:
-                case Happened(kind, head, data):
-                    event = FeedEvent(
-                        self._session.event_id(), self._now, kind, head.id, head.path, head.host, str(head.status), data
-                    )
-                    self.events.append(event)
-                    rows["add_event"].append((event.id, event.at, kind, head.id, head.path, head.host, event.status, data))
-                case Saved(head):
-                    heads[head.id] = head
-                case Inserted(head, inputs, parents):
-                    heads[head.id] = head
-                    inserted[head.id] = inputs
-                    rows["add_edge"] += [(head.id, parent, done) for parent, done in parents.items()]
-                case AttemptEnded(head, outcome, ended_at, error, usage, session_id, reason):
-                    tally.ended(head, outcome, ended_at)
-                    rows["add_attempt"].append((
-                        head.id, head.lease_no, head.attempt, str(outcome), head.path, head.lease_host or "", head.kind,
-                        head.worker_id, head.claimed_by, head.account, session_id, head.started_at, ended_at,
-                        error, usage, reason,
-                    ))  # fmt: skip
-                case Written(task_id, outputs):
-                    rows["outputs"].append((task_id, *(getattr(outputs, name) for name in OUTPUT_FIELDS)))
-                case KeyTaken(scope, key, task_id, digest):
-                    rows["add_key"].append((scope, key, task_id, digest, self._now))
-                case EdgeSatisfied(child, parent):
-                    rows["satisfy_edge"].append((child, parent))
-                case Edited(head, inputs):
-                    heads[head.id] = head
-                    edited.setdefault(head.id, {}).update(inputs)
-                case Removed(head):
-                    heads.pop(head.id, None)
-                    removed.append(head)
-                case LogsAppended(task_id, lease_no, number, line, lines):
-                    rows["add_log"] += [
-                        (task_id, number + at, lease_no, line + at, row.at, str(row.stream), row.text)
-                        for at, row in enumerate(lines)
-                    ]
-                case DirectorySet(setting):
-                    rows["set_directory"].append((
-                        setting.host, setting.path, setting.paused, setting.reason, setting.max_running, setting.updated_at,
-                    ))  # fmt: skip
+            writes.add(change)
         self._pending.clear()
-        self._save_tasks(heads, inserted, edited, removed, tally)
-        if outputs_rows := rows.pop("outputs", None):
-            self._session.many(_WRITE_OUTPUTS, outputs_rows)
-        for name, values in rows.items():
-            self._session.many(self._sql[name], values)
-        for name, counted in tally.rows():
-            self._session.many(self._sql[name], counted)
-
-    def _save_tasks(  # noqa: C901 - kinds of rows, in order
-        self,
-        heads: dict[int, Head],
-        inserted: dict[int, Inputs],
-        edited: dict[int, dict[str, str | None]],
-        removed: list[Head],
-        tally: Tally,
-    ) -> None:
-        updates: list[Sequence[Any]] = []
-        edits: list[Sequence[Any]] = []
-        new: list[Sequence[Any]] = []
-        for head in heads.values():
-            row = row_of(head)
-            before = self._loaded.get(head.id)
-            tally.moved(before, head)
-            if head.id in inserted:
-                new.append(row)
-                self._new[head.id] = TaskView(head, inserted[head.id], Outputs())
-            elif before is not None:
-                updates.append((*row[FIXED:], head.id, before.version))
-                self._new.pop(head.id, None)
-            if head.id in edited:
-                edits.append((*(row[at] for at in _EDITABLE_AT), head.id))
-            self._loaded[head.id] = head
-        if new:
-            self._session.many(_INSERT_TASK, new)
-            self._session.many(
-                _INSERT_INPUTS,
-                [(task_id, *(getattr(inputs, name) for name in INPUT_FIELDS)) for task_id, inputs in inserted.items()],
-            )
-        if updates and self._session.many(_UPDATE_TASK, updates) != len(updates):
-            raise StaleRowError
-        if edits:
-            self._session.many(_EDIT_TASK, edits)
-        for task_id, columns in edited.items():
-            for name, value in columns.items():
-                self._session.many(f"UPDATE task_inputs SET {_input(name)} = ? WHERE task_id = ?", [(value, task_id)])
-        if removed:
-            for head in removed:
-                tally.moved(self._loaded.get(head.id, head), None)
-            known = [(head.id, self._loaded.get(head.id, head).version) for head in removed]
-            if self._session.many(self._sql["remove_task"], known) != len(known):
-                raise StaleRowError
-
-
-def _input(name: str) -> str:
-    if name not in INPUT_FIELDS:
-        raise KeyError(name)
-    return name
+        self._new.update(writes.run(self._sql, self._loaded))
+        self.events += writes.events

@@ -22,6 +22,9 @@ SELECT {head} FROM tasks t WHERE t.status = 'parked' AND t.hold_until IS NOT NUL
 -- name: expired
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.expire_at <= ? ORDER BY t.expire_at LIMIT ?;
 
+-- name: ended
+SELECT {head} FROM tasks t WHERE t.finished_at IS NOT NULL AND t.finished_at < ? ORDER BY t.finished_at LIMIT ?;
+
 -- name: running
 SELECT {head} FROM tasks t WHERE t.status = 'running';
 
@@ -68,6 +71,26 @@ INSERT INTO task_keys (scope, key, task_id, digest, created_at) VALUES (?, ?, ?,
 
 -- name: remove_task
 DELETE FROM tasks WHERE id = ? AND version = ?;
+
+-- name: outlive_task
+UPDATE task_keys SET removed_at = ? WHERE task_id = ?;
+
+-- name: forget_events
+DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ?2) first WHERE at < ?1);
+
+-- name: forget_keys
+DELETE FROM task_keys WHERE (scope, key) IN (
+    SELECT scope, key FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ? LIMIT ?
+);
+
+-- name: forget_rates
+DELETE FROM task_rates WHERE minute < ?;
+
+-- name: forget_durations
+DELETE FROM task_durations WHERE hour < ?;
+
+-- name: forget_counts
+DELETE FROM task_counts WHERE n = 0;
 
 -- name: add_log
 INSERT INTO task_logs (task_id, number, lease_no, line, at, stream, text) VALUES (?, ?, ?, ?, ?, ?, ?);

@@ -1,0 +1,49 @@
+"""Takes out what is past its retention, in small steps between which everybody else goes on."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from orchestrator.domain.operations import Prune
+from orchestrator.domain.outcomes import Done
+from orchestrator.domain.principal import SYSTEM
+from orchestrator.domain.task import Millis
+from orchestrator.queue.commit import Queue
+
+log = structlog.get_logger()
+
+DAY_MS: Final = 86_400_000
+KEYS_MS: Final = 30 * DAY_MS
+"""A key is known this long after the end of its task, even when the task is gone."""
+
+
+class Pruner:
+    """`retention_days`: how long ended tasks are kept, 0 for ever; `interval`: seconds between two rounds."""
+
+    def __init__(self, queue: Queue, *, retention_days: float, interval: float) -> None:
+        self._queue = queue
+        self._retention = round(retention_days * DAY_MS)
+        self._interval = interval
+
+    async def once(self, now: Millis) -> int:
+        """Remove all that is past its retention; how many tasks that were."""
+        removed = 0
+        before = now - self._retention if self._retention else 0
+        while True:
+            outcome = await self._queue.submit(Prune(before=before, keys_before=now - KEYS_MS), SYSTEM)
+            if not isinstance(outcome, Done):
+                return removed
+            removed += outcome.count
+            if not outcome.more:
+                return removed
+
+    async def run(self) -> None:
+        """Work until cancelled; an error is logged and does not end it."""
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                if removed := await self.once(self._queue.now()):
+                    log.info("tasks past their retention were removed", tasks=removed)
+            except Exception:
+                log.exception("the pruner failed and goes on")

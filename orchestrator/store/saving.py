@@ -1,0 +1,199 @@
+"""The saving of changes: rows gathered per statement, each statement run once."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from msgspec.structs import astuple
+
+from orchestrator.domain.outcomes import (
+    AttemptEnded,
+    Change,
+    DirectorySet,
+    EdgeSatisfied,
+    Edited,
+    Forgotten,
+    Happened,
+    Inserted,
+    KeyTaken,
+    LogsAppended,
+    Removed,
+    Saved,
+    Written,
+)
+from orchestrator.domain.task import Head, Inputs, Millis
+from orchestrator.store.protocol import FeedEvent
+from orchestrator.store.rows import FIXED, HEAD_FIELDS, INPUT_FIELDS, OUTPUT_FIELDS, row_of
+from orchestrator.store.session import Session
+from orchestrator.store.tally import HOUR, MINUTE, Tally
+
+_DAY: Final = 24 * HOUR
+_EDITABLE = ("host", "path", "priority", "tags", "exclusive", "title", "run_at", "max_attempts", "timeout_ms", "backoff")
+_EDITABLE_AT = [HEAD_FIELDS.index(name) for name in _EDITABLE]
+_INSERT_TASK = f"INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) VALUES ({', '.join('?' * len(HEAD_FIELDS))})"
+_UPDATE_TASK = f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in HEAD_FIELDS[FIXED:])} WHERE id = ? AND version = ?"
+_EDIT_TASK = f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in _EDITABLE)} WHERE id = ?"
+_INSERT_INPUTS = f"INSERT INTO task_inputs (task_id, {', '.join(INPUT_FIELDS)}) VALUES (?{', ?' * len(INPUT_FIELDS)})"
+_WRITE_OUTPUTS = (
+    f"INSERT INTO task_outputs (task_id, {', '.join(OUTPUT_FIELDS)}) VALUES (?{', ?' * len(OUTPUT_FIELDS)}) "
+    f"ON CONFLICT (task_id) DO UPDATE SET "
+    + ", ".join(f"{name} = coalesce(excluded.{name}, task_outputs.{name})" for name in OUTPUT_FIELDS)
+)
+
+
+class StaleRowError(Exception):
+    """A row changed between load and save, which only another writer can do: the batch is rolled back and run again."""
+
+
+class Writes:
+    """One flush: tell it the changes, then run it."""
+
+    def __init__(self, session: Session, now: Millis) -> None:
+        self.events: list[FeedEvent] = []
+        self._session = session
+        self._now = now
+        self._rows: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
+        self._heads: dict[int, Head] = {}
+        self._inserted: dict[int, Inputs] = {}
+        self._edited: dict[int, dict[str, str | None]] = {}
+        self._removed: dict[int, Head] = {}
+        self._outputs: list[Sequence[Any]] = []
+        self._tally = Tally(now)
+
+    def add(self, change: Change) -> None:
+        """Gather the rows of a change."""
+        self._ADD[type(change)](self, change)
+
+    def _happened(self, change: Happened) -> None:
+        head = change.head
+        event = FeedEvent(
+            self._session.event_id(), self._now, change.type, head.id, head.path, head.host, str(head.status), change.data
+        )
+        self.events.append(event)
+        self._rows["add_event"].append((
+            event.id, event.at, event.type, event.task_id, event.path, event.host, event.status, event.data,
+        ))  # fmt: skip
+
+    def _saved(self, change: Saved) -> None:
+        self._heads[change.head.id] = change.head
+
+    def _edit(self, change: Edited) -> None:
+        self._heads[change.head.id] = change.head
+        self._edited.setdefault(change.head.id, {}).update(change.inputs)
+
+    def _insert(self, change: Inserted) -> None:
+        self._heads[change.head.id] = change.head
+        self._inserted[change.head.id] = change.inputs
+        self._rows["add_edge"] += [(change.head.id, parent, done) for parent, done in change.parents.items()]
+
+    def _remove(self, change: Removed) -> None:
+        self._heads.pop(change.head.id, None)
+        self._removed[change.head.id] = change.head
+
+    def _write(self, change: Written) -> None:
+        self._outputs.append((change.task_id, *astuple(change.outputs)))
+
+    def _satisfy(self, change: EdgeSatisfied) -> None:
+        self._rows["satisfy_edge"].append((change.child, change.parent))
+
+    def _key(self, change: KeyTaken) -> None:
+        self._rows["add_key"].append((change.scope, change.key, change.task_id, change.digest, self._now))
+
+    def _attempt(self, change: AttemptEnded) -> None:
+        head = change.head
+        self._tally.ended(head, change.outcome, change.ended_at)
+        self._rows["add_attempt"].append((
+            head.id, head.lease_no, head.attempt, str(change.outcome), head.path, head.lease_host or "", head.kind,
+            head.worker_id, head.claimed_by, head.account, change.session_id, head.started_at, change.ended_at, change.error, change.usage,
+            change.reason,
+        ))  # fmt: skip
+
+    def _logs(self, change: LogsAppended) -> None:
+        self._rows["add_log"] += [
+            (change.task_id, change.first_number + at, change.lease_no, change.first_line + at, row.at, str(row.stream), row.text)
+            for at, row in enumerate(change.lines)
+        ]
+
+    def _forget(self, change: Forgotten) -> None:
+        self._rows["forget_events"].append((change.before, change.limit))
+        self._rows["forget_keys"].append((change.keys_before, change.limit))
+        # The rollups are asked about the last 24 hours.
+        past = min(change.before, self._now - _DAY)
+        self._rows["forget_rates"].append((past // MINUTE - 1,))
+        self._rows["forget_durations"].append((past // HOUR - 1,))
+        self._rows["forget_counts"].append(())
+
+    def _directory(self, change: DirectorySet) -> None:
+        setting = change.setting
+        self._rows["set_directory"].append((
+            setting.host, setting.path, setting.paused, setting.reason, setting.max_running, setting.updated_at,
+        ))  # fmt: skip
+
+    _ADD: ClassVar[Mapping[type[Change], Callable[[Any, Any], None]]] = {
+        Happened: _happened,
+        Saved: _saved,
+        Edited: _edit,
+        Inserted: _insert,
+        Removed: _remove,
+        Written: _write,
+        EdgeSatisfied: _satisfy,
+        KeyTaken: _key,
+        AttemptEnded: _attempt,
+        LogsAppended: _logs,
+        Forgotten: _forget,
+        DirectorySet: _directory,
+    }
+
+    def run(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> dict[int, Inputs]:
+        """Write everything; the inputs of new tasks. `loaded`: heads as in the database, which this brings up to date.
+
+        Raises StaleRowError when a row is not at the version that was loaded.
+        """
+        many = self._session.many
+        self._save_tasks(loaded)
+        for task_id, columns in self._edited.items():
+            for name, value in columns.items():
+                many(f"UPDATE task_inputs SET {_known(name)} = ? WHERE task_id = ?", [(value, task_id)])
+        many(_WRITE_OUTPUTS, self._outputs)
+        for name, rows in self._rows.items():
+            many(sql[name], rows)
+        self._remove_tasks(sql, loaded)
+        for name, counted in self._tally.rows():
+            many(sql[name], counted)
+        return self._inserted
+
+    def _save_tasks(self, loaded: dict[int, Head]) -> None:
+        inserts: list[Sequence[Any]] = []
+        updates: list[Sequence[Any]] = []
+        edits: list[Sequence[Any]] = []
+        for head in self._heads.values():
+            row, before = row_of(head), loaded.get(head.id)
+            self._tally.moved(before, head)
+            if before is None:
+                inserts.append(row)
+            else:
+                updates.append((*row[FIXED:], head.id, before.version))
+            if head.id in self._edited:
+                edits.append((*(row[at] for at in _EDITABLE_AT), head.id))
+            loaded[head.id] = head
+        many = self._session.many
+        many(_INSERT_TASK, inserts)
+        many(_INSERT_INPUTS, [(task_id, *astuple(inputs)) for task_id, inputs in self._inserted.items()])
+        if many(_UPDATE_TASK, updates) != len(updates):
+            raise StaleRowError
+        many(_EDIT_TASK, edits)
+
+    def _remove_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
+        stored = {task_id: loaded.pop(task_id) for task_id in self._removed if task_id in loaded}
+        for head in stored.values():
+            self._tally.moved(head, None)
+        self._session.many(sql["outlive_task"], [(head.finished_at or self._now, head.id) for head in stored.values()])
+        rows = [(head.id, head.version) for head in stored.values()]
+        if self._session.many(sql["remove_task"], rows) != len(rows):
+            raise StaleRowError
+
+
+def _known(column: str) -> str:
+    if column not in INPUT_FIELDS:
+        raise KeyError(column)
+    return column
