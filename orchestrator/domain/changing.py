@@ -7,7 +7,7 @@ from msgspec import UNSET
 from orchestrator.domain import operations as ops
 from orchestrator.domain.dependencies import lost_parents
 from orchestrator.domain.lifecycle import Verb, permit
-from orchestrator.domain.moves import happened, ready, revise, settle, visible
+from orchestrator.domain.moves import happened, ready, revise, settle, stood_aside, visible
 from orchestrator.domain.outcomes import (
     Change,
     Changed,
@@ -47,7 +47,8 @@ def _cancelled(head: Head, verb: Verb, reason: str | None, world: World) -> Deci
         head, world, status=Status.CANCELLED, finished_at=world.now, hold=hold, hold_until=None, reason=reason, ended_by=str(verb)
     )
     changes: list[Change] = [Saved(after), happened("cancelled", after, reason=reason)]
-    return Decision(Changed(head.id), changes, [ops.Orphan(task_id=head.id)] if world.dependents(head.id) else [])
+    then: list[ops.Operation] = [ops.Orphan(task_id=head.id)] if world.dependents(head.id) else []
+    return Decision(Changed(head.id), changes, then, stood_aside(head))
 
 
 def retry(op: ops.Retry, by: Principal, world: World, rules: Rules) -> Decision:
@@ -143,7 +144,8 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
         facts["ready_at"] = run_at if run_at is not None and run_at > world.now else min(head.ready_at, world.now)
     after = settle(head, world, rules, **facts)
     changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at"})
-    return Decision(Changed(head.id), [Edited(after, op.inputs), happened("updated", after, fields=changed)], wakes=ready(after))
+    changes: list[Change] = [Edited(after, op.inputs), happened("updated", after, fields=changed)]
+    return Decision(Changed(head.id), changes, wakes=[*ready(after), *stood_aside(head)])
 
 
 def delete(op: ops.Delete, by: Principal, world: World, _rules: Rules) -> Decision:
@@ -151,7 +153,7 @@ def delete(op: ops.Delete, by: Principal, world: World, _rules: Rules) -> Decisi
     head = visible(op.task_id, by, world)
     permit(Verb.DELETE, head.status, head.id)
     then: list[ops.Operation] = [ops.Orphan(task_id=head.id)] if world.dependents(head.id) else []
-    return Decision(Done(1), [Removed(head), happened("deleted", head)], then)
+    return Decision(Done(1), [Removed(head), happened("deleted", head)], then, stood_aside(head))
 
 
 def set_directory(op: ops.SetDirectory, by: Principal, world: World, _rules: Rules) -> Decision:

@@ -116,6 +116,11 @@ def ready(head: Head) -> list[Wake]:
     return [Ready(head.id, head.path, head.host, head.kind, head.tags)]
 
 
+def stood_aside(head: Head) -> list[Wake]:
+    """The wake for a waiting task that leaves the queue: an exclusive one may have kept those behind it back."""
+    return [Freed(head.path)] if head.exclusive and head.status is Status.WAITING else []
+
+
 def freed(head: Head, rules: Rules) -> Wake:
     """The wake for the end of a lease."""
     return Freed(None if rules.max_running else head.path)

@@ -89,6 +89,7 @@ class Queue:
     def drain(self) -> None:
         """Answer all parked polls with nothing, and end all other waits; operations are still taken."""
         self.feed.drain()
+        self._room.closed = True
         for poll in list(self._parked):
             self._give_up(poll)
 

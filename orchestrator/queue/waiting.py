@@ -57,7 +57,7 @@ class Group:
 
     def oldest(self) -> Poll | None:
         """The poll that has waited longest and is not asking already."""
-        while self.idle and (self.idle[0].gone or self.idle[0].asking):
+        while self.idle and self.idle[0].gone:
             heapq.heappop(self.idle)
         return self.idle[0] if self.idle else None
 
@@ -85,6 +85,8 @@ class WaitingRoom:
         self._places = 0
         self._exclusive_held: set[Group] = set()
         self.size = 0
+        self.closed = False
+        """No more wakes: the server drains."""
 
     # Coming and going
 
@@ -107,11 +109,16 @@ class WaitingRoom:
         if poll.gone:
             return
         poll.gone = True
-        poll.group.asking.discard(poll)
-        poll.group.size -= 1
+        group = poll.group
+        group.asking.discard(poll)
+        group.size -= 1
         self.size -= 1
-        if not poll.group.size:
-            self._close(poll.group)
+        # Others may have been kept off the path that this one reserved.
+        reserved = group.held_at if group in self._exclusive_held else None
+        if not group.size:
+            self._close(group)
+        if reserved is not None:
+            self.wake(Freed(reserved))
 
     def _open(self, interest: Interest) -> Group:
         group = self._groups[interest] = Group(interest)
@@ -143,7 +150,8 @@ class WaitingRoom:
 
     def wake(self, cause: Wake) -> None:
         """Send a cause on its way."""
-        self._hand_on(Baton(cause))
+        if not self.closed:
+            self._hand_on(Baton(cause))
 
     def returned(self, poll: Poll, outcome: Claimed, taken: set[int]) -> None:
         """A woken poll's claim was decided; `taken`: ids of all tasks claimed in that commit. Hand its batons on."""
@@ -173,6 +181,7 @@ class WaitingRoom:
             elif best is None or poll < best:
                 best = poll
         if best is not None:
+            heapq.heappop(best.group.idle)
             best.asking = True
             best.group.asking.add(best)
             best.batons.append(baton)

@@ -104,8 +104,8 @@ class Writes:
         self._tally.ended(head, change.outcome, change.ended_at)
         self._rows["add_attempt"].append((
             head.id, head.lease_no, head.attempt, str(change.outcome), head.path, head.lease_host or "", head.kind,
-            head.worker_id, head.claimed_by, head.account, change.session_id, head.started_at, change.ended_at, change.error, change.usage,
-            change.reason,
+            head.worker_id, head.claimed_by, head.account, change.session_id, head.started_at, change.ended_at,
+            change.error, change.usage, change.reason,
         ))  # fmt: skip
 
     def _logs(self, change: LogsAppended) -> None:
