@@ -46,9 +46,13 @@ class ListAttempts(Request, kw_only=True):
 
 
 class AttemptStats(Struct, kw_only=True):
-    """Ended attempts: how many of each outcome, and how long completed ones took (milliseconds)."""
+    """Ended attempts: how many of each outcome, and how long completed ones took (milliseconds).
+
+    Of more than 10,000 the newest are looked at; then `total_exact` is false.
+    """
 
     total: int
+    total_exact: bool = True
     by_outcome: dict[str, int]
     success_rate: float | None
     p50_ms: float | None

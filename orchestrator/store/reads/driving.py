@@ -1,0 +1,134 @@
+"""Which index drives a list of tasks: chosen here and named in the SQL, because the planner has no statistics."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from orchestrator.domain.principal import PathScope, Pattern
+from orchestrator.store.reads.conditions import (
+    ALWAYS,
+    Condition,
+    all_of,
+    asked,
+    disjoint,
+    of_tasks,
+    one_of,
+    pieces,
+    within,
+)
+from orchestrator.store.reads.values import COUNTED, Fetch
+from worker_client.contract.enums import Status
+from worker_client.contract.tasks import TaskFilter
+
+_UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled')"
+"""The words of the index, by which SQLite knows that it may use it."""
+_MOST_ARMS: Final = 100
+
+
+class Arm(NamedTuple):
+    """A part of the tasks, disjoint from the other arms, and the index that finds it."""
+
+    using: str
+    condition: Condition = ALWAYS
+
+
+WALK: Final = Arm("NOT INDEXED")
+"""All tasks by id: right where what is asked for lies close together, or nothing better is known."""
+
+
+class Selection(Struct, frozen=True):
+    """The tasks that a filter asks for, as arms that SQLite merges by id without sorting more than it must."""
+
+    arms: Sequence[Arm]
+    rest: Condition
+
+    def ids(self, *, after: int | None, descending: bool) -> Condition:
+        """A query for ids in order; ends with LIMIT ? OFFSET ?, whose values the caller appends."""
+        further = Condition(f"t.id {'<' if descending else '>'} ?", (after,)) if after is not None else ALWAYS
+        parts = [self._arm("t.id", arm, further) for arm in self.arms]
+        order = f" ORDER BY 1 {'DESC' if descending else 'ASC'} LIMIT ? OFFSET ?"
+        return Condition(" UNION ALL ".join(part.sql for part in parts) + order, _params(parts))
+
+    def count(self) -> Condition:
+        """A query for how many there are; it stops counting past COUNTED."""
+        parts = [self._arm("1", arm, ALWAYS) for arm in self.arms]
+        union = " UNION ALL ".join(part.sql for part in parts)
+        return Condition(f"SELECT count(*) FROM ({union} LIMIT {COUNTED + 1})", _params(parts))
+
+    def _arm(self, columns: str, arm: Arm, further: Condition) -> Condition:
+        where = all_of([arm.condition, self.rest, further])
+        return Condition(f"SELECT {columns} FROM tasks t {arm.using} WHERE {where.sql}", where.params)
+
+
+async def select(
+    fetch: Fetch, where: TaskFilter, visible: PathScope, statuses: Collection[Status] | None = None
+) -> Selection | None:
+    """The selection for a filter, further restricted to `statuses`; None when nothing can match."""
+    wanted = _statuses(where.status, statuses)
+    rest = of_tasks(where, visible)
+    if statuses is not None:
+        rest = all_of([rest, one_of("t.status", [str(status) for status in statuses])])
+    patterns = asked(where.work_path, recursive=where.recursive)
+    if patterns is None and visible.patterns is not None:
+        patterns = list(visible.patterns)
+    if (wanted is not None and not wanted) or (patterns is not None and not patterns) or _excludes(where):
+        return None
+    if where.run_id is not None:
+        arms = [Arm("INDEXED BY tasks_run", Condition("t.run_id IS NOT NULL"))]
+    elif where.schedule_id is not None:
+        arms = [Arm("INDEXED BY tasks_schedule", Condition("t.schedule_id IS NOT NULL"))]
+    elif patterns is not None:
+        arms = await _arms_of_paths(fetch, disjoint(patterns), wanted)
+    else:
+        arms = _arms_of_statuses(wanted) or [WALK]
+    return Selection(arms, rest)
+
+
+def _statuses(one: Collection[Status] | None, other: Collection[Status] | None) -> set[Status] | None:
+    if one is None or other is None:
+        return None if one is other else set(one or other or ())
+    return set(one) & set(other)
+
+
+def _excludes(where: TaskFilter) -> bool:
+    return any(wanted is not None and not wanted for wanted in (where.priority, where.kind))
+
+
+def _arms_of_statuses(statuses: set[Status] | None) -> list[Arm]:
+    """An arm per status; none when one of them is in no index."""
+    if statuses is None or statuses & {Status.COMPLETED, Status.CANCELLED}:
+        return []
+    return [
+        Arm("INDEXED BY tasks_unfinished", Condition(f"t.status = ? AND {_UNFINISHED}", (str(status),)))
+        for status in sorted(statuses)
+    ]
+
+
+async def _arms_of_paths(fetch: Fetch, patterns: list[Pattern], statuses: set[Status] | None) -> list[Arm]:
+    """By directory or by status, whichever finds fewer to look at; the rollups know."""
+    here = within(patterns, "path")
+    such = one_of("status", sorted(map(str, statuses))) if statuses is not None else ALWAYS
+    ((in_paths, of_status, of_both),) = await fetch(
+        f"SELECT (SELECT coalesce(sum(n), 0) FROM task_counts WHERE {here.sql}),"
+        f" (SELECT coalesce(sum(n), 0) FROM task_counts WHERE {such.sql}),"
+        f" (SELECT coalesce(sum(n), 0) FROM task_counts WHERE {here.sql} AND {such.sql})",
+        (*here.params, *such.params, *here.params, *such.params),
+    )
+    of_paths = [Arm("INDEXED BY tasks_directory", piece) for pattern in patterns for piece in pieces(pattern, "t.path")]
+    if len(of_paths) > _MOST_ARMS:
+        return _arms_of_statuses(statuses) or [WALK]
+    if statuses == {Status.WAITING} and of_both <= COUNTED:
+        waiting = Condition("t.status = 'waiting'")
+        return [Arm("INDEXED BY tasks_waiting", all_of([waiting, arm.condition])) for arm in of_paths]
+    of_statuses = _arms_of_statuses(statuses)
+    if of_statuses and of_status <= in_paths:
+        return of_statuses
+    # A directory alone is in the order of the index; what lies below one must be sorted.
+    if in_paths <= COUNTED or not any(pattern.below for pattern in patterns):
+        return of_paths
+    return of_statuses or [WALK]
+
+
+def _params(parts: Sequence[Condition]) -> tuple[Any, ...]:
+    return tuple(param for part in parts for param in part.params)

@@ -1,0 +1,34 @@
+"""The feed as it is on disk."""
+
+from typing import Final
+
+from orchestrator.domain.principal import PathScope
+from orchestrator.store.protocol import FeedEvent
+from orchestrator.store.reads.conditions import within
+from orchestrator.store.reads.values import Reading
+from orchestrator.store.sql import queries
+
+_SQL: Final = queries("reads")
+_COLUMNS: Final = "id, at, type, task_id, path, host, status, data"
+
+
+class EventReads(Reading):
+    """Queries for events."""
+
+    async def events(self, after: int, limit: int, visible: PathScope) -> list[FeedEvent]:
+        """Up to `limit` visible events with ids above `after`, in order."""
+        scope = within(visible.patterns, "path")
+        rows = await self._fetch(
+            f"SELECT {_COLUMNS} FROM events WHERE id > ? AND {scope.sql} ORDER BY id LIMIT ?",
+            (after, *scope.params, limit),
+        )
+        return [FeedEvent(*row) for row in rows]
+
+    async def event_bounds(self) -> tuple[int, int]:
+        """The id of the first event that is kept (the next one's, when none is), and of the last that ever was."""
+        ((first, last),) = await self._fetch(_SQL["event_bounds"], ())
+        return first, last
+
+    async def ping(self) -> None:
+        """Ask the database something; raises when it does not answer."""
+        await self._fetch(_SQL["ping"], ())

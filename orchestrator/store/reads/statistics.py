@@ -1,0 +1,194 @@
+"""Numbers about the queue, from the rollups alone."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from orchestrator.domain.principal import EVERYWHERE, PathScope
+from orchestrator.domain.task import Millis
+from orchestrator.store.reads.conditions import within
+from orchestrator.store.reads.values import PRIORITIES, Fetch, Reading, perhaps
+from orchestrator.store.rollups import percentiles
+from orchestrator.store.sql import queries
+from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot
+from worker_client.contract.enums import Status
+from worker_client.contract.statistics import DirectoryCounts, Durations, Statistics, Throughput
+
+_SQL: Final = queries("reads")
+_MINUTE: Final = 60_000
+_HOUR: Final = 3_600_000
+_TOP: Final = 1000
+_LOOKS: Final = 10_000
+"""Rows that the search for the oldest waiting task may look at."""
+_WINDOWS: Final = {"1m": 1, "1h": 60, "24h": 1440}
+_SCOPES: Final = 64
+_Row = tuple[Any, ...]
+_Directory = tuple[str, str]
+
+
+class _Kept(Struct):
+    """The rows of one scope by period; those before `until` will not change any more."""
+
+    until: int
+    rows: dict[int, list[_Row]]
+
+
+class Periods:
+    """Sums of a rollup by minute or hour: what is over does not change, so that it is read once per scope."""
+
+    def __init__(self, fetch: Fetch, table: str, period: str, sums: str, by: str) -> None:
+        self._fetch = fetch
+        self._select = f"SELECT {sums} FROM {table} WHERE {period} >= ?"
+        self._by = f"GROUP BY {by}"
+        self._scopes: dict[str, _Kept] = {}
+
+    async def since(self, first: int, current: int, visible: PathScope) -> list[_Row]:
+        """Rows from the period `first` on, each beginning with its period."""
+        kept = self._scopes.pop(visible.key, None) or _Kept(first, {})
+        scope = within(visible.patterns, "path")
+        fresh = await self._fetch(f"{self._select} AND {scope.sql} {self._by}", (max(first, kept.until), *scope.params))
+        rows = {period: old for period, old in kept.rows.items() if first <= period < kept.until}
+        for row in fresh:
+            rows.setdefault(row[0], []).append(row)
+        # The last period but one may still grow: a batch takes its time before it is committed.
+        over = current - 1
+        self._scopes[visible.key] = _Kept(over, {period: old for period, old in rows.items() if period < over})
+        while len(self._scopes) > _SCOPES:
+            del self._scopes[next(iter(self._scopes))]
+        return [row for period in rows.values() for row in period]
+
+
+class StatisticsReads(Reading):
+    """Queries for numbers."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        super().__init__(fetch)
+        sums = "minute, sum(created), sum(completed), sum(failed), sum(cancelled)"
+        self._rates = Periods(fetch, "task_rates", "minute", sums, "minute")
+        self._durations = Periods(fetch, "task_durations", "hour", "hour, bucket, sum(n)", "hour, bucket")
+
+    async def statistics(self, now: Millis, visible: PathScope) -> Statistics:
+        """Counts by status, priority and directory (the 1000 largest); throughput; the oldest waiting; durations."""
+        by_status, by_priority = await self._counts(visible)
+        directories, mixed = await self._largest(visible)
+        waiting = {(row.work_directory, row.host) for row in directories if row.by_status.get(Status.WAITING)}
+        oldest = await self._oldest(waiting, mixed)
+        for row in directories:
+            row.oldest_waiting_seconds = _age(oldest.get((row.work_directory, row.host)), now)
+        first = await self._first_waiting(visible, oldest.values())
+        return Statistics(
+            total=sum(by_status.values()),
+            by_status=by_status,
+            by_priority=by_priority,
+            by_directory=directories,
+            throughput=await self._throughput(now, visible),
+            oldest_waiting_at=perhaps(first),
+            oldest_waiting_seconds=_age(first, now),
+            durations=await self._percentiles(now, visible),
+        )
+
+    async def waiting(self) -> int:
+        """How many tasks wait, in all directories."""
+        ((found,),) = await self._fetch(_SQL["waiting_total"], ())
+        return int(found)
+
+    async def snapshot(self, now: Millis) -> QueueSnapshot:
+        """The gauges that the tables can fill: tasks by status, and by directory what waits, for how long."""
+        by_status, _ = await self._counts(EVERYWHERE)
+        rows = await self._fetch(_SQL["waiting_directories"], (_TOP,))
+        mixed = {path for path, _, _, priorities in rows if priorities > 1}
+        oldest = await self._oldest({(path, host) for path, host, _, _ in rows}, mixed)
+        found = [
+            DirectoryWaiting(path, host, waiting, _age(oldest.get((path, host)), now) or 0.0) for path, host, waiting, _ in rows
+        ]
+        if len(found) >= TOP_DIRECTORIES:
+            top, rest = found[: TOP_DIRECTORIES - 1], found[TOP_DIRECTORIES - 1 :]
+            others = by_status[Status.WAITING] - sum(row.waiting for row in top)
+            found = [*top, DirectoryWaiting(OTHER, "", max(0, others), max(row.oldest_seconds for row in rest))]
+        return QueueSnapshot(by_status=by_status, directories=found)
+
+    async def _counts(self, visible: PathScope) -> tuple[dict[str, int], dict[str, int]]:
+        scope = within(visible.patterns, "path")
+        rows = await self._fetch(
+            f"SELECT status, priority, sum(n) FROM task_counts WHERE {scope.sql} GROUP BY status, priority",
+            scope.params,
+        )
+        by_status, by_priority = Counter[str](), Counter[str]()
+        for status, priority, n in rows:
+            by_status[status] += n
+            by_priority[PRIORITIES[priority]] += n
+        return {str(status): by_status[status] for status in Status}, {str(name): by_priority[name] for name in PRIORITIES}
+
+    async def _largest(self, visible: PathScope) -> tuple[list[DirectoryCounts], set[str]]:
+        """The largest directories, and the paths in which tasks of several priorities wait."""
+        scope = within(visible.patterns, "path")
+        rows = await self._fetch(
+            "SELECT d.path, d.host, d.total, (SELECT json_group_object(s.status, s.n) FROM (SELECT c.status, sum(c.n) AS n"
+            " FROM task_counts c WHERE c.path = d.path AND c.host = d.host AND c.n > 0 GROUP BY c.status) s),"
+            " (SELECT count(*) FROM task_counts c WHERE c.path = d.path AND c.host = d.host AND c.status = 'waiting' AND c.n > 0)"
+            f" FROM (SELECT path, host, sum(n) AS total FROM task_counts WHERE n > 0 AND {scope.sql}"
+            " GROUP BY path, host ORDER BY total DESC, path, host LIMIT ?) d ORDER BY d.total DESC, d.path, d.host",
+            (*scope.params, _TOP),
+        )
+        found = [
+            DirectoryCounts(work_directory=path, host=host, total=total, by_status=json.loads(counts))
+            for path, host, total, counts, _ in rows
+        ]
+        return found, {path for path, _, _, _, priorities in rows if priorities > 1}
+
+    async def _oldest(self, directories: set[_Directory], mixed: set[str]) -> dict[_Directory, Millis]:
+        """Since when the oldest waiting task of each directory is ready.
+
+        Where priorities are mixed, a task far behind in rank may be older: up to 10,000 tasks altogether are looked at.
+        """
+        paths = {path for path, _ in directories}
+        found: dict[_Directory, Millis] = {}
+        for some, looks in ((paths - mixed, 1), (paths & mixed, max(1, _LOOKS // max(1, len(mixed))))):
+            if some:
+                rows = await self._fetch(_SQL["oldest_waiting"], (json.dumps(sorted(some)), looks))
+                found |= {(path, host): at for path, host, at in rows}
+        return found
+
+    async def _first_waiting(self, visible: PathScope, known: Iterable[Millis]) -> Millis | None:
+        """Since when the oldest waiting task is ready: also outside of the largest directories, if ids tell."""
+        rows: Sequence[_Row] = await self._fetch(_SQL["first_waiting"], ()) if visible.patterns is None else ()
+        return min([*known, *(at for (at,) in rows)], default=None)
+
+    async def _throughput(self, now: Millis, visible: PathScope) -> dict[str, Throughput]:
+        current = now // _MINUTE
+        rows = await self._rates.since(current - max(_WINDOWS.values()), current, visible)
+        return {name: _sum(rows, current - minutes, now) for name, minutes in _WINDOWS.items()}
+
+    async def _percentiles(self, now: Millis, visible: PathScope) -> Durations:
+        current = now // _HOUR
+        counts = Counter[int]()
+        for _, bucket, n in await self._durations.since(current - 24, current, visible):
+            counts[bucket] += n
+        p50, p95, p99 = percentiles(counts.items(), 0.5, 0.95, 0.99)
+        return Durations(count=counts.total(), p50_ms=p50, p95_ms=p95, p99_ms=p99)
+
+
+def _sum(rows: Iterable[_Row], first: int, now: Millis) -> Throughput:
+    """What happened from the minute `first` until now: whole minutes, and the one that has begun."""
+    created = completed = failed = cancelled = 0
+    for minute, *counts in rows:
+        if minute >= first:
+            created, completed, failed, cancelled = (
+                total + n for total, n in zip((created, completed, failed, cancelled), counts, strict=True)
+            )
+    seconds = max(1, (now - first * _MINUTE) // 1000)
+    return Throughput(
+        seconds=seconds,
+        created=created,
+        completed=completed,
+        failed=failed,
+        cancelled=cancelled,
+        per_second=round(completed / seconds, 3),
+    )
+
+
+def _age(at: Millis | None, now: Millis) -> float | None:
+    return None if at is None else max(0, now - at) / 1000

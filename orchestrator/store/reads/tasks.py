@@ -1,0 +1,81 @@
+"""Tasks as people look at them: one, a page, ids for a bulk call, the output."""
+
+from collections.abc import Collection
+
+from orchestrator.domain.principal import PathScope
+from orchestrator.domain.task import TaskView
+from orchestrator.store.reads.conditions import within
+from orchestrator.store.reads.driving import select
+from orchestrator.store.reads.values import Listing, Reading, cursor_at, moment, place_of, total_of
+from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
+from worker_client.contract.enums import LogStream, Status
+from worker_client.contract.tasks import ListTasks, LogPage, StoredLogLine, TaskFilter
+from worker_client.errors import ValidationFailed
+
+_VIEW = f"SELECT {VIEW_COLUMNS} FROM {VIEW_TABLES}"
+_LINES = "SELECT number, lease_no, at, stream, text FROM task_logs WHERE task_id = ? AND number > ? ORDER BY number LIMIT ?"
+_LINES_AT_ONCE = 500
+_PAGE_CHARACTERS = 4_000_000
+
+
+class TaskReads(Reading):
+    """Queries for tasks."""
+
+    async def task(self, task_id: int, visible: PathScope) -> TaskView | None:
+        """A whole task; None when there is none or it cannot be seen."""
+        scope = within(visible.patterns, "t.path")
+        rows = await self._fetch(f"{_VIEW} WHERE t.id = ? AND {scope.sql}", (task_id, *scope.params))
+        return view_of(rows[0]) if rows else None
+
+    async def tasks(self, query: ListTasks, visible: PathScope) -> Listing[TaskView]:
+        """A page of tasks, newest first; work paths must be canonical. Raises ValidationFailed for a bad cursor."""
+        after = None if query.cursor is None else place_of(query.cursor, "t")[1]
+        refuse_both(query.cursor, query.offset)
+        selection = await select(self._fetch, query, visible)
+        if selection is None:
+            return Listing(items=[], total=0)
+        ((counted,),) = await self._fetch(*selection.count())
+        ids = selection.ids(after=after, descending=True)
+        rows = await self._fetch(
+            f"{_VIEW} WHERE t.id IN ({ids.sql}) ORDER BY t.id DESC", (*ids.params, query.limit + 1, query.offset)
+        )
+        views = [view_of(row) for row in rows[: query.limit]]
+        total, exact = total_of(counted)
+        cursor = cursor_at(f"t{views[-1].head.id}") if len(rows) > query.limit else None
+        return Listing(items=views, total=total, total_exact=exact, next_cursor=cursor)
+
+    async def task_ids(
+        self, where: TaskFilter, visible: PathScope, *, statuses: Collection[Status], after: int, limit: int
+    ) -> list[int]:
+        """Ids above `after` of the tasks of a filter that have one of the statuses, ascending."""
+        selection = await select(self._fetch, where, visible, statuses)
+        if selection is None:
+            return []
+        ids = selection.ids(after=after, descending=False)
+        return [task_id for (task_id,) in await self._fetch(ids.sql, (*ids.params, limit, 0))]
+
+    async def logs(self, task_id: int, after: int, limit: int, visible: PathScope) -> LogPage | None:
+        """Lines of output after the line numbered `after`; fewer than `limit` when they are long. None as for `task`."""
+        scope = within(visible.patterns, "path")
+        # Asked first: what comes after a final status was known is the end of the output.
+        statuses = await self._fetch(f"SELECT status FROM tasks WHERE id = ? AND {scope.sql}", (task_id, *scope.params))
+        if not statuses:
+            return None
+        lines: list[StoredLogLine] = []
+        size = 0
+        more = True
+        while more and len(lines) < limit and size < _PAGE_CHARACTERS:
+            wanted = min(_LINES_AT_ONCE, limit - len(lines))
+            rows = await self._fetch(_LINES, (task_id, lines[-1].number if lines else after, wanted))
+            more = len(rows) == wanted
+            for number, lease_no, at, stream, text in rows:
+                size += len(text)
+                lines.append(StoredLogLine(number=number, lease_no=lease_no, at=moment(at), stream=LogStream(stream), text=text))
+        final = not more and Status(statuses[0][0]).final
+        return LogPage(lines=lines, next_after=lines[-1].number if lines else after, final=final)
+
+
+def refuse_both(cursor: str | None, offset: int) -> None:
+    """Raise ValidationFailed when a page is asked for by cursor and by offset at once."""
+    if cursor is not None and offset:
+        raise ValidationFailed(f"offset {offset} and a cursor contradict each other: send one of them", field="offset")
