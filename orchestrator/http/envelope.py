@@ -1,0 +1,65 @@
+"""The frame of every JSON answer, encoded once and written without detours."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
+
+from worker_client.contract.envelope import Envelope
+from worker_client.errors import OrchestratorError, Retriable
+
+Header = tuple[bytes, bytes]
+
+NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"),)
+_JSON = (b"content-type", b"application/json")
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(ASGIResponse):
+    """A whole answer as bytes. Litestar's own response would build and encode headers a second time."""
+
+    __slots__ = ("raw_headers",)
+
+    def __init__(self, body: bytes, status: int = 200, headers: Iterable[Header] = (_JSON,)) -> None:
+        self.body = body
+        self.status_code = status
+        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Self:
+        """Itself: what Litestar asks of an exception handler's answer."""
+        return self
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Write it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def answer(data: object, status: int = 200, headers: Iterable[Header] = ()) -> Answer:
+    """`data` in the envelope."""
+    envelope = Envelope(success=True, data=data, error=None, timestamp=datetime.now(UTC))
+    return Answer(_encode(envelope), status, (_JSON, *headers))
+
+
+def empty() -> Answer:
+    """204: done, and there is nothing to show."""
+    gone = Answer(b"", 204, ())
+    gone.raw_headers = []
+    return gone
+
+
+def text(body: str, status: int = 200) -> Answer:
+    """Plain text, for those that ask for it."""
+    return Answer(body.encode(), status, ((b"content-type", b"text/plain; charset=utf-8"),))
+
+
+def refusal(error: OrchestratorError) -> Answer:
+    """An error in the envelope, with its status; `Retry-After` when it helps to come back."""
+    headers: tuple[Header, ...] = (_JSON,)
+    if isinstance(error, Retriable):
+        headers = (_JSON, (b"retry-after", b"%d" % max(1, round(error.retry_after))))
+    envelope: Envelope[None] = Envelope(success=False, data=None, error=error.body, timestamp=datetime.now(UTC))
+    return Answer(_encode(envelope), error.status, headers)

@@ -1,0 +1,86 @@
+"""Everything that can go wrong while a request is handled, as an answer in the envelope."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar.exceptions import HTTPException, LitestarException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+
+from orchestrator.http.body import ClientGoneError, too_large
+from orchestrator.http.envelope import Answer, refusal
+from orchestrator.http.scope import Asked, request_id
+from worker_client.errors import Internal, MethodNotAllowed, NotFound, OrchestratorError, ValidationFailed
+
+log = structlog.get_logger()
+
+
+def refused(request: Asked, error: OrchestratorError) -> Answer:
+    """What was refused on purpose; a defect that the queue met gets an id, too."""
+    if isinstance(error, Internal) and "id" not in error.details:
+        error.details["id"] = request_id(request.scope)
+        log.error("an operation failed", reason=error.message)
+    return refusal(error)
+
+
+def framework(request: Asked, error: HTTPException) -> Answer:
+    """What Litestar refuses by itself: unknown paths, wrong methods, a bad Host header."""
+    path, method = request.scope["path"], request.scope["method"]
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return refusal(NotFound(f"there is nothing at {path[:200]}: /schema lists all there is", path=path[:200]))
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = sorted(_allowed(request))
+            answer = refusal(MethodNotAllowed(f"{method} is not possible here: use {' or '.join(allowed)}", allowed=allowed))
+            answer.raw_headers.append((b"allow", ", ".join(allowed).encode()))
+            return answer
+        case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return refusal(ValidationFailed(error.detail, field=""))
+        case _:
+            return unexpected(request, error)
+
+
+def too_much(request: Asked, _error: RequestEntityTooLarge) -> Answer:
+    """A body that Litestar found too large."""
+    return refusal(too_large(request.app.state.settings.limits.max_body_bytes))
+
+
+def unreadable(_request: Asked, error: msgspec.ValidationError) -> Answer:
+    """A value that does not fit, found outside of the contract's readers."""
+    return refusal(ValidationFailed(str(error), field=""))
+
+
+def gone(_request: Asked, _error: ClientGoneError) -> Answer:
+    """Nobody reads this; 499 is what proxies write down for it."""
+    return Answer(b"", 499, ())
+
+
+def unexpected(request: Asked, error: Exception) -> Answer:
+    """A defect of ours: the client gets an id, the log has the rest."""
+    found_by = request_id(request.scope)
+    log.error("unexpected error", exc_info=error)
+    return refusal(Internal(f"the server failed to do this; its log has the reason under request {found_by}", id=found_by))
+
+
+def _allowed(request: Asked) -> set[str]:
+    # Litestar knows the methods of a path, but its exception does not carry them.
+    router = request.app.asgi_router
+    found: set[str] = set()
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        try:
+            router.handle_routing(path=request.scope["path"].rstrip("/") or "/", method=method)
+        except LitestarException:
+            continue
+        found.add(method)
+    return found
+
+
+HANDLERS: dict[Any, Any] = {
+    OrchestratorError: refused,
+    RequestEntityTooLarge: too_much,
+    HTTPException: framework,
+    msgspec.ValidationError: unreadable,
+    ClientGoneError: gone,
+    Exception: unexpected,
+}

@@ -1,0 +1,114 @@
+"""What msgspec found wrong, said to the person who sent it: which field, what was sent, what is expected."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct, inspect
+
+from worker_client.errors import ValidationFailed
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key` in `)?\$(?P<path>.*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(.*)`$")
+_TYPES = re.compile(r"\b(str|int|float|bool)\b(?=[^'`]*`)")
+_JSON_WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_SHOWN = 100
+
+
+def invalid(error: msgspec.ValidationError, of: type[Struct], sent: Any) -> ValidationFailed:
+    """The refusal for `sent` (as decoded without a type), which is no `of`."""
+    found = _AT.match(str(error))
+    what, path = (found["what"], found["path"] or "") if found else (str(error), "")
+    steps = [name or index for name, index in _STEP.findall(path)]
+    field = path.replace("[...]", "").removeprefix(".")
+    if unknown := _UNKNOWN.match(what):
+        return not_a_field(_join(field, unknown[1]), unknown[1], _names(_at(inspect.type_info(of), steps)))
+    if missing := _MISSING.match(what):
+        field = _join(field, missing[1])
+        return ValidationFailed(f"`{field}` is missing: send it", field=field)
+    allowed = _values(_at(inspect.type_info(of), steps))
+    expected = f"one of {', '.join(allowed)}" if allowed else _plain(what)
+    whole = "the body" if not field else f"`{field}`"
+    return ValidationFailed(f"{whole} is {_show(_value(sent, steps))}: expected {expected}", field=field)
+
+
+def not_a_field(field: str, name: str, known: Iterable[str]) -> ValidationFailed:
+    """The refusal for something that the contract does not have."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}" if known else "nothing is expected here"
+    return ValidationFailed(f"`{field[:_SHOWN]}` is not known here; {hint}", field=field[:_SHOWN])
+
+
+def nul(sent: Any, field: str = "") -> str | None:
+    """The path of the first text within `sent` that has a NUL byte, if any; a key is named by its object."""
+    if isinstance(sent, str):
+        return field if "\0" in sent else None
+    if isinstance(sent, dict):
+        if any("\0" in key for key in sent):
+            return field
+        return next((at for key, value in sent.items() if (at := nul(value, _join(field, key))) is not None), None)
+    if isinstance(sent, list):
+        return next((at for place, value in enumerate(sent) if (at := nul(value, f"{field}[{place}]")) is not None), None)
+    return None
+
+
+def _join(field: str, name: str) -> str:
+    return f"{field}.{name}" if field else name
+
+
+def _plain(what: str) -> str:
+    said = _TYPES.sub(lambda word: _JSON_WORDS[word[1]], what.removeprefix("Expected ")).replace("`", "")
+    return said[:1].lower() + said[1:]
+
+
+def _at(kind: inspect.Type, steps: list[str]) -> list[inspect.Type]:
+    """All types that a value at this place of a body may have."""
+    kinds = _alternatives(kind)
+    for step in steps:
+        kinds = [inner for outer in kinds for inner in _alternatives(_below(outer, step))]
+    return kinds
+
+
+def _alternatives(kind: inspect.Type | None) -> list[inspect.Type]:
+    if kind is None:
+        return []
+    return list(kind.types) if isinstance(kind, inspect.UnionType) else [kind]
+
+
+def _below(kind: inspect.Type, step: str) -> inspect.Type | None:
+    if isinstance(kind, inspect.StructType):
+        return next((field.type for field in kind.fields if field.encode_name == step), None)
+    if isinstance(kind, inspect.ListType):
+        return kind.item_type
+    return kind.value_type if isinstance(kind, inspect.DictType) else None
+
+
+def _names(kinds: list[inspect.Type]) -> list[str]:
+    return [field.encode_name for kind in kinds if isinstance(kind, inspect.StructType) for field in kind.fields]
+
+
+def _values(kinds: list[inspect.Type]) -> list[str]:
+    return [str(value.value) for kind in kinds if isinstance(kind, inspect.EnumType) for value in kind.cls]
+
+
+def _value(sent: Any, steps: list[str]) -> Any:
+    for step in steps:
+        if isinstance(sent, dict) and step in sent:
+            sent = sent[step]
+        elif isinstance(sent, list) and step.isdecimal() and int(step) < len(sent):
+            sent = sent[int(step)]
+    return sent
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list):
+        return f"an array of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
+    shown = msgspec.json.encode(value).decode()
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}... ({len(shown)} characters)"

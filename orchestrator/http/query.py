@@ -1,0 +1,82 @@
+"""Query strings into the contract's Structs."""
+
+from functools import cache
+from typing import Any, TypeVar
+from urllib.parse import unquote_plus
+
+import msgspec
+from msgspec import Struct, inspect
+
+from orchestrator.http.explain import invalid, not_a_field
+from orchestrator.http.scope import Asked
+from worker_client.errors import ValidationFailed
+
+S = TypeVar("S", bound=Struct)
+
+
+def parse(request: Asked, of: type[S]) -> S:
+    """The query string as an `of`: list fields repeat, everything else stands once.
+
+    Raises ValidationFailed with the name of the parameter.
+    """
+    lists = _lists(of)
+    sent: dict[str, Any] = {}
+    for part in _decoded(request.scope["query_string"]).split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        name, value = _unquoted(name, name), _unquoted(value, name)
+        if name not in lists:
+            raise not_a_field(name, name, lists)
+        if lists[name]:
+            sent.setdefault(name, []).append(value)
+        elif name in sent:
+            raise ValidationFailed(f"`{name}` stands twice in the query: send it once", field=name)
+        else:
+            sent[name] = value
+    try:
+        return msgspec.convert(sent, of, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(error, of, sent) from None
+
+
+def nothing(request: Asked) -> None:
+    """Refuse parameters where there are none."""
+    if request.scope["query_string"]:
+        parse(request, Nothing)
+
+
+class Nothing(Struct, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+def _decoded(query: bytes) -> str:
+    try:
+        return query.decode("ascii")
+    except UnicodeDecodeError:
+        raise ValidationFailed("the query has bytes that are not ASCII: percent-encode them", field="") from None
+
+
+def _unquoted(text: str, name: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        text = unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValidationFailed(f"`{name}` is not valid UTF-8: percent-encode UTF-8", field=name) from None
+    if "\0" in text:
+        raise ValidationFailed(f"`{name}` contains a NUL byte: leave it out", field=name)
+    return text
+
+
+@cache
+def _lists(of: type[Struct]) -> dict[str, bool]:
+    """The names of the parameters, each with whether it may repeat."""
+    info = inspect.type_info(of)
+    fields = info.fields if isinstance(info, inspect.StructType) else ()
+    return {field.encode_name: _is_list(field.type) for field in fields}
+
+
+def _is_list(kind: inspect.Type) -> bool:
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return any(isinstance(one, inspect.ListType) for one in kinds)
