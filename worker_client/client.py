@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import httpx
-import stamina
 
 from worker_client import endpoints
 from worker_client.contract import tasks
@@ -23,7 +22,7 @@ from worker_client.contract.directories import ListDirectories, SetDirectory
 from worker_client.contract.enums import LeaseEnd
 from worker_client.contract.events import Event, ReadEvents
 from worker_client.endpoints import Call
-from worker_client.errors import LeaseLost
+from worker_client.errors import LeaseLost, OrchestratorError
 from worker_client.exchange import Exchange, Retries
 from worker_client.feed import Feed, Reset
 
@@ -32,6 +31,7 @@ T = TypeVar("T")
 B = TypeVar("B")
 DEFAULT_URL = "http://127.0.0.1:8080"
 FOLLOW_SECONDS = 25.0
+FAILURES = (httpx.TransportError, OrchestratorError)
 
 
 class Method(Generic[P, T]):
@@ -128,19 +128,8 @@ class Methods:
         self._margin = timeout
         self._unique = unique
 
-    def _start(self, call: Call[T]) -> Exchange[T]:
-        return Exchange(call, self.url, unique=self._unique(), margin=self._margin)
-
-    def _tries(self, again: Callable[[Exception], bool | float], retries: Retries | None) -> Any:
-        limits = retries or self._retries
-        return stamina.retry_context(
-            on=again,
-            attempts=limits.attempts,
-            timeout=limits.seconds,
-            wait_initial=limits.first,
-            wait_max=limits.most,
-            wait_jitter=limits.first,
-        )
+    def _start(self, call: Call[T], retries: Retries | None = None) -> Exchange[T]:
+        return Exchange(call, self.url, unique=self._unique(), margin=self._margin, retries=retries or self._retries)
 
 
 def _instead(call: Call[T], lost: LeaseLost) -> Call[T]:
@@ -164,17 +153,16 @@ class Client(Methods):
 
     def send(self, call: Call[T], retries: Retries | None = None) -> T:
         """Send a call and return its answer."""
-        exchange = self._start(call)
-        try:
-            for attempt in self._tries(exchange.again, retries):
-                with attempt:
-                    response = self._http.request(**exchange.request)
-                    return exchange.answer(response.status_code, response.headers, response.content)
-        except httpx.TransportError as error:
-            raise exchange.unreachable(error) from error
-        except LeaseLost as lost:
-            return self.send(_instead(call, lost), retries)
-        raise AssertionError
+        exchange = self._start(call, retries)
+        while True:
+            try:
+                response = self._http.request(**exchange.request)
+                return exchange.answer(response.status_code, response.headers, response.content)
+            except LeaseLost as lost:
+                return self.send(_instead(call, lost), retries)
+            except FAILURES as error:
+                pause = exchange.pause_after(error)
+            time.sleep(pause)
 
     def follow_logs(self, task_id: int, after: int = 0) -> Iterator[tasks.StoredLogLine]:
         """The lines of a task's output as they come, until the task is final."""
@@ -202,18 +190,17 @@ class Client(Methods):
 
     def _open(self, feed: Feed) -> httpx.Response:
         exchange = self._start(feed.connect())
-        try:
-            for attempt in self._tries(exchange.again, None):
-                with attempt:
-                    request = self._http.build_request(**exchange.request)
-                    request.headers.update(feed.headers)
-                    response = self._http.send(request, stream=True)
-                    if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                        raise exchange.refusal(response.status_code, response.headers, response.read())
+        while True:
+            request = self._http.build_request(**exchange.request)
+            request.headers.update(feed.headers)
+            try:
+                response = self._http.send(request, stream=True)
+                if response.headers.get("content-type", "").startswith("text/event-stream"):
                     return response
-        except httpx.TransportError as error:
-            raise exchange.unreachable(error) from error
-        raise AssertionError
+                raise exchange.refusal(response.status_code, response.headers, response.read())
+            except FAILURES as error:
+                pause = exchange.pause_after(error)
+            time.sleep(pause)
 
     def close(self) -> None:
         """Close the connections."""
@@ -244,17 +231,16 @@ class AsyncClient(Methods):
 
     async def send(self, call: Call[T], retries: Retries | None = None) -> T:
         """Send a call and return its answer."""
-        exchange = self._start(call)
-        try:
-            async for attempt in self._tries(exchange.again, retries):
-                with attempt:
-                    response = await self._http.request(**exchange.request)
-                    return exchange.answer(response.status_code, response.headers, response.content)
-        except httpx.TransportError as error:
-            raise exchange.unreachable(error) from error
-        except LeaseLost as lost:
-            return await self.send(_instead(call, lost), retries)
-        raise AssertionError
+        exchange = self._start(call, retries)
+        while True:
+            try:
+                response = await self._http.request(**exchange.request)
+                return exchange.answer(response.status_code, response.headers, response.content)
+            except LeaseLost as lost:
+                return await self.send(_instead(call, lost), retries)
+            except FAILURES as error:
+                pause = exchange.pause_after(error)
+            await asyncio.sleep(pause)
 
     async def follow_logs(self, task_id: int, after: int = 0) -> AsyncIterator[tasks.StoredLogLine]:
         """The lines of a task's output as they come, until the task is final."""
@@ -284,18 +270,17 @@ class AsyncClient(Methods):
 
     async def _open(self, feed: Feed) -> httpx.Response:
         exchange = self._start(feed.connect())
-        try:
-            async for attempt in self._tries(exchange.again, None):
-                with attempt:
-                    request = self._http.build_request(**exchange.request)
-                    request.headers.update(feed.headers)
-                    response = await self._http.send(request, stream=True)
-                    if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                        raise exchange.refusal(response.status_code, response.headers, await response.aread())
+        while True:
+            request = self._http.build_request(**exchange.request)
+            request.headers.update(feed.headers)
+            try:
+                response = await self._http.send(request, stream=True)
+                if response.headers.get("content-type", "").startswith("text/event-stream"):
                     return response
-        except httpx.TransportError as error:
-            raise exchange.unreachable(error) from error
-        raise AssertionError
+                raise exchange.refusal(response.status_code, response.headers, await response.aread())
+            except FAILURES as error:
+                pause = exchange.pause_after(error)
+            await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
-from time import time
+from time import monotonic, time
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -64,9 +64,12 @@ def _text(value: object) -> str:
 class Exchange(Generic[T]):
     """One call on its way: its request, what its answers mean, and whether an error is worth another try."""
 
-    def __init__(self, call: Call[T], base_url: str, *, unique: str, margin: float) -> None:
+    def __init__(self, call: Call[T], base_url: str, *, unique: str, margin: float, retries: Retries) -> None:
         self._call = call.repeatable(unique)
         self._unique = unique
+        self._retries = retries
+        self._tried = 0
+        self._started = monotonic()
         self._base_url = base_url
         self._margin = margin
 
@@ -127,19 +130,34 @@ class Exchange(Generic[T]):
             **details,
         )
 
-    def again(self, error: Exception) -> bool | float:
-        """Whether to send the call again after this error; seconds when the server said how long to wait."""
+    def pause_after(self, error: Exception) -> float:
+        """Seconds until the next try after this error; raises what the caller is to see when there is none."""
+        limits, again = self._retries, self._again(error)
+        self._tried += 1
+        pause = min(limits.most, limits.first * 2.0 ** min(self._tried - 1, 30)) if again is True else float(again)
+        # Some of it is chance, so that all who were refused at once don't come back at once.
+        pause *= random.uniform(1.0, 1.2) if again is not True else random.uniform(0.5, 1.5)  # noqa: S311
+        over = limits.attempts is not None and self._tried >= limits.attempts
+        if again is False or over or monotonic() + pause - self._started > limits.seconds:
+            if isinstance(error, httpx.TransportError):
+                raise self._unreachable(error) from error
+            raise error
+        return pause
+
+    def _again(self, error: Exception) -> bool | float:
+        """Whether another try is harmless and promises something; seconds when the server said how long to wait."""
         unharmed = self._call.repeat is not Repeat.NEVER
+        if isinstance(error, httpx.UnsupportedProtocol):
+            return False
         if isinstance(error, httpx.TransportError):
             return unharmed or isinstance(error, NOT_SENT)
         if isinstance(error, Retriable):
-            # Some of the wait is chance, so that all who were told the same don't come back at the same moment.
-            return error.retry_after * random.uniform(1.0, 1.2)  # noqa: S311
+            return error.retry_after
         if isinstance(error, UnexpectedAnswer) and unharmed and error.details["status"] in GATEWAY:
             return error.details.get("retry_after", True)  # type: ignore[no-any-return]
         return False
 
-    def unreachable(self, error: httpx.TransportError) -> ServerUnreachable:
+    def _unreachable(self, error: httpx.TransportError) -> ServerUnreachable:
         """What to raise when no try got an answer."""
         doubt = ""
         if self._call.repeat is Repeat.NEVER and not isinstance(error, NOT_SENT):

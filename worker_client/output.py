@@ -17,6 +17,7 @@ class LineSplitter:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self._drawn: str | None = None
+        self._kept: str | None = None
         self._clock = clock
         self._kept_at = -REDRAW_SECONDS
 
@@ -38,7 +39,9 @@ class LineSplitter:
         shown = text.rstrip("\r").rpartition("\r")[2]
         if not shown and self._drawn is not None:
             shown = self._drawn
-        self._drawn = None
+        kept, self._drawn, self._kept = self._kept, None, None
+        if kept is not None and shown == kept:
+            return []
         return [shown[start : start + LINE_LIMIT] for start in range(0, len(shown) or 1, LINE_LIMIT)]
 
     def _redraw(self) -> list[str]:
@@ -49,9 +52,9 @@ class LineSplitter:
         self._rest = rest + self._rest[-1:]
         self._drawn = drawn.rstrip("\r").rpartition("\r")[2]
         now = self._clock()
-        if not self._drawn or now - self._kept_at < REDRAW_SECONDS:
+        if not self._drawn or self._drawn == self._kept or now - self._kept_at < REDRAW_SECONDS:
             return []
-        self._kept_at = now
+        self._kept_at, self._kept = now, self._drawn
         return [self._drawn[:LINE_LIMIT]]
 
 

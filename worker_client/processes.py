@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from msgspec import Struct
 from worker_client import guardian
 
 _GUARDIAN = str(Path(guardian.__file__).resolve())
+MARK = "ORCHESTRATOR_TREE"
+"""Variable that every process of a tree has in its environment, with a value of the tree's own."""
 _LINE_LIMIT = 1 << 18
 _SAMPLES = (0.1, 5.0)
 """Seconds to the first look at the memory, and the most between two of them."""
@@ -36,9 +39,10 @@ class ProcessTree:
     On POSIX systems `worker_client.guardian` stands in between; elsewhere the tree is found by the parents of its processes.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, status_fd: int | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, status_fd: int | None, mark: str) -> None:
         self._process = process
         self._status_fd = status_fd
+        self._mark = mark
         self._seen: set[psutil.Process] = set()
         self._peak = 0
         self._cpu: dict[psutil.Process, float] = {}
@@ -48,9 +52,11 @@ class ProcessTree:
     @classmethod
     async def start(cls, argv: Sequence[str], *, directory: str, environment: Mapping[str, str]) -> Self:
         """Start a program in a session of its own; a program that can't be started ends with exit code 127 or 126."""
-        pipes = {"stdin": -1, "stdout": -1, "stderr": -1, "limit": _LINE_LIMIT, "cwd": directory, "env": dict(environment)}
+        mark = secrets.token_hex(8)
+        environment = {**environment, MARK: mark}
+        pipes = {"stdin": -1, "stdout": -1, "stderr": -1, "limit": _LINE_LIMIT, "cwd": directory, "env": environment}
         if os.name != "posix":
-            return cls(await asyncio.create_subprocess_exec(*argv, **pipes), None)  # type: ignore[arg-type]
+            return cls(await asyncio.create_subprocess_exec(*argv, **pipes), None, mark)  # type: ignore[arg-type]
         status, write = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -64,7 +70,7 @@ class ProcessTree:
             raise
         finally:
             os.close(write)
-        return cls(process, status)
+        return cls(process, status, mark)
 
     @property
     def stdout(self) -> asyncio.StreamReader:
@@ -110,18 +116,30 @@ class ProcessTree:
             control.write(line.encode() + b"\n")
 
     async def _end(self) -> Ended:
-        code = await self._process.wait()
-        self._sampler.cancel()
-        report = b""
-        if self._status_fd is not None:
-            report = os.read(self._status_fd, 4096)
-            os.close(self._status_fd)
-        if not report:
-            # Without a guardian, or when somebody killed it, nobody else looks after what the program started.
+        if self._status_fd is None:
+            code = await self._process.wait()
+            self._sampler.cancel()
             self._signal_all(kill=True)
             return _ended(code, sum(self._cpu.values()), self._peak)
+        # The end of the status pipe is the end of the guardian; the process's own may be told only when its output ends.
+        report = await _read_all(self._status_fd)
+        self._sampler.cancel()
+        if not report:
+            await asyncio.to_thread(self._hunt)
+            return _ended(-signal.SIGKILL, sum(self._cpu.values()), self._peak)
         _, status, cpu, peak = report.split()
         return _ended(os.waitstatus_to_exitcode(int(status)), float(cpu), max(self._peak, int(peak)))
+
+    def _hunt(self) -> None:
+        """Somebody killed the guardian: find what it guarded by the mark in the environment, and end it."""
+        found = True
+        while found:
+            found = False
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):
+                    if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                        process.kill()
+                        found = True
 
     async def _sample(self) -> None:
         pause, most = _SAMPLES
@@ -157,6 +175,31 @@ class ProcessTree:
         if not self._ended.done():
             self.kill()
         await self.wait()
+        # Output that nobody reads any more would keep asyncio from noticing that the process has ended.
+        transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        for pipe in (1, 2):
+            if (output := transport.get_pipe_transport(pipe)) is not None:
+                output.close()
+        await self._process.wait()
+        transport.close()
+
+
+async def _read_all(fd: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    received = b""
+    loop.add_reader(fd, ready.set)
+    try:
+        while True:
+            await ready.wait()
+            ready.clear()
+            chunk = os.read(fd, 4096)
+            if not chunk:
+                return received
+            received += chunk
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
 
 
 def _ended(code: int, cpu_seconds: float, peak: int) -> Ended:
