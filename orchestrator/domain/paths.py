@@ -33,15 +33,18 @@ def canonical(path: str) -> str:
 
 
 def _windows(path: str) -> str:
-    path = path.removeprefix(_LONG_PREFIX)
-    if path.upper().startswith("UNC\\"):
-        path = "\\\\" + path[4:]
+    if path.startswith(_LONG_PREFIX):
+        path = path.removeprefix(_LONG_PREFIX)
+        if path.upper().startswith("UNC\\"):
+            path = "\\\\" + path[4:]
     if _DRIVE.match(path):
         root, rest = path[0].upper() + ":\\", path[3:]
     elif path.startswith("\\\\"):
         server, _, rest = path[2:].replace("/", "\\").partition("\\")
         share, _, rest = rest.partition("\\")
-        if not server or not share:
+        if server in {".", "?"}:
+            raise PathError(f"{path!r} names a device, not a directory; send for example C:\\Users\\me\\repo")
+        if not server.strip(".") or not share.strip("."):
             raise PathError(f"{path!r} names no share; a network path is \\\\server\\share\\directory")
         root = f"\\\\{server}\\{share}\\".lower()
     else:
