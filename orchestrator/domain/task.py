@@ -165,6 +165,6 @@ class Lease(Struct, frozen=True):
         """The lease that a text stands for, or None when it is none."""
         task_id, _, rest = text.partition(".")
         lease_no, _, nonce = rest.partition(".")
-        if not (task_id.isdecimal() and lease_no.isdecimal() and nonce) or len(text) > 80:
+        if not (text.isascii() and task_id.isdecimal() and lease_no.isdecimal() and nonce) or len(text) > 80:
             return None
         return cls(int(task_id), int(lease_no), nonce)
