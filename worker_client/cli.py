@@ -7,10 +7,7 @@ from typing import Any
 import rich_click as click
 
 DIRECTORY = click.Path(path_type=Path)
-LOG_FORMATS = {
-    "text": "%(asctime)s %(levelname)s %(message)s",
-    "json": '{"time": "%(asctime)s", "level": "%(levelname)s", "logger": "%(name)s", "message": %(quoted)s}',
-}
+LOG_FORMATS = ["text", "json"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ORCHESTRATOR"})
@@ -95,9 +92,7 @@ def main() -> None:
     envvar="ORCHESTRATOR_LOG_LEVEL",
     show_default=True,
 )
-@click.option(
-    "--log-format", type=click.Choice(sorted(LOG_FORMATS)), default="text", envvar="ORCHESTRATOR_LOG_FORMAT", show_default=True
-)
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), default="text", envvar="ORCHESTRATOR_LOG_FORMAT", show_default=True)
 def run(
     kinds: tuple[str, ...], once: bool, url: str | None, api_key: str | None, log_level: str, log_format: str, **options: Any
 ) -> None:
@@ -128,15 +123,22 @@ def _log_to_stderr(level: str, form: str) -> None:
     import json
     import logging
 
-    class Formatter(logging.Formatter):
-        """Quotes the message, which may hold anything."""
+    class JsonLines(logging.Formatter):
+        """One object a line."""
 
-        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the base class named it
-            record.quoted = json.dumps(record.message)
-            return super().formatMessage(record)
+        def format(self, record: logging.LogRecord) -> str:
+            fields = {
+                "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "message": record.getMessage(),
+            }
+            if record.exc_info:
+                fields["exception"] = self.formatException(record.exc_info)
+            return json.dumps(fields)
 
     handler = logging.StreamHandler()
-    handler.setFormatter(Formatter(LOG_FORMATS[form]))
+    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
 

@@ -80,8 +80,8 @@ class Lease:
 
     @property
     def grace(self) -> float:
-        """Seconds that work has to end when its lease could not be extended."""
-        return self._seconds / 12
+        """Seconds that work has to end when its lease could not be extended; none when a suspension has used them up."""
+        return max(0.0, min(self._seconds / 12, self.left))
 
     @property
     def left(self) -> float:

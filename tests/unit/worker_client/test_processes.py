@@ -145,7 +145,15 @@ def test_leaving_the_context_or_a_cancellation_ends_all_at_once(tmp_path: Path) 
             await spawn(f"echo $$ > {pid_file}; {STUBBORN}", leave)
         assert not alive(caught.value.args[0])
         pid_file.unlink()
-        started = asyncio.create_task(spawn(f"echo $$ > {pid_file}; {STUBBORN}", lambda tree: tree.stop(100)))
+        stopping = asyncio.Event()
+
+        async def stop(tree: ProcessTree) -> None:
+            await appears(pid_file)
+            stopping.set()
+            await tree.stop(100)
+
+        started = asyncio.create_task(spawn(f"{STUBBORN.partition(';')[0]}; echo $$ > {pid_file}; sleep 100", stop))
+        await stopping.wait()
         pid = await appears(pid_file)
         started.cancel()
         with pytest.raises(asyncio.CancelledError):
