@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.outcomes import (
@@ -289,36 +289,58 @@ class World:
 
     # Changes
 
-    def apply(self, changes: Sequence[Change]) -> None:  # noqa: C901, PLR0912 - one case per kind
-        """Lay the changes of an operation over what was loaded."""
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Lay the changes of an operation over what was loaded; to apply them twice is harmless."""
         for change in changes:
-            match change:
-                case Saved(head) | Edited(head):
-                    before = self._heads.get(head.id)
-                    if head.status is Status.RUNNING and (before is None or before.status is not Status.RUNNING):
-                        self._take(head)
-                    self._heads[head.id] = head
-                case Inserted(head, _, parents):
-                    self._heads[head.id] = head
-                    self._parents[head.id] = dict(parents)
-                    for parent, done in parents.items():
-                        if not done:
-                            self.dependents(parent).append(head.id)
-                case Removed(head):
-                    self._heads[head.id] = None
-                case Written(task_id, outputs):
-                    self._written[task_id].append(outputs)
-                case EdgeSatisfied(child, parent):
-                    self._parents[child][parent] = True
-                    self._open_edges[parent] = [other for other in self.dependents(parent) if other != child]
-                case KeyTaken(scope, key, task_id, digest):
-                    self._keys[scope, key] = (task_id, digest)
-                case LogsAppended(task_id, lease_no, first_number, first_line, lines):
-                    self._log_positions[task_id, lease_no] = (first_number + len(lines) - 1, first_line + len(lines) - 1)
-                case DirectorySet(setting):
-                    self._all_settings()[setting.path, setting.host] = setting
-                case _:
-                    pass
+            if apply := self._APPLY.get(type(change)):
+                apply(self, change)
+
+    def _saved(self, change: Saved | Edited) -> None:
+        head = change.head
+        before = self._heads.get(head.id)
+        if head.status is Status.RUNNING and (before is None or before.status is not Status.RUNNING):
+            self._take(head)
+        self._heads[head.id] = head
+
+    def _inserted(self, change: Inserted) -> None:
+        head = change.head
+        self._heads[head.id] = head
+        self._parents[head.id] = dict(change.parents)
+        for parent, done in change.parents.items():
+            if not done:
+                self.dependents(parent).append(head.id)
+
+    def _removed(self, change: Removed) -> None:
+        self._heads[change.head.id] = None
+
+    def _wrote(self, change: Written) -> None:
+        self._written[change.task_id].append(change.outputs)
+
+    def _satisfied(self, change: EdgeSatisfied) -> None:
+        self._parents[change.child][change.parent] = True
+        self._open_edges[change.parent] = [other for other in self.dependents(change.parent) if other != change.child]
+
+    def _key_taken(self, change: KeyTaken) -> None:
+        self._keys[change.scope, change.key] = (change.task_id, change.digest)
+
+    def _logged(self, change: LogsAppended) -> None:
+        count = len(change.lines) - 1
+        self._log_positions[change.task_id, change.lease_no] = (change.first_number + count, change.first_line + count)
+
+    def _set_directory(self, change: DirectorySet) -> None:
+        self._all_settings()[change.setting.path, change.setting.host] = change.setting
+
+    _APPLY: ClassVar[dict[type[Any], Callable[[Any, Any], None]]] = {
+        Saved: _saved,
+        Edited: _saved,
+        Inserted: _inserted,
+        Removed: _removed,
+        Written: _wrote,
+        EdgeSatisfied: _satisfied,
+        KeyTaken: _key_taken,
+        LogsAppended: _logged,
+        DirectorySet: _set_directory,
+    }
 
     def _take(self, head: Head) -> None:
         self._claimed.append(head)

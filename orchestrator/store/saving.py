@@ -53,10 +53,10 @@ class Writes:
         self._session = session
         self._now = now
         self._rows: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
-        self._heads: dict[int, Head] = {}
+        self.heads: dict[int, Head] = {}
         self._inserted: dict[int, Inputs] = {}
         self._edited: dict[int, dict[str, str | None]] = {}
-        self._removed: dict[int, Head] = {}
+        self.removed: dict[int, Head] = {}
         self._outputs: list[Sequence[Any]] = []
         self._tally = Tally(now)
 
@@ -75,20 +75,20 @@ class Writes:
         ))  # fmt: skip
 
     def _saved(self, change: Saved) -> None:
-        self._heads[change.head.id] = change.head
+        self.heads[change.head.id] = change.head
 
     def _edit(self, change: Edited) -> None:
-        self._heads[change.head.id] = change.head
+        self.heads[change.head.id] = change.head
         self._edited.setdefault(change.head.id, {}).update(change.inputs)
 
     def _insert(self, change: Inserted) -> None:
-        self._heads[change.head.id] = change.head
+        self.heads[change.head.id] = change.head
         self._inserted[change.head.id] = change.inputs
         self._rows["add_edge"] += [(change.head.id, parent, done) for parent, done in change.parents.items()]
 
     def _remove(self, change: Removed) -> None:
-        self._heads.pop(change.head.id, None)
-        self._removed[change.head.id] = change.head
+        self.heads.pop(change.head.id, None)
+        self.removed[change.head.id] = change.head
 
     def _write(self, change: Written) -> None:
         self._outputs.append((change.task_id, *astuple(change.outputs)))
@@ -166,7 +166,7 @@ class Writes:
         inserts: list[Sequence[Any]] = []
         updates: list[Sequence[Any]] = []
         edits: list[Sequence[Any]] = []
-        for head in self._heads.values():
+        for head in self.heads.values():
             row, before = row_of(head), loaded.get(head.id)
             self._tally.moved(before, head)
             if before is None:
@@ -184,7 +184,7 @@ class Writes:
         many(_EDIT_TASK, edits)
 
     def _remove_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
-        stored = {task_id: loaded.pop(task_id) for task_id in self._removed if task_id in loaded}
+        stored = {task_id: loaded.pop(task_id) for task_id in self.removed if task_id in loaded}
         for head in stored.values():
             self._tally.moved(head, None)
         self._session.many(sql["outlive_task"], [(head.finished_at or self._now, head.id) for head in stored.values()])

@@ -3,7 +3,7 @@
 import json
 import random
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from orchestrator.domain.operations import Prune, Submission, Tick
 from orchestrator.domain.rules import Rules
-from orchestrator.domain.task import Millis
+from orchestrator.domain.task import Head, Millis
 from orchestrator.domain.world import World
 from orchestrator.store import engine, migrate
 from orchestrator.store.batch import decide_batch
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ALIVE_AT: Final = "alive_at"
 EPOCH: Final = "epoch"
+_KNOWN: Final = 8_192
+"""Heads kept in memory, about 1 kB each."""
 _VACUUM_PAGES: Final = 500
 """Pages given back to the file system after a step of pruning: 2 MB, some milliseconds."""
 
@@ -89,6 +91,7 @@ class SQLiteStore:
         self._busy_ms = busy_ms
         self._sql = fill(queries("common", "sqlite"))
         self._lock = FileLock(f"{path}.lock")
+        self._known: dict[int, Head] = {}
         self._writer: engine.Connection | None = None
         self._pool: engine.ReaderPool | None = None
 
@@ -151,7 +154,7 @@ class SQLiteStore:
         connection.execute("BEGIN IMMEDIATE")
         try:
             session.begin(*session.fetch(self._sql["last_ids"])[0])
-            transaction = Transaction(session, self._sql, now)
+            transaction = Transaction(session, self._sql, now, self._known)
             world = World(transaction, now=now, chance=self._chance, nonce=self._nonce)
             decisions = decide_batch(batch, world, rules, transaction)
             if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
@@ -159,12 +162,23 @@ class SQLiteStore:
             due = transaction.next_due()
             connection.execute("COMMIT")
         except BaseException:
+            self._known.clear()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._remember(transaction.saved)
         if any(isinstance(submission.op, Prune) for submission in batch):
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         return Commit(now, decisions, transaction.events, *due)
+
+    def _remember(self, saved: Mapping[int, Head | None]) -> None:
+        """Keep the heads that changed last: who reports on a task has claimed it not long ago."""
+        for task_id, head in saved.items():
+            self._known.pop(task_id, None)
+            if head is not None:
+                self._known[task_id] = head
+        while len(self._known) > _KNOWN:
+            del self._known[next(iter(self._known))]
 
     async def wal_bytes(self) -> int:
         """The size of the write-ahead log."""

@@ -1,6 +1,7 @@
 """One transaction: it loads what the rules ask for, and saves what they decide. Nothing here knows a rule."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.domain.outcomes import Change
@@ -28,16 +29,24 @@ def fill(queries: Mapping[str, str]) -> dict[str, str]:
 
 
 class Transaction:
-    """The domain's Source over a session, and the saving of changes."""
+    """The domain's Source over a session, and the saving of changes.
 
-    def __init__(self, session: Session, queries: Mapping[str, str], now: Millis) -> None:
+    `known`: heads as of the last commit, where nobody else writes. A stale one is found out by the version guard.
+    """
+
+    def __init__(
+        self, session: Session, queries: Mapping[str, str], now: Millis, known: Mapping[int, Head] = MappingProxyType({})
+    ) -> None:
         self._session = session
         self._sql = queries
         self._now = now
+        self._known = known
         self._loaded: dict[int, Head] = {}
         self._pending: list[Change] = []
         self._new: dict[int, Inputs] = {}
         self.events: list[FeedEvent] = []
+        self.saved: dict[int, Head | None] = {}
+        """Heads as flushed; None: removed."""
         self.wrote = False
 
     # Loading
@@ -53,7 +62,15 @@ class Transaction:
 
     def heads(self, ids: Iterable[int]) -> list[Head]:
         """The tasks of these ids that there are."""
-        return self._heads("heads", self._session.listed(ids))
+        heads: list[Head] = []
+        missing: list[int] = []
+        for task_id in ids:
+            head = self._loaded.get(task_id) or self._known.get(task_id)
+            if head is None:
+                missing.append(task_id)
+            else:
+                heads.append(self._loaded.setdefault(task_id, head))
+        return heads + self._heads("heads", self._session.listed(missing)) if missing else heads
 
     def parents(self, children: Iterable[int]) -> list[tuple[int, int, bool]]:
         """(child, parent, satisfied) of these children."""
@@ -116,9 +133,13 @@ class Transaction:
 
     def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> list[Head]:
         """The waiting tasks of a stream in order."""
+        # Ids from the index alone; the heads are often known.
         if after is None:
-            return self._heads("stream_first", *stream, limit)
-        return self._heads("stream_after", *stream, *after, limit)
+            rows = self._fetch("stream_first", *stream, limit)
+        else:
+            rows = self._fetch("stream_after", *stream, *after, limit)
+        found = {head.id: head for head in self.heads(task_id for (task_id,) in rows)}
+        return [found[task_id] for (task_id,) in rows]
 
     def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool:
         """Whether a lease on, above or below a path is live on the host."""
@@ -175,4 +196,6 @@ class Transaction:
             writes.add(change)
         self._pending.clear()
         self._new.update(writes.run(self._sql, self._loaded))
+        self.saved.update(writes.heads)
+        self.saved.update(dict.fromkeys(writes.removed))
         self.events += writes.events

@@ -37,10 +37,10 @@ SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ?;
 
 -- name: stream_first
-SELECT {head} FROM tasks t WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? ORDER BY t.rank, t.id LIMIT ?;
+SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? ORDER BY t.rank, t.id LIMIT ?;
 
 -- name: stream_after
-SELECT {head} FROM tasks t
+SELECT t.id FROM tasks t
 WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.rank, t.id) > (?, ?)
 ORDER BY t.rank, t.id LIMIT ?;
 
