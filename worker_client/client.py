@@ -1,116 +1,32 @@
-"""`Client` and `AsyncClient`: two small transports that send Calls, and send them again where that changes nothing.
-
-Every endpoint is a method of both, declared once in `Methods`: `client.create(prompt="Fix it", work_directory="/repo")` is
-`client.send(endpoints.create_task(CreateTask(prompt="Fix it", work_directory="/repo")))`.
-"""
+"""`Client` and `AsyncClient`: two small transports that send Calls, and send them again where that changes nothing."""
 
 import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from worker_client import endpoints
 from worker_client.contract import tasks
-from worker_client.contract.attempts import ListAttempts
-from worker_client.contract.directories import ListDirectories, SetDirectory
 from worker_client.contract.enums import LeaseEnd
 from worker_client.contract.events import Event, ReadEvents
 from worker_client.endpoints import Call
 from worker_client.errors import LeaseLost, OrchestratorError
 from worker_client.exchange import Exchange, Retries
 from worker_client.feed import Feed, Reset
+from worker_client.methods import AsyncMethods, SyncMethods
 
-P = ParamSpec("P")
 T = TypeVar("T")
-B = TypeVar("B")
 DEFAULT_URL = "http://127.0.0.1:8080"
 FOLLOW_SECONDS = 25.0
 FAILURES = (httpx.TransportError, OrchestratorError)
 
 
-class Method(Generic[P, T]):
-    """An endpoint as a method: of a Client it returns T, of an AsyncClient a coroutine of T."""
-
-    def __init__(self, endpoint: Callable[P, Call[T]]) -> None:
-        self._endpoint = endpoint
-        self.__doc__ = endpoint.__doc__
-
-    @overload
-    def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
-    def __get__(self, client: Any, owner: type) -> Any:
-        return self if client is None else partial(self._send, client)
-
-    def _send(self, client: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
-        return client.send(self._endpoint(*args, **kwargs))
-
-
-def _of(endpoint: Callable[[B], Call[T]], body: Callable[P, B]) -> Method[P, T]:
-    def call(*args: P.args, **kwargs: P.kwargs) -> Call[T]:
-        return endpoint(body(*args, **kwargs))
-
-    call.__doc__ = endpoint.__doc__
-    return Method(call)
-
-
-def _on_task(endpoint: Callable[[int, B], Call[T]], body: Callable[P, B]) -> Method[Concatenate[int, P], T]:
-    def call(task_id: int, /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
-        return endpoint(task_id, body(*args, **kwargs))
-
-    call.__doc__ = endpoint.__doc__
-    return Method(call)
-
-
-class Methods:
-    """What both clients can do; fields of a body are keyword arguments."""
-
-    create = _of(endpoints.create_task, tasks.CreateTask)
-    create_many = _of(endpoints.create_tasks, tasks.CreateTasks)
-    claim = _of(endpoints.claim_next, tasks.ClaimNext)
-    claim_many = _of(endpoints.claim_many, tasks.ClaimMany)
-    heartbeat = _on_task(endpoints.heartbeat, tasks.Heartbeat)
-    complete = _on_task(endpoints.complete, tasks.Complete)
-    fail = _on_task(endpoints.fail, tasks.Fail)
-    release = _on_task(endpoints.release, tasks.Release)
-    park = _on_task(endpoints.park, tasks.Park)
-    answer = _on_task(endpoints.answer, tasks.Answer)
-    approve = Method(endpoints.approve)
-    reject = _on_task(endpoints.reject, tasks.Reason)
-    cancel = _on_task(endpoints.cancel, tasks.Reason)
-    retry = Method(endpoints.retry)
-    execute = Method(endpoints.execute)
-    heartbeat_many = _of(endpoints.heartbeat_many, tasks.Heartbeats)
-    complete_many = _of(endpoints.complete_many, tasks.Completions)
-    fail_many = _of(endpoints.fail_many, tasks.Failures)
-    retry_many = _of(endpoints.retry_many, tasks.TaskFilter)
-    cancel_many = _of(endpoints.cancel_many, tasks.TaskFilter)
-    get = Method(endpoints.get_task)
-    status = _on_task(endpoints.task_status, tasks.WaitFor)
-    why = Method(endpoints.why)
-    list = _of(endpoints.list_tasks, tasks.ListTasks)
-    update = _on_task(endpoints.update_task, tasks.UpdateTask)
-    delete = Method(endpoints.delete_task)
-    attempts = Method(endpoints.task_attempts)
-    logs = _on_task(endpoints.read_logs, tasks.ReadLogs)
-    logs_as_text = _on_task(endpoints.read_logs_as_text, tasks.ReadLogs)
-    append_logs = _on_task(endpoints.append_logs, tasks.AppendLogs)
-    statistics = Method(endpoints.get_statistics)
-    list_attempts = _of(endpoints.list_attempts, ListAttempts)
-    get_attempt = Method(endpoints.get_attempt)
-    attempt_stats = Method(endpoints.attempt_stats)
-    workers = Method(endpoints.list_workers)
-    directories = _of(endpoints.list_directories, ListDirectories)
-    set_directory = _of(endpoints.set_directory, SetDirectory)
-    health = Method(endpoints.get_health)
+class _Settings:
+    """Where to send, as whom, and how often to try."""
 
     def __init__(
         self,
@@ -138,7 +54,7 @@ def _instead(call: Call[T], lost: LeaseLost) -> Call[T]:
     return call.applied
 
 
-class Client(Methods):
+class Client(SyncMethods, _Settings):
     """Talks to the server at `url` (ORCHESTRATOR_URL, else http://127.0.0.1:8080) with `api_key` (ORCHESTRATOR_API_KEY).
 
     Calls that change nothing when repeated are repeated on connection errors, 429 and 503, within `retries`. `timeout`:
@@ -213,7 +129,7 @@ class Client(Methods):
         self.close()
 
 
-class AsyncClient(Methods):
+class AsyncClient(AsyncMethods, _Settings):
     """The same as Client, for asyncio."""
 
     def __init__(

@@ -15,8 +15,8 @@ class SetDirectory(Request, kw_only=True):
     work_directory: Path
     host: Annotated[str, Meta(max_length=255)] = ""
     paused: bool | UnsetType = UNSET
-    reason: Text | None | UnsetType = UNSET
-    max_running: Annotated[int, Meta(ge=1, le=100_000)] | None | UnsetType = UNSET
+    reason: Text | UnsetType | None = UNSET
+    max_running: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
 
 
 class ListDirectories(Request, kw_only=True):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from worker_client.contract.fields import Json, JsonObject, Name
 from worker_client.contract.tasks import Request
@@ -31,7 +31,7 @@ class ScriptSpec(Request, kw_only=True):
     """A command: a string for a shell, or a list of program and arguments; `args` are appended."""
 
     command: NonEmpty | Annotated[list[str], Meta(min_length=1)]
-    args: list[str] = []
+    args: list[str] = field(default_factory=list)
     verify: NonEmpty | None = None
 
 
@@ -40,7 +40,7 @@ class HttpSpec(Request, kw_only=True):
 
     url: Annotated[str, Meta(pattern="^https?://")]
     method: Annotated[str, Meta(pattern="^[A-Za-z]+$")] = "GET"
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = field(default_factory=dict)
     body: Json = None
     cookies: dict[str, str] | str | None = None
     proxy: str | None = None
@@ -52,8 +52,8 @@ class FunctionSpec(Request, kw_only=True):
     """A function that the worker offers by name."""
 
     name: Name
-    args: list[Json] = []
-    kwargs: JsonObject = {}
+    args: list[Json] = field(default_factory=list)
+    kwargs: JsonObject = field(default_factory=dict)
 
 
 SPECS: dict[str, type[Request]] = {

@@ -82,15 +82,15 @@ class UpdateTask(Request, kw_only=True):
     work_directory: Path | UnsetType = UNSET
     host: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     prompt: str | UnsetType = UNSET
-    title: Annotated[str, Meta(max_length=500)] | None | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
+    title: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
+    description: Text | UnsetType | None = UNSET
     priority: Priority | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
-    spec: JsonObject | None | UnsetType = UNSET
-    run_at: When | None | UnsetType = UNSET
+    spec: JsonObject | UnsetType | None = UNSET
+    run_at: When | UnsetType | None = UNSET
     max_attempts: Attempts | UnsetType = UNSET
     timeout_seconds: TimeoutSeconds | UnsetType = UNSET
-    backoff: Backoff | None | UnsetType = UNSET
+    backoff: Backoff | UnsetType | None = UNSET
     exclusive: bool | UnsetType = UNSET
     metadata: JsonObject | UnsetType = UNSET
     environment: dict[str, str] | UnsetType = UNSET

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from worker_client.runners.base import RunContext
 from worker_client.runners.outcomes import Done, Failed, Outcome, Parked, Released
 
+logger = logging.getLogger("worker_client")
 Handler = Callable[[RunContext], Any]
 """Takes the context; returns the result as JSON, or an Outcome. A function that isn't async runs in a thread of its own."""
 
@@ -54,5 +56,9 @@ async def _in_thread(handler: Handler, context: RunContext) -> Any:
         return await asyncio.shield(ended)
     except asyncio.CancelledError:
         # A thread can't be ended from outside. It sees `context.cancelled`; the next cancellation gives it up.
-        await asyncio.wait({ended})
+        try:
+            await asyncio.wait({ended})
+        except asyncio.CancelledError:
+            logger.error("task %d: the function doesn't look at `cancelled` and goes on in its thread", context.task.id)  # noqa: TRY400
+            raise
         return ended.result()

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import worker_client
@@ -445,6 +447,21 @@ def test_the_command_line_drains_on_sigterm(tmp_path: Path) -> None:
         assert worker.returncode == 0
         assert queue.ends[7][0][0] == "release"
         assert f"asks {peer.url} for script tasks in {tmp_path}" in told
+
+
+def test_work_ends_before_its_lease_even_if_the_worker_stands_still(tmp_path: Path) -> None:
+    queue = Queue()
+    with Peer(queue) as peer, cli("--dir", str(tmp_path), "--lease-seconds", "2", ORCHESTRATOR_URL=peer.url) as worker:
+        queue.add(7, tmp_path, **script("echo $$; trap '' TERM; while :; do sleep 1; done"))
+        queue.wait(lambda: queue.text(7))
+        worker.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        pid = int(queue.text(7))
+        while psutil.pid_exists(pid):
+            assert time.monotonic() - stopped < 2
+            time.sleep(0.01)
+        worker.kill()
+        worker.communicate()
 
 
 def test_the_exit_codes_of_the_command_line(tmp_path: Path) -> None:
