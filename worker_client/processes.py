@@ -176,7 +176,7 @@ class ProcessTree:
             self.kill()
         await self.wait()
         # Output that nobody reads any more would keep asyncio from noticing that the process has ended.
-        transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001  nothing public has it
         for pipe in (1, 2):
             if (output := transport.get_pipe_transport(pipe)) is not None:
                 output.close()

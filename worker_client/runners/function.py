@@ -59,6 +59,6 @@ async def _in_thread(handler: Handler, context: RunContext) -> Any:
         try:
             await asyncio.wait({ended})
         except asyncio.CancelledError:
-            logger.error("task %d: the function doesn't look at `cancelled` and goes on in its thread", context.task.id)  # noqa: TRY400
+            logger.error("task %d: the function doesn't look at `cancelled` and goes on in its thread", context.task.id)  # noqa: TRY400  its trace says nothing
             raise
         return ended.result()

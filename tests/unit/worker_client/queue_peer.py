@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.unit.worker_client.peer import NOW, Asked, Peer, Reply, lost, task_json
+from tests.unit.worker_client.peer import NOW, Asked, Reply, task_json
 
 ENDINGS = ("complete", "fail", "release", "park")
 
@@ -100,6 +100,3 @@ class Queue:
                 return self.refuses[task_id]
             await asyncio.sleep(0.01)
         return Reply(data={"directive": "cancel" if task_id in self.cancelled else "continue", "lease_expires_at": NOW})
-
-
-__all__ = ["Peer", "Queue", "lost"]

@@ -2,170 +2,21 @@
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-import worker_client
-from tests.unit.worker_client.peer import Peer, Reply, lost
-from tests.unit.worker_client.queue_peer import Queue
-from worker_client.client import AsyncClient
+from tests.unit.worker_client.peer import Reply, lost
+from tests.unit.worker_client.stage import QUICK, HandClock, on_stage, script
 from worker_client.directories import ConfigurationError
 from worker_client.errors import Forbidden
-from worker_client.exchange import Retries
 from worker_client.runners.base import RunContext
 from worker_client.runners.outcomes import Failed, Parked
 from worker_client.runners.script import ScriptRunner
 from worker_client.worker import Worker
-
-QUICK = Retries(attempts=3, seconds=5, first=0.01, most=0.02)
-
-
-class HandClock:
-    """Goes on only when told to."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._sleepers: list[tuple[float, asyncio.Event]] = []
-
-    def now(self) -> float:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            event = asyncio.Event()
-            self._sleepers.append((self._now + seconds, event))
-            await event.wait()
-
-    def advance(self, seconds: float) -> None:
-        self._now += seconds
-        for at, event in self._sleepers:
-            if at <= self._now:
-                event.set()
-        self._sleepers = [(at, event) for at, event in self._sleepers if at > self._now]
-
-
-class Stage:
-    """A queue, a directory, a worker that runs in it."""
-
-    def __init__(self, queue: Queue, directory: Path, worker: Worker, serving: asyncio.Task[None]) -> None:
-        self.queue, self.directory, self.worker, self.serving = queue, directory, worker, serving
-
-    async def end_of(self, task_id: int) -> tuple[str, dict[str, Any]]:
-        await self.queue.until(lambda: task_id in self.queue.ends)
-        return self.queue.ends[task_id][0]
-
-
-@asynccontextmanager
-async def on_stage(tmp_path: Path, prepare: Callable[[Worker], object] | None = None, **options: Any) -> AsyncIterator[Stage]:
-    queue = Queue()
-    with Peer(queue) as peer:
-        client = AsyncClient(peer.url, retries=QUICK)
-        worker = Worker(client, directories=[tmp_path], **{"runners": [ScriptRunner()], "poll_seconds": 5, **options})
-        if prepare is not None:
-            prepare(worker)
-        serving = asyncio.create_task(worker.serve())
-        try:
-            yield Stage(queue, tmp_path, worker, serving)
-        finally:
-            worker.drain()
-            worker.drain()
-            await asyncio.wait({serving}, timeout=10)
-            assert serving.done()
-
-
-def script(command: str, **spec: Any) -> dict[str, Any]:
-    return {"kind": "script", "spec": {"command": command, **spec}}
-
-
-def test_a_script_from_claim_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_API_KEY", "the worker's own")
-
-    async def scenario() -> None:
-        async with on_stage(tmp_path) as stage:
-            command = (
-                'pwd; echo "$ORCHESTRATOR_TASK_ID $ORCHESTRATOR_ATTEMPT $GREETING ${ORCHESTRATOR_API_KEY-none}"; echo oops >&2'
-            )
-            stage.queue.add(7, tmp_path, **script(command, verify="test -d ."), environment={"GREETING": "hello"})
-            verb, body = await stage.end_of(7)
-            assert verb == "complete"
-            assert body["lease"] == "7.1.ab"
-            assert body["result"]["exit_code"] == 0
-            assert body["result"].keys() == {
-                "exit_code",
-                "signal",
-                "duration_ms",
-                "cpu_seconds",
-                "peak_memory_bytes",
-                "output_tail",
-            }
-            lines = stage.queue.text(7).splitlines()
-            assert sorted(lines[:3]) == sorted([str(tmp_path), "7 1 hello none", "oops"])
-            assert lines[3] == "$ test -d ."
-            poll = stage.queue.polls[0]
-            assert poll["work_path"] == [str(tmp_path)]
-            assert poll["kinds"] == ["script"]
-            assert poll["poll_id"]
-            assert poll["confirm_seconds"] == 15
-            assert stage.worker.worker_id.startswith(f"{poll['host']}-{os.getpid()}-")
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize(
-    ("spec", "kind", "words"),
-    [
-        ({"command": "echo broken; exit 3"}, "ExitCode", "exit code 3; it last printed: broken"),
-        ({"command": ["no-such-program"]}, "ExitCode", "the command was not found"),
-        ({"command": "kill -SEGV $$"}, "ExitCode", "SIGSEGV"),
-        ({"command": "true", "verify": "exit 1"}, "VerifyFailed", "`verify` ended with exit code 1"),
-        ({"command": ""}, "InvalidSpec", "length"),
-        (None, "InvalidSpec", "command"),
-    ],
-)
-def test_scripts_that_fail(tmp_path: Path, spec: dict[str, Any] | None, kind: str, words: str) -> None:
-    async def scenario() -> None:
-        async with on_stage(tmp_path) as stage:
-            stage.queue.add(7, tmp_path, spec=spec)
-            verb, body = await stage.end_of(7)
-            assert verb == "fail"
-            assert body["error"]["type"] == kind
-            assert words in body["error"]["message"]
-            if kind == "ExitCode":
-                assert {"exit_code", "signal"} <= body["error"]["details"].keys()
-
-    asyncio.run(scenario())
-
-
-def test_arguments_are_appended(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with on_stage(tmp_path, concurrency=2) as stage:
-            stage.queue.add(1, tmp_path, **script("echo", args=["a b", "$c"]))
-            stage.queue.add(2, tmp_path, spec={"command": ["echo", "x"], "args": ["y  z"]})
-            assert [(await stage.end_of(n))[0] for n in (1, 2)] == ["complete"] * 2
-            assert stage.queue.text(1) == "a b $c\n"
-            assert stage.queue.text(2) == "x y  z\n"
-
-    asyncio.run(scenario())
-
-
-def test_much_output_arrives_whole_and_in_order(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with on_stage(tmp_path) as stage:
-            stage.queue.add(7, tmp_path, **script("seq 1 20000"))
-            assert (await stage.end_of(7))[0] == "complete"
-            assert stage.queue.text(7) == "".join(f"{n}\n" for n in range(1, 20001))
-
-    asyncio.run(scenario())
 
 
 def test_a_cancel_is_obeyed_at_once(tmp_path: Path) -> None:
@@ -429,51 +280,3 @@ class _Any:
 
     async def run(self, context: RunContext) -> Failed:
         return Failed(message=context.directory)
-
-
-def cli(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(worker_client.__file__).parents[1]), **variables}
-    command = [sys.executable, "-m", "worker_client.cli", "run", *arguments]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def test_the_command_line_drains_on_sigterm(tmp_path: Path) -> None:
-    queue = Queue()
-    with Peer(queue) as peer, cli("--dir", str(tmp_path), "--drain-seconds", "0", ORCHESTRATOR_URL=peer.url) as worker:
-        queue.add(7, tmp_path, **script("echo begun; sleep 100"))
-        queue.wait(lambda: queue.text(7))
-        worker.send_signal(signal.SIGTERM)
-        _, told = worker.communicate(timeout=10)
-        assert worker.returncode == 0
-        assert queue.ends[7][0][0] == "release"
-        assert f"asks {peer.url} for script tasks in {tmp_path}" in told
-
-
-def test_work_ends_before_its_lease_even_if_the_worker_stands_still(tmp_path: Path) -> None:
-    queue = Queue()
-    with Peer(queue) as peer, cli("--dir", str(tmp_path), "--lease-seconds", "2", ORCHESTRATOR_URL=peer.url) as worker:
-        queue.add(7, tmp_path, **script("echo $$; trap '' TERM; while :; do sleep 1; done"))
-        queue.wait(lambda: queue.text(7))
-        worker.send_signal(signal.SIGSTOP)
-        stopped = time.monotonic()
-        pid = int(queue.text(7))
-        while psutil.pid_exists(pid):
-            assert time.monotonic() - stopped < 2
-            time.sleep(0.01)
-        worker.kill()
-        worker.communicate()
-
-
-def test_the_exit_codes_of_the_command_line(tmp_path: Path) -> None:
-    starts = [cli("--dir", str(tmp_path / "missing")), cli(), cli("--dir", str(tmp_path), "--kind", "opera")]
-    assert [(start.communicate(timeout=20), start.returncode)[1] for start in starts] == [1, 2, 2]
-
-
-def test_importing_the_package_needs_none_of_the_servers_libraries() -> None:
-    program = (
-        "import sys, worker_client\n"
-        "for name in worker_client.__all__: getattr(worker_client, name)\n"
-        "bad = {'litestar', 'aiosqlite', 'structlog', 'prometheus_client', 'orchestrator', 'uvicorn'} & set(sys.modules)\n"
-        "assert not bad, bad"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(worker_client.__file__).parents[1])

@@ -1,0 +1,63 @@
+"""The worker as a program of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+import worker_client
+from tests.unit.worker_client.peer import Peer
+from tests.unit.worker_client.queue_peer import Queue
+from tests.unit.worker_client.stage import script
+
+
+def cli(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(worker_client.__file__).parents[1]), **variables}
+    command = [sys.executable, "-m", "worker_client.cli", "run", *arguments]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_the_command_line_drains_on_sigterm(tmp_path: Path) -> None:
+    queue = Queue()
+    with Peer(queue) as peer, cli("--dir", str(tmp_path), "--drain-seconds", "0", ORCHESTRATOR_URL=peer.url) as worker:
+        queue.add(7, tmp_path, **script("echo begun; sleep 100"))
+        queue.wait(lambda: queue.text(7))
+        worker.send_signal(signal.SIGTERM)
+        _, told = worker.communicate(timeout=10)
+        assert worker.returncode == 0
+        assert queue.ends[7][0][0] == "release"
+        assert f"asks {peer.url} for script tasks in {tmp_path}" in told
+
+
+def test_work_ends_before_its_lease_even_if_the_worker_stands_still(tmp_path: Path) -> None:
+    queue = Queue()
+    with Peer(queue) as peer, cli("--dir", str(tmp_path), "--lease-seconds", "2", ORCHESTRATOR_URL=peer.url) as worker:
+        queue.add(7, tmp_path, **script("echo $$; trap '' TERM; while :; do sleep 1; done"))
+        queue.wait(lambda: queue.text(7))
+        worker.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        pid = int(queue.text(7))
+        while psutil.pid_exists(pid):
+            assert time.monotonic() - stopped < 2
+            time.sleep(0.01)
+        worker.kill()
+        worker.communicate()
+
+
+def test_the_exit_codes_of_the_command_line(tmp_path: Path) -> None:
+    starts = [cli("--dir", str(tmp_path / "missing")), cli(), cli("--dir", str(tmp_path), "--kind", "opera")]
+    assert [(start.communicate(timeout=20), start.returncode)[1] for start in starts] == [1, 2, 2]
+
+
+def test_importing_the_package_needs_none_of_the_servers_libraries() -> None:
+    program = (
+        "import sys, worker_client\n"
+        "for name in worker_client.__all__: getattr(worker_client, name)\n"
+        "bad = {'litestar', 'aiosqlite', 'structlog', 'prometheus_client', 'orchestrator', 'uvicorn'} & set(sys.modules)\n"
+        "assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(worker_client.__file__).parents[1])
