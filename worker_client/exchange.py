@@ -136,7 +136,7 @@ class Exchange(Generic[T]):
         self._tried += 1
         pause = min(limits.most, limits.first * 2.0 ** min(self._tried - 1, 30)) if again is True else float(again)
         # Some of it is chance, so that all who were refused at once don't come back at once.
-        pause *= random.uniform(1.0, 1.2) if again is not True else random.uniform(0.5, 1.5)  # noqa: S311
+        pause *= random.uniform(1.0, 1.2) if again is not True else random.uniform(0.5, 1.5)  # noqa: S311  spreads the load
         over = limits.attempts is not None and self._tried >= limits.attempts
         if again is False or over or monotonic() + pause - self._started > limits.seconds:
             if isinstance(error, httpx.TransportError):

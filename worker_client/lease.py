@@ -158,7 +158,7 @@ class Lease:
             self._notes.give_back(news)
             logger.warning("task %d: a heartbeat failed: %s", self._task.id, str(error) or type(error).__name__)
             asked = error.retry_after if isinstance(error, Retriable) else 0.0
-            return min(max(asked, random.uniform(0.2, 1.0)), self._seconds / 12)  # noqa: S311
+            return min(max(asked, random.uniform(0.2, 1.0)), self._seconds / 12)  # noqa: S311  spreads the load
         self._sent = max(self._sent, sent)
         self._extended()
         if answer.directive is Directive.CANCEL:

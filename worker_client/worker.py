@@ -192,7 +192,7 @@ class Worker:
                 failures += 1
                 question = None if isinstance(error, Conflict) else question
                 asked = error.retry_after if isinstance(error, Retriable) else 0.0
-                pause = max(asked, min(MOST_PAUSE, 2.0 ** min(failures, 5)) * random.uniform(0.5, 1.0))  # noqa: S311
+                pause = max(asked, min(MOST_PAUSE, 2.0 ** min(failures, 5)) * random.uniform(0.5, 1.0))  # noqa: S311  spreads the load
                 logger.warning("asking for tasks failed, next try in %.0f s: %s", pause, error)
                 await self._clock.sleep(pause)
                 continue
