@@ -23,6 +23,7 @@ from worker_client.contract.tasks import TaskFilter
 
 _UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled')"
 """The words of the index, by which SQLite knows that it may use it."""
+_WAITING: Final = Condition("status = 'waiting'")
 _MOST_ARMS: Final = 100
 
 
@@ -107,27 +108,25 @@ def _arms_of_statuses(statuses: set[Status] | None) -> list[Arm]:
 
 async def _arms_of_paths(fetch: Fetch, patterns: list[Pattern], statuses: set[Status] | None) -> list[Arm]:
     """By directory or by status, whichever finds fewer to look at; the rollups know."""
-    here = within(patterns, "path")
-    such = one_of("status", sorted(map(str, statuses))) if statuses is not None else ALWAYS
-    ((in_paths, of_status, of_both),) = await fetch(
-        f"SELECT (SELECT coalesce(sum(n), 0) FROM task_counts WHERE {here.sql}),"
-        f" (SELECT coalesce(sum(n), 0) FROM task_counts WHERE {such.sql}),"
-        f" (SELECT coalesce(sum(n), 0) FROM task_counts WHERE {here.sql} AND {such.sql})",
-        (*here.params, *such.params, *here.params, *such.params),
-    )
     of_paths = [Arm("INDEXED BY tasks_directory", piece) for pattern in patterns for piece in pieces(pattern, "t.path")]
-    if len(of_paths) > _MOST_ARMS:
-        return _arms_of_statuses(statuses) or [WALK]
-    if statuses == {Status.WAITING} and of_both <= COUNTED:
-        waiting = Condition("t.status = 'waiting'")
-        return [Arm("INDEXED BY tasks_waiting", all_of([waiting, arm.condition])) for arm in of_paths]
     of_statuses = _arms_of_statuses(statuses)
-    if of_statuses and of_status <= in_paths:
+    if len(of_paths) > _MOST_ARMS:
+        return of_statuses or [WALK]
+    here = within(patterns, "path")
+    in_paths = await _counted(fetch, here)
+    if statuses == {Status.WAITING} and await _counted(fetch, all_of([here, _WAITING])) <= COUNTED:
+        return [Arm("INDEXED BY tasks_waiting", all_of([_WAITING, arm.condition])) for arm in of_paths]
+    if of_statuses and await _counted(fetch, one_of("status", sorted(map(str, statuses or ())))) <= in_paths:
         return of_statuses
     # A directory alone is in the order of the index; what lies below one must be sorted.
     if in_paths <= COUNTED or not any(pattern.below for pattern in patterns):
         return of_paths
     return of_statuses or [WALK]
+
+
+async def _counted(fetch: Fetch, where: Condition) -> int:
+    ((found,),) = await fetch(f"SELECT coalesce(sum(n), 0) FROM task_counts WHERE {where.sql}", where.params)
+    return int(found)
 
 
 def _params(parts: Sequence[Condition]) -> tuple[Any, ...]:

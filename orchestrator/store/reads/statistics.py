@@ -1,5 +1,6 @@
 """Numbers about the queue, from the rollups alone."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,10 +22,20 @@ _SQL: Final = queries("reads")
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
 _TOP: Final = 1000
-_LOOKS: Final = 10_000
+_LOOKS: Final = 2_000
 """Rows that the search for the oldest waiting task may look at."""
 _WINDOWS: Final = {"1m": 1, "1h": 60, "24h": 1440}
 _SCOPES: Final = 64
+_STATUSES: Final = [str(status) for status in Status]
+_PRIORITIES: Final = [str(priority) for priority in PRIORITIES]
+# A sum for each is three times as fast as GROUP BY, which sorts.
+_SUMS: Final = ", ".join(
+    f"coalesce(sum(n) FILTER (WHERE {condition}), 0)"
+    for condition in (
+        *(f"status = '{status}'" for status in _STATUSES),
+        *(f"priority = {number}" for number in range(len(_PRIORITIES))),
+    )
+)
 _Row = tuple[Any, ...]
 _Directory = tuple[str, str]
 
@@ -72,22 +83,21 @@ class StatisticsReads(Reading):
 
     async def statistics(self, now: Millis, visible: PathScope) -> Statistics:
         """Counts by status, priority and directory (the 1000 largest); throughput; the oldest waiting; durations."""
-        by_status, by_priority = await self._counts(visible)
-        directories, mixed = await self._largest(visible)
-        waiting = {(row.work_directory, row.host) for row in directories if row.by_status.get(Status.WAITING)}
-        oldest = await self._oldest(waiting, mixed)
-        for row in directories:
-            row.oldest_waiting_seconds = _age(oldest.get((row.work_directory, row.host)), now)
-        first = await self._first_waiting(visible, oldest.values())
+        (by_status, by_priority), (directories, oldest), throughput, durations = await asyncio.gather(
+            self._counts(visible),
+            self._directories_of(now, visible),
+            self._throughput(now, visible),
+            self._percentiles(now, visible),
+        )
         return Statistics(
             total=sum(by_status.values()),
             by_status=by_status,
             by_priority=by_priority,
             by_directory=directories,
-            throughput=await self._throughput(now, visible),
-            oldest_waiting_at=perhaps(first),
-            oldest_waiting_seconds=_age(first, now),
-            durations=await self._percentiles(now, visible),
+            throughput=throughput,
+            oldest_waiting_at=perhaps(oldest),
+            oldest_waiting_seconds=_age(oldest, now),
+            durations=durations,
         )
 
     async def waiting(self) -> int:
@@ -112,15 +122,17 @@ class StatisticsReads(Reading):
 
     async def _counts(self, visible: PathScope) -> tuple[dict[str, int], dict[str, int]]:
         scope = within(visible.patterns, "path")
-        rows = await self._fetch(
-            f"SELECT status, priority, sum(n) FROM task_counts WHERE {scope.sql} GROUP BY status, priority",
-            scope.params,
-        )
-        by_status, by_priority = Counter[str](), Counter[str]()
-        for status, priority, n in rows:
-            by_status[status] += n
-            by_priority[PRIORITIES[priority]] += n
-        return {str(status): by_status[status] for status in Status}, {str(name): by_priority[name] for name in PRIORITIES}
+        ((*counts,),) = await self._fetch(f"SELECT {_SUMS} FROM task_counts WHERE {scope.sql}", scope.params)
+        return dict(zip(_STATUSES, counts, strict=False)), dict(zip(_PRIORITIES, counts[len(_STATUSES) :], strict=True))
+
+    async def _directories_of(self, now: Millis, visible: PathScope) -> tuple[list[DirectoryCounts], Millis | None]:
+        """The largest directories, and since when the oldest waiting task is ready."""
+        directories, mixed = await self._largest(visible)
+        waiting = {(row.work_directory, row.host) for row in directories if row.by_status.get(Status.WAITING)}
+        oldest = await self._oldest(waiting, mixed)
+        for row in directories:
+            row.oldest_waiting_seconds = _age(oldest.get((row.work_directory, row.host)), now)
+        return directories, await self._first_waiting(visible, oldest.values())
 
     async def _largest(self, visible: PathScope) -> tuple[list[DirectoryCounts], set[str]]:
         """The largest directories, and the paths in which tasks of several priorities wait."""
@@ -142,7 +154,7 @@ class StatisticsReads(Reading):
     async def _oldest(self, directories: set[_Directory], mixed: set[str]) -> dict[_Directory, Millis]:
         """Since when the oldest waiting task of each directory is ready.
 
-        Where priorities are mixed, a task far behind in rank may be older: up to 10,000 tasks altogether are looked at.
+        Where priorities are mixed, a task far behind in rank may be older: up to 2,000 tasks altogether are looked at.
         """
         paths = {path for path, _ in directories}
         found: dict[_Directory, Millis] = {}

@@ -32,9 +32,9 @@ class TaskReads(Reading):
         after = None if query.cursor is None else place_of(query.cursor, "t")[1]
         refuse_both(query.cursor, query.offset)
         selection = await select(self._fetch, query, visible)
-        if selection is None:
+        ((counted,),) = await self._fetch(*selection.count()) if selection is not None else ((0,),)
+        if selection is None or not counted:
             return Listing(items=[], total=0)
-        ((counted,),) = await self._fetch(*selection.count())
         ids = selection.ids(after=after, descending=True)
         rows = await self._fetch(
             f"{_VIEW} WHERE t.id IN ({ids.sql}) ORDER BY t.id DESC", (*ids.params, query.limit + 1, query.offset)
