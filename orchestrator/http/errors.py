@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar.exceptions import HTTPException, LitestarException
+from litestar.exceptions import HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from orchestrator.http.body import ClientGoneError, too_large
@@ -31,9 +31,9 @@ def framework(request: Asked, error: HTTPException) -> Answer:
         case HTTPStatus.NOT_FOUND:
             return refusal(NotFound(f"there is nothing at {path[:200]}: /schema lists all there is", path=path[:200]))
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = sorted(_allowed(request))
-            answer = refusal(MethodNotAllowed(f"{method} is not possible here: use {' or '.join(allowed)}", allowed=allowed))
-            answer.raw_headers.append((b"allow", ", ".join(allowed).encode()))
+            allowed = (error.headers or {}).get("allow", "")
+            answer = refusal(MethodNotAllowed(f"{method} is not possible at {path[:200]}: it takes {allowed}", allowed=allowed))
+            answer.raw_headers.append((b"allow", allowed.encode()))
             return answer
         case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return refusal(ValidationFailed(error.detail, field=""))
@@ -61,19 +61,6 @@ def unexpected(request: Asked, error: Exception) -> Answer:
     found_by = request_id(request.scope)
     log.error("unexpected error", exc_info=error)
     return refusal(Internal(f"the server failed to do this; its log has the reason under request {found_by}", id=found_by))
-
-
-def _allowed(request: Asked) -> set[str]:
-    # Litestar knows the methods of a path, but its exception does not carry them.
-    router = request.app.asgi_router
-    found: set[str] = set()
-    for method in ("GET", "POST", "PUT", "DELETE"):
-        try:
-            router.handle_routing(path=request.scope["path"].rstrip("/") or "/", method=method)
-        except LitestarException:
-            continue
-        found.add(method)
-    return found
 
 
 HANDLERS: dict[Any, Any] = {

@@ -19,12 +19,12 @@ _JSON_WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "bo
 _SHOWN = 100
 
 
-def invalid(error: msgspec.ValidationError, of: type[Struct], sent: Any) -> ValidationFailed:
-    """The refusal for `sent` (as decoded without a type), which is no `of`."""
+def invalid(error: msgspec.ValidationError, of: type[Struct], sent: Any, *, within: str = "") -> ValidationFailed:
+    """The refusal for `sent` (as decoded without a type), which is no `of`; `within`: the field that it is the value of."""
     found = _AT.match(str(error))
     what, path = (found["what"], found["path"] or "") if found else (str(error), "")
     steps = [name or index for name, index in _STEP.findall(path)]
-    field = path.replace("[...]", "").removeprefix(".")
+    field = _join(within, path.replace("[...]", "").removeprefix("."))
     if unknown := _UNKNOWN.match(what):
         return not_a_field(_join(field, unknown[1]), unknown[1], _names(_at(inspect.type_info(of), steps)))
     if missing := _MISSING.match(what):
@@ -58,7 +58,7 @@ def nul(sent: Any, field: str = "") -> str | None:
 
 
 def _join(field: str, name: str) -> str:
-    return f"{field}.{name}" if field else name
+    return f"{field}.{name}" if field and name else field or name
 
 
 def _plain(what: str) -> str:

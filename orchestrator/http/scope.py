@@ -7,11 +7,15 @@ from typing import Any, Final
 from litestar import Request
 
 from orchestrator.domain.principal import OPEN, Principal
+from worker_client.errors import ValidationFailed
 
 Asked = Request[Any, Any, Any]
 """A request as handlers take it; `request.app.state` has `queue`, `store`, `metrics`, `settings` and `started`."""
 
 REQUEST_ID: Final = "orchestrator.request_id"
+HELD: Final = "orchestrator.held"
+_LARGEST: Final = 2**63 - 1
+_LONGEST: Final = len(str(_LARGEST))
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -31,3 +35,16 @@ def trace(request: Asked) -> str | None:
 def request_id(scope: Mapping[str, Any]) -> str:
     """The id under which the log has everything about this request."""
     return str(scope.get(REQUEST_ID, ""))
+
+
+def hold(request: Asked) -> None:
+    """The answer may be kept back on purpose, so how long it takes says nothing about the server."""
+    request.scope[HELD] = True  # type: ignore[typeddict-unknown-key]
+
+
+def path_id(request: Asked, name: str = "task_id") -> int:
+    """The id in the path. Raises ValidationFailed for anything else."""
+    text: str = request.scope["path_params"][name]
+    if text.isascii() and text.isdecimal() and len(text) <= _LONGEST and 1 <= (found := int(text)) <= _LARGEST:
+        return found
+    raise ValidationFailed(f"{text[:100]!r} is no id: ids are whole numbers from 1 to {_LARGEST}", field=name)

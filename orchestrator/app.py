@@ -1,0 +1,114 @@
+"""The composition root: here alone the real clock, chance, settings, store, queue, routes and loops meet."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Protocol, cast
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+
+from orchestrator import __version__
+from orchestrator.domain.rules import Rules
+from orchestrator.http.errors import HANDLERS
+from orchestrator.http.logs import Bells
+from orchestrator.http.middleware import Frame
+from orchestrator.http.routes import routers
+from orchestrator.http.server import Server, bound, configured
+from orchestrator.loops.pruner import Pruner
+from orchestrator.loops.reaper import Reaper
+from orchestrator.queue.commit import Queue
+from orchestrator.settings import Settings
+from orchestrator.store.protocol import Store
+from orchestrator.store.reads.values import PRIORITIES
+from orchestrator.store.sqlite import SQLiteStore
+from orchestrator.telemetry.metrics import Metrics
+
+
+class Loop(Protocol):
+    """What runs beside the requests."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+
+def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loops: Sequence[Loop] = ()) -> Litestar:
+    """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
+    parts = {"queue": queue, "store": store, "metrics": metrics, "settings": settings, "bells": Bells(), "started": 0}
+    app = Litestar(
+        route_handlers=routers(),
+        exception_handlers=HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=settings.limits.max_body_bytes,
+        cors_config=CORSConfig(allow_origins=list(settings.server.cors_origins)) if settings.server.cors_origins else None,
+        lifespan=[lambda app: _running(app, queue, loops)],
+        state=State(parts, deep_copy=False),
+    )
+    # Litestar's own middleware would not see unknown paths.
+    app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, _request_ids()))
+    return app
+
+
+@asynccontextmanager
+async def _running(app: Litestar, queue: Queue, loops: Sequence[Loop]) -> AsyncIterator[None]:
+    await queue.start()
+    app.state.started = queue.now()
+    tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await queue.stop()
+
+
+def compose(settings: Settings) -> Litestar:
+    """The app that settings ask for."""
+    database = settings.database
+    store = SQLiteStore(database.path, readers=database.max_connections, busy_ms=round(database.busy_timeout * 1000))
+    metrics = Metrics(__version__)
+    queue = Queue(store, rules(settings), metrics, backlog_limit=settings.limits.backlog)
+    pruner = Pruner(queue, retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
+    return build(settings, store, queue, metrics, [Reaper(queue), pruner])
+
+
+def rules(settings: Settings) -> Rules:
+    """What settings tell the domain."""
+    low, normal, high, urgent = (settings.task.head_starts[priority] for priority in PRIORITIES)
+    return Rules(head_start=(low, normal, high, urgent), max_running=settings.task.max_concurrent_tasks)
+
+
+def _announce(address: str) -> None:
+    print(f"Listening on {address}", flush=True)  # noqa: T201  the one line that programs wait for
+
+
+async def served(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` gets the address once it answers.
+
+    Raises AddressTakenError, DatabaseInUseError.
+    """
+    app = compose(settings)
+    with bound(settings.server.host, settings.server.port) as listening:
+        async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
+            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready)
+            await server.serve(sockets=[listening])
+
+
+def serve(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
+    """`served`, on the fastest event loop there is."""
+    factory = configured(cast("Any", None), settings.server).get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(served(settings, ready))
+
+
+def _request_ids() -> Callable[[], str]:
+    """Ids that are unique across restarts, and cheap: this run's chance and a number."""
+    run, numbers = secrets.token_hex(6), itertools.count(1)
+    return lambda: f"{run}-{next(numbers)}"

@@ -1,0 +1,56 @@
+"""Asking for work."""
+
+from litestar import get, post
+from structlog.contextvars import bind_contextvars
+
+from orchestrator.domain.outcomes import Claimed, Outcome
+from orchestrator.http import intake, views
+from orchestrator.http.body import read
+from orchestrator.http.delivery import Delivery, unless_gone
+from orchestrator.http.envelope import NO_STORE, Answer, answer
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import parse
+from orchestrator.http.scope import Asked, hold, principal, trace
+from orchestrator.queue.commit import Queue
+from worker_client.contract import tasks as contract
+
+_NOBODY: list[object] = []
+
+
+@get("/tasks/next", opt=described(contract.ClaimedTask | None, query=contract.ClaimNext, errors=(409,)))
+async def claim_next(request: Asked) -> Answer:
+    """Claim the next task of one or more work directories.
+
+    Held up to `wait` seconds when there is none; then `data` is null. The same `poll_id` again returns the same claim while its
+    lease lives.
+    """
+    asked = parse(request, contract.ClaimNext)
+    claimed = await _claim(request, asked, 1)
+    if not claimed.grants:
+        return answer(None, headers=NO_STORE)
+    grant = claimed.grants[0]
+    shown = views.claimed(claimed.views[grant.task_id], grant)
+    return Delivery(shown, None, claimed.grants, request.app.state.queue, principal(request))
+
+
+@post("/tasks/claim", opt=described(contract.ClaimedTasks, body=contract.ClaimMany, errors=(409,)))
+async def claim_many(request: Asked) -> Answer:
+    """Claim up to `limit` tasks at once; no tasks when there was none within `wait`."""
+    asked = await read(request, contract.ClaimMany)
+    claimed = await _claim(request, asked, asked.limit)
+    shown = [views.claimed(claimed.views[grant.task_id], grant) for grant in claimed.grants]
+    return Delivery({"tasks": shown}, {"tasks": _NOBODY}, claimed.grants, request.app.state.queue, principal(request))
+
+
+async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claimed:
+    bind_contextvars(worker_id=asked.worker_id)
+    queue: Queue = request.app.state.queue
+    by = principal(request)
+    op = intake.claim(asked, by, limit)
+    if asked.wait > 0:
+        hold(request)
+    outcome: Outcome = await unless_gone(request, queue.submit(op, by, trace(request), wait_ms=round(asked.wait * 1000)))
+    return outcome  # type: ignore[return-value]
+
+
+HANDLERS = tagged((claim_next, claim_many), "Work")

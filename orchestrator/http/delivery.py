@@ -1,0 +1,102 @@
+"""Answers that must reach somebody: a claim whose asker hung up is given back, and holding ends with the client."""
+
+import asyncio
+from typing import Any, TypeVar
+
+from litestar.types import Receive, Scope, Send
+
+from orchestrator.domain.outcomes import Grant
+from orchestrator.domain.principal import Principal
+from orchestrator.http.body import ClientGoneError
+from orchestrator.http.envelope import NO_STORE, Answer, answer
+from orchestrator.http.scope import Asked
+from orchestrator.queue.commit import Queue
+
+T = TypeVar("T")
+
+HUNG_UP = "orchestrator.hung_up"
+"""The ASGI extension by which our server tells what the socket knows already, and the event loop not yet."""
+_GRACE_S = 0.02
+"""Most answers are ready sooner, and are then checked anyway: a task of its own would cost them more than it brings."""
+
+
+async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
+    """The result of a future, which is cancelled when the client hangs up: then ClientGoneError."""
+    watch = _Watch(request.receive, waiting)
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        if watch.gone:
+            raise ClientGoneError from None
+        raise
+    finally:
+        watch.stop()
+
+
+class _Watch:
+    """Waits for the client to hang up, from a little later on."""
+
+    __slots__ = ("_receive", "_task", "_timer", "_waiting", "gone")
+
+    def __init__(self, receive: Receive, waiting: "asyncio.Future[Any]") -> None:
+        self.gone = False
+        self._receive = receive
+        self._waiting = waiting
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_GRACE_S, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self._waiting.cancel()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Delivery(Answer):
+    """Claimed tasks for a client that is still there; when it is not, they go back at once."""
+
+    __slots__ = ("_by", "_grants", "_nothing", "_queue")
+
+    def __init__(self, data: object, nothing: object, grants: list[Grant], queue: Queue, by: Principal) -> None:
+        ready = answer(data, headers=NO_STORE)
+        super().__init__(ready.body, headers=())
+        self.raw_headers = ready.raw_headers
+        self._nothing = nothing
+        self._grants = grants
+        self._queue = queue
+        self._by = by
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look once more, then write; nothing is waited for in between."""
+        if not _gone(scope, receive):
+            await super().__call__(scope, receive, send)
+            return
+        for grant in self._grants:
+            self._queue.undeliver(grant.task_id, grant.lease, grant.delivery_no, self._by)
+        await answer(self._nothing, headers=NO_STORE)(scope, receive, send)
+
+
+def _gone(scope: Scope, receive: Receive) -> bool:
+    """Whether the client has hung up, as far as anybody knows by now."""
+    hung_up = (scope.get("extensions") or {}).get(HUNG_UP)
+    if hung_up is not None and hung_up():  # type: ignore[operator]
+        return True
+    while True:
+        # One step of `receive` tells what has happened already; one that would have to wait is dropped.
+        step: Any = receive()
+        try:
+            step.send(None)
+        except StopIteration as told:
+            if told.value["type"] == "http.disconnect":
+                return True
+        else:
+            step.close()
+            return False

@@ -1,0 +1,98 @@
+"""Answers that are held until something happens to a task."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from litestar import get
+from msgspec.structs import replace
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.lifecycle import Verb
+from orchestrator.domain.moves import lost
+from orchestrator.domain.outcomes import Beat
+from orchestrator.domain.task import Head, Lease, TaskView
+from orchestrator.http import views
+from orchestrator.http.delivery import unless_gone
+from orchestrator.http.envelope import Answer, answer
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import parse
+from orchestrator.http.scope import Asked, hold, path_id, principal, trace
+from orchestrator.http.tasks import seen
+from orchestrator.queue.commit import Queue
+from orchestrator.queue.feed import Watch
+from worker_client.contract import tasks as contract
+from worker_client.contract.enums import Directive, Status
+
+T = TypeVar("T")
+
+
+@get("/tasks/{task_id:str}/status", opt=described(contract.TaskState, query=contract.WaitFor))
+async def task_status(request: Asked) -> Answer:
+    """Read a task's status; with `wait`, held until it is final."""
+    task_id = path_id(request)
+    asked = parse(request, contract.WaitFor)
+    queue: Queue = request.app.state.queue
+    with queue.feed.watch(task_id) as watch:
+        view = await seen(request, task_id)
+        if asked.wait > 0 and not view.head.status.final:
+            view = await _until(request, watch, asked.wait, _ended) or await seen(request, task_id)
+    return answer(views.state(view))
+
+
+def _ended(view: TaskView) -> TaskView | None:
+    return view if view.head.status.final else None
+
+
+async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
+    """A heartbeat, held up to `wait` seconds or half its lease until there is a directive.
+
+    Raises LeaseLost when the lease ends meanwhile.
+    """
+    queue: Queue = request.app.state.queue
+    with queue.feed.watch(op.task_id) as watch:
+        beat = await queue.submit(op, principal(request), trace(request))
+        if not isinstance(beat, Beat):
+            raise TypeError(f"{beat!r} is no outcome of a heartbeat")
+        if beat.directive is not Directive.CONTINUE:
+            return beat
+
+        def told(view: TaskView) -> Beat | None:
+            if not _holds(view.head, op.lease):
+                raise lost(view.head, Verb.HEARTBEAT, same=_latest(view.head) == Lease.parse(op.lease))
+            return None if view.head.cancel_requested_at is None else replace(beat, directive=Directive.CANCEL)
+
+        return await _until(request, watch, min(wait, beat.lease_ms / 2000), told) or beat
+
+
+def _latest(head: Head) -> Lease:
+    return Lease(head.id, head.lease_no, head.nonce or "")
+
+
+def _holds(head: Head, lease: str) -> bool:
+    return head.status is Status.RUNNING and _latest(head) == Lease.parse(lease)
+
+
+async def _until(request: Asked, watch: Watch, wait: float, found: Callable[[TaskView], T | None]) -> T | None:
+    """What `found` sees in the task after one of its events; None when `wait` seconds went by or the server drains."""
+    hold(request)
+    task_id = path_id(request)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + wait
+
+    async def look() -> T | None:
+        while (left := end - loop.time()) > 0 and await watch.next(left):
+            if (told := found(await seen(request, task_id))) is not None:
+                return told
+        return None
+
+    return await held(request, look())
+
+
+async def held(request: Asked, waiting: Awaitable[T]) -> T:
+    """Wait as long as the client does."""
+    hold(request)
+    return await unless_gone(request, asyncio.ensure_future(waiting))
+
+
+HANDLERS = tagged((task_status,), "Tasks")

@@ -1,0 +1,295 @@
+"""Bodies and queries of the contract as operations of the domain: defaults filled in, paths canonical, times in ms."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.paths import PathError, canonical
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.task import Inputs, Millis, NewTask, Outputs
+from orchestrator.http.explain import invalid
+from orchestrator.http.views import backoff_text
+from orchestrator.settings import Settings
+from orchestrator.store.reads.values import PRIORITIES, millis
+from worker_client.contract.enums import LogStream, ParkReason
+from worker_client.contract.specs import DIRECTORYLESS, SPECS
+from worker_client.contract.tasks import (
+    AppendLogs,
+    Backoff,
+    ClaimNext,
+    Complete,
+    CreateTask,
+    Fail,
+    Heartbeat,
+    Park,
+    TaskFilter,
+    UpdateTask,
+)
+from worker_client.errors import PayloadTooLarge, ValidationFailed
+
+F = TypeVar("F", bound=TaskFilter)
+
+_NUMBERS: Final = {priority: number for number, priority in enumerate(PRIORITIES)}
+_LAST: Final[Millis] = 253_402_300_799_999
+"""The end of the year 9999, after which there is no datetime."""
+_NOTHING_NEW: Final = Outputs()
+_canonical = lru_cache(8192)(canonical)
+_encoder = msgspec.json.Encoder()
+_deterministic = msgspec.json.Encoder(order="deterministic")
+
+
+def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
+    """A validated task; `at` is what stands before the names of fields in messages."""
+    task, kind = settings.task, body.kind
+    if body.work_directory is not None:
+        path = work_path(body.work_directory, f"{at}work_directory")
+    elif kind in DIRECTORYLESS:
+        path = work_path(task.default_work_directory, f"{at}work_directory")
+    else:
+        raise ValidationFailed(
+            f"`{at}work_directory` is missing: send the absolute path of the directory to work in", field=f"{at}work_directory"
+        )
+    if body.prompt is not None or kind == "agent":
+        _check_prompt(body.prompt, settings, f"{at}prompt")
+    if body.run_at is not None and body.delay_seconds is not None:
+        raise ValidationFailed(f"send `{at}run_at` or `{at}delay_seconds`, not both", field=f"{at}delay_seconds")
+    inputs = Inputs(
+        prompt=body.prompt,
+        description=body.description,
+        spec=_spec(kind, body.spec, f"{at}spec"),
+        environment=_environment(body.environment, f"{at}environment") if body.environment else "{}",
+        resource_limits=json(body.resource_limits, f"{at}resource_limits") if body.resource_limits else "{}",
+        metadata=json(body.metadata, f"{at}metadata") if body.metadata else "{}",
+        depends_on=json(_distinct(body.depends_on), f"{at}depends_on") if body.depends_on else "[]",
+        key=body.key,
+        requires_approval=body.requires_approval,
+    )
+    timeout = task.default_task_timeout if body.timeout_seconds is None else body.timeout_seconds
+    return NewTask(
+        path=path,
+        host=body.host,
+        kind=kind,
+        title=body.title,
+        priority=_NUMBERS[body.priority],
+        tags=_distinct(body.tags),
+        exclusive=body.exclusive,
+        run_at=None if body.run_at is None else instant(body.run_at, f"{at}run_at"),
+        delay_ms=None if body.delay_seconds is None else round(body.delay_seconds * 1000),
+        max_attempts=1 + task.max_task_retries if body.max_attempts is None else body.max_attempts,
+        timeout_ms=round(timeout * 1000),
+        backoff=_backoff(body.backoff),
+        depends_on=_distinct(body.depends_on),
+        key=body.key,
+        key_hash=None if body.key is None else sha256(_deterministic.encode(body)).hexdigest(),
+        requires_approval=body.requires_approval,
+        inputs=inputs,
+    )
+
+
+def change(task_id: int, body: UpdateTask, kind: str, settings: Settings) -> ops.Update:
+    """What a PUT asks for; `kind` of the task tells what its prompt and spec may be."""
+    inputs: dict[str, str | None] = {}
+    if body.prompt is not UNSET:
+        _check_prompt(body.prompt, settings, "prompt")
+        inputs["prompt"] = body.prompt
+    if body.description is not UNSET:
+        inputs["description"] = body.description
+    if body.spec is not UNSET:
+        inputs["spec"] = _spec(kind, body.spec, "spec")
+    if body.environment is not UNSET:
+        inputs["environment"] = _environment(body.environment, "environment")
+    for name in ("metadata", "resource_limits"):
+        if (value := getattr(body, name)) is not UNSET:
+            inputs[name] = json(value, name)
+    return ops.Update(
+        task_id=task_id,
+        version=body.version,
+        path=UNSET if body.work_directory is UNSET else work_path(body.work_directory, "work_directory"),
+        host=body.host,
+        title=body.title,
+        priority=UNSET if body.priority is UNSET else _NUMBERS[body.priority],
+        tags=UNSET if body.tags is UNSET else _distinct(body.tags),
+        exclusive=body.exclusive,
+        run_at=_run_at(body.run_at),
+        max_attempts=body.max_attempts,
+        timeout_ms=UNSET if body.timeout_seconds is UNSET else round(body.timeout_seconds * 1000),
+        backoff=UNSET if body.backoff is UNSET else _backoff(body.backoff),
+        inputs=inputs,
+    )
+
+
+def claim(asked: ClaimNext, by: Principal, limit: int = 1) -> ops.Claim:
+    """A claim of up to `limit` tasks."""
+    interest = ops.Interest(
+        paths=_distinct(work_path(path, "work_path") for path in asked.work_path),
+        recursive=asked.recursive,
+        kinds=_distinct(asked.kinds),
+        tags=frozenset(asked.tags),
+        host=asked.host,
+        exclusive=asked.exclusive,
+        principal=by,
+    )
+    return ops.Claim(
+        interest=interest,
+        worker_id=asked.worker_id,
+        lease_ms=round(asked.lease_seconds * 1000),
+        limit=limit,
+        account=asked.account,
+        poll_id=asked.poll_id,
+        confirm_ms=None if asked.confirm_seconds is None else round(asked.confirm_seconds * 1000),
+    )
+
+
+def filtered(asked: F) -> F:
+    """A filter with canonical paths and times that exist."""
+    for name in ("created_after", "created_before"):
+        if (at := getattr(asked, name)) is not None:
+            instant(at, name)
+    if asked.work_path is None:
+        return asked
+    return replace(asked, work_path=list(_distinct(work_path(path, "work_path") for path in asked.work_path)))
+
+
+def beat(task_id: int, body: Heartbeat) -> ops.Heartbeat:
+    """A heartbeat with what is new."""
+    news = Outputs(
+        progress=optional(body.progress, "progress"),
+        checkpoint=None if body.checkpoint is UNSET else json(body.checkpoint, "checkpoint"),
+        session_id=body.session_id,
+        usage_now=optional(body.usage, "usage"),
+    )
+    return ops.Heartbeat(task_id=task_id, lease=body.lease, outputs=None if news == _NOTHING_NEW else news)
+
+
+def completion(task_id: int, body: Complete) -> ops.Complete:
+    """A completion."""
+    return ops.Complete(
+        task_id=task_id,
+        lease=body.lease,
+        original_prompt=body.original_prompt,
+        result="null" if body.result is None else json(body.result, "result"),
+        usage=optional(body.usage, "usage"),
+    )
+
+
+def failure(task_id: int, body: Fail) -> ops.Fail:
+    """A failure."""
+    return ops.Fail(
+        task_id=task_id,
+        lease=body.lease,
+        error=json(body.error, "error"),
+        message=body.error.message,
+        retryable=body.retryable,
+        retry_after_ms=None if body.retry_after_seconds is None else round(body.retry_after_seconds * 1000),
+        usage=optional(body.usage, "usage"),
+    )
+
+
+def parking(task_id: int, body: Park) -> ops.Park:
+    """A park; only a question has a question and its options."""
+    news = Outputs(
+        session_id=body.session_id,
+        question=body.question if body.reason is ParkReason.QUESTION else None,
+        options=json(body.options, "options") if body.reason is ParkReason.QUESTION else None,
+    )
+    return ops.Park(
+        task_id=task_id,
+        lease=body.lease,
+        hold=str(body.reason),
+        not_before=None if body.not_before is None else instant(body.not_before, "not_before"),
+        account=body.account,
+        outputs=None if news == _NOTHING_NEW else news,
+    )
+
+
+def log_lines(body: AppendLogs) -> tuple[ops.LogLine, ...]:
+    """Lines of output."""
+    return tuple(
+        ops.LogLine(line, LogStream.STDOUT, None)
+        if isinstance(line, str)
+        else ops.LogLine(line.text, line.stream, None if line.at is None else instant(line.at, f"lines[{place}].at"))
+        for place, line in enumerate(body.lines)
+    )
+
+
+def work_path(path: str, field: str) -> str:
+    """A canonical work path. Raises ValidationFailed."""
+    try:
+        return _canonical(path)
+    except PathError as error:
+        raise ValidationFailed(str(error), field=field) from None
+
+
+def instant(at: datetime, field: str) -> Millis:
+    """A time in ms; only what every calendar can show."""
+    moment = millis(at)
+    if not 0 <= moment <= _LAST:
+        raise ValidationFailed(f"`{field}` is {at.isoformat()}: send a time from 1970 to 9999", field=field)
+    return moment
+
+
+def json(value: Any, field: str) -> str:
+    """JSON text of something that was sent."""
+    try:
+        return _encoder.encode(value).decode()
+    except RecursionError:
+        raise ValidationFailed(f"`{field}` is nested too deeply: send it flatter", field=field) from None
+
+
+def optional(value: Any, field: str) -> str | None:
+    """JSON text of something that may not have been sent."""
+    return None if value is None else json(value, field)
+
+
+def _check_prompt(prompt: str | None, settings: Settings, field: str) -> None:
+    if prompt is None:
+        raise ValidationFailed(f"`{field}` is missing: say what is to be done", field=field)
+    if not prompt or prompt.isspace():
+        raise ValidationFailed(f"`{field}` is empty: say what is to be done", field=field)
+    most = settings.limits.max_prompt_bytes
+    if len(prompt) * 4 > most and len(prompt.encode()) > most:
+        size = len(prompt.encode())
+        raise PayloadTooLarge(
+            f"`{field}` has {size} bytes, more than the {most} that are allowed: put it into a file of the directory",
+            field=field,
+            limit=most,
+        )
+
+
+def _spec(kind: str, spec: dict[str, Any] | None, field: str) -> str | None:
+    expected = SPECS.get(kind)
+    if expected is not None and (spec is not None or kind != "agent"):
+        try:
+            msgspec.convert(spec or {}, expected)
+        except msgspec.ValidationError as error:
+            raise invalid(error, expected, spec or {}, within=field) from None
+    return None if spec is None else json(spec, field)
+
+
+def _environment(environment: dict[str, str], field: str) -> str:
+    for name in environment:
+        if not name or "=" in name:
+            raise ValidationFailed(f"{name!r} in `{field}` cannot be the name of a variable: leave out the =", field=field)
+    return json(environment, field)
+
+
+def _backoff(backoff: Backoff | None) -> str | None:
+    return None if backoff is None else backoff_text(backoff)
+
+
+def _run_at(at: datetime | UnsetType | None) -> Millis | UnsetType | None:
+    return at if at is None or at is UNSET else instant(at, "run_at")
+
+
+V = TypeVar("V")
+
+
+def _distinct(values: Iterable[V]) -> tuple[V, ...]:
+    return tuple(dict.fromkeys(values))

@@ -1,0 +1,108 @@
+"""The output of tasks."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from litestar import get, post
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.outcomes import Logged
+from orchestrator.http import intake
+from orchestrator.http.body import read
+from orchestrator.http.envelope import Answer, answer, text
+from orchestrator.http.holding import held
+from orchestrator.http.openapi import TEXT, described, tagged
+from orchestrator.http.query import parse
+from orchestrator.http.scope import Asked, path_id, principal, trace
+from orchestrator.http.tasks import missing
+from worker_client.contract import tasks as contract
+from worker_client.contract.tasks import LogPage
+
+
+class Bells:
+    """Tells who follows a task's output that there is more; output makes no events, so the feed cannot."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, set[asyncio.Event]] = {}
+
+    def ring(self, task_id: int) -> None:
+        """There are new lines."""
+        for bell in self._waiting.get(task_id, ()):
+            bell.set()
+
+    @contextmanager
+    def listen(self, task_id: int) -> Iterator[asyncio.Event]:
+        """An Event that is set when there are new lines: enter it before you read."""
+        bell = asyncio.Event()
+        followers = self._waiting.setdefault(task_id, set())
+        followers.add(bell)
+        try:
+            yield bell
+        finally:
+            followers.remove(bell)
+            if not followers:
+                self._waiting.pop(task_id, None)
+
+
+@post("/tasks/{task_id:str}/logs", opt=described(contract.Appended, body=contract.AppendLogs, errors=(409,)))
+async def append_logs(request: Asked) -> Answer:
+    """Store lines of output.
+
+    With `first_line`, their number within the lease, lines that are stored already are ignored.
+    """
+    task_id = path_id(request)
+    body = await read(request, contract.AppendLogs)
+    op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=intake.log_lines(body), first_line=body.first_line)
+    logged: Logged = await request.app.state.queue.submit(op, principal(request), trace(request))
+    request.app.state.bells.ring(task_id)
+    return answer(contract.Appended(stored=logged.stored, next_line=logged.next_line))
+
+
+@get("/tasks/{task_id:str}/logs", opt=described(contract.LogPage, query=contract.ReadLogs, media=(TEXT,)))
+async def read_logs(request: Asked) -> Answer:
+    """Read the output after the line numbered `after`.
+
+    With `wait`, held until there are new lines or the task has ended. `format=text` gives the bare lines; the header
+    `X-Next-After` then says where to go on.
+    """
+    task_id = path_id(request)
+    asked = parse(request, contract.ReadLogs)
+    page = await _page(request, task_id, asked)
+    if asked.wait > 0 and not page.lines and not page.final:
+        page = await held(request, _following(request, task_id, asked))
+    if asked.format == "json":
+        return answer(page)
+    plain = text("".join(f"{line.text}\n" for line in page.lines))
+    plain.raw_headers.append((b"x-next-after", b"%d" % page.next_after))
+    return plain
+
+
+async def _following(request: Asked, task_id: int, asked: contract.ReadLogs) -> LogPage:
+    """The next lines, as soon as there are some; whatever there is when the time is over."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + asked.wait
+    feed = request.app.state.queue.feed
+    with request.app.state.bells.listen(task_id) as bell, feed.watch(task_id) as watch:
+        while True:
+            page = await _page(request, task_id, asked)
+            left = end - loop.time()
+            if page.lines or page.final or left <= 0 or feed.draining:
+                return page
+            causes = [asyncio.ensure_future(bell.wait()), asyncio.ensure_future(watch.next(left))]
+            try:
+                await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for cause in causes:
+                    cause.cancel()
+            bell.clear()
+
+
+async def _page(request: Asked, task_id: int, asked: contract.ReadLogs) -> LogPage:
+    page: LogPage | None = await request.app.state.queue.reads.logs(task_id, asked.after, asked.limit, principal(request).paths)
+    if page is None:
+        raise missing(task_id)
+    return page
+
+
+HANDLERS = tagged((append_logs, read_logs), "Logs")

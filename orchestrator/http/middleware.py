@@ -1,0 +1,75 @@
+"""What every request passes, in one layer: its id, its time, its line in the log."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from orchestrator.http.scope import HELD, REQUEST_ID
+from orchestrator.telemetry.metrics import UNMATCHED, Metrics
+
+log = structlog.get_logger()
+
+_HEADER = b"x-request-id"
+_SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Frame:
+    """Around everything, unknown paths included. `ids` makes the ids of requests that bring none that is fit for a log."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, ids: Callable[[], str]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection; streams and held answers are not timed."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = self._id(scope["headers"])
+        facts: dict[str, Any] = scope  # type: ignore[assignment]
+        facts[REQUEST_ID] = request_id
+        header = (_HEADER, request_id.encode())
+        status = 0
+
+        def framed(message: Message) -> Any:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            return send(message)
+
+        tokens = bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, framed)
+        finally:
+            seconds = time.perf_counter() - started
+            template = facts.get("path_template", UNMATCHED)
+            if HELD not in facts:
+                self._metrics.responded(facts["method"], template, status, seconds)
+            if status >= 500 or not status:
+                log.error("request", **_line(facts, status, seconds))
+            elif status >= 400:
+                log.info("request", **_line(facts, status, seconds))
+            else:
+                log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
+            reset_contextvars(**tokens)
+
+    def _id(self, headers: Any) -> str:
+        for name, value in headers:
+            if name == _HEADER:
+                return value.decode("ascii") if _SAFE.fullmatch(value) else self._ids()
+        return self._ids()
+
+
+def _line(facts: dict[str, Any], status: int, seconds: float) -> dict[str, Any]:
+    """Never the query or a body: they hold prompts and secrets."""
+    ids = {name: value[:20] for name, value in facts.get("path_params", {}).items()}
+    return {"method": facts["method"], "path": facts["path"][:200], "status": status, "seconds": round(seconds, 6), **ids}

@@ -1,0 +1,139 @@
+"""What workers say about the tasks that they hold."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from litestar import post
+from msgspec import Struct
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.outcomes import Beat, Changed
+from orchestrator.http import intake, views
+from orchestrator.http.body import read
+from orchestrator.http.envelope import Answer, answer
+from orchestrator.http.holding import directive
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.scope import Asked, path_id, principal, trace
+from orchestrator.http.tasks import changed
+from orchestrator.store.reads.values import moment
+from worker_client.contract import outcomes
+from worker_client.contract import tasks as contract
+from worker_client.contract.envelope import ErrorBody
+from worker_client.errors import OrchestratorError
+
+Item = TypeVar("Item", contract.HeartbeatItem, contract.CompleteItem, contract.FailItem)
+
+_REPORT = {"answer": contract.Task, "errors": (409,)}
+
+
+class Refused(Struct):
+    """An item that was refused."""
+
+    error: ErrorBody
+
+
+@post("/tasks/{task_id:str}/heartbeat", opt=described(contract.HeartbeatAnswer, body=contract.Heartbeat, errors=(409,)))
+async def heartbeat(request: Asked) -> Answer:
+    """Extend a lease and say what is new.
+
+    With `wait` the answer is held, but not longer than half the lease, until there is a directive or the lease ends.
+    """
+    task_id = path_id(request)
+    body = await read(request, contract.Heartbeat)
+    op = intake.beat(task_id, body)
+    if body.wait > 0:
+        return _beat(await directive(request, op, body.wait))
+    return _beat(await request.app.state.queue.submit(op, principal(request), trace(request)))
+
+
+@post("/tasks/{task_id:str}/complete", opt=described(body=contract.Complete, body_optional=True, **_REPORT))
+async def complete_task(request: Asked) -> Answer:
+    """End a task well.
+
+    Without `lease`, `original_prompt` stands in for it: it must equal the prompt as delivered, on the task's first lease.
+    """
+    task_id = path_id(request)
+    body = await read(request, contract.Complete, optional=True)
+    return await changed(request, intake.completion(task_id, body))
+
+
+@post("/tasks/{task_id:str}/fail", opt=described(body=contract.Fail, **_REPORT))
+async def fail_task(request: Asked) -> Answer:
+    """End an attempt badly: the task runs again after its backoff, or has failed for good."""
+    task_id = path_id(request)
+    body = await read(request, contract.Fail)
+    return await changed(request, intake.failure(task_id, body))
+
+
+@post("/tasks/{task_id:str}/release", opt=described(body=contract.Release, **_REPORT))
+async def release_task(request: Asked) -> Answer:
+    """Give a task back unfinished; no attempt is counted."""
+    task_id = path_id(request)
+    body = await read(request, contract.Release)
+    not_before = None if body.not_before is None else intake.instant(body.not_before, "not_before")
+    return await changed(request, ops.Release(task_id=task_id, lease=body.lease, reason=body.reason, not_before=not_before))
+
+
+@post("/tasks/{task_id:str}/park", opt=described(body=contract.Park, **_REPORT))
+async def park_task(request: Asked) -> Answer:
+    """Give a task back until something outside happens: a time, an answer, an approval; no attempt is counted."""
+    task_id = path_id(request)
+    body = await read(request, contract.Park)
+    return await changed(request, intake.parking(task_id, body))
+
+
+@post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=contract.Heartbeats))
+async def heartbeat_many(request: Asked) -> Answer:
+    """Send up to 1000 heartbeats; one outcome each, in order. None is held."""
+    body = await read(request, contract.Heartbeats)
+    return await _each(request, body.items, intake.beat)
+
+
+@post("/tasks/complete", opt=described(outcomes.TaskOutcomes, body=contract.Completions))
+async def complete_many(request: Asked) -> Answer:
+    """Complete up to 1000 tasks; one outcome each, in order."""
+    body = await read(request, contract.Completions)
+    return await _each(request, body.items, intake.completion)
+
+
+@post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=contract.Failures))
+async def fail_many(request: Asked) -> Answer:
+    """Fail up to 1000 tasks; one outcome each, in order."""
+    body = await read(request, contract.Failures)
+    return await _each(request, body.items, intake.failure)
+
+
+async def _each(request: Asked, items: list[Item], operation: Callable[[int, Item], ops.Operation]) -> Answer:
+    """Submit all at once, so that they share a transaction; a refusal concerns its item alone."""
+    queue, by, traced = request.app.state.queue, principal(request), trace(request)
+    submitted = [queue.submit(operation(item.id, item), by, traced) for item in items]
+    results = await asyncio.gather(*submitted, return_exceptions=True)
+    return answer({"items": [_outcome(result) for result in results]})
+
+
+def _outcome(result: object) -> object:
+    match result:
+        case Changed(view=view) if view is not None:
+            return {"task": views.task(view)}
+        case Beat():
+            return {"task": _told(result)}
+        case OrchestratorError():
+            return Refused(result.body)
+        case BaseException():
+            raise result
+        case _:
+            raise TypeError(f"{result!r} is no outcome of a report")
+
+
+def _told(beat: Beat) -> contract.HeartbeatAnswer:
+    return contract.HeartbeatAnswer(directive=beat.directive, lease_expires_at=moment(beat.lease_ends_at))
+
+
+def _beat(beat: Beat) -> Answer:
+    return answer(_told(beat))
+
+
+HANDLERS = tagged(
+    (heartbeat, complete_task, fail_task, release_task, park_task, heartbeat_many, complete_many, fail_many), "Work"
+)

@@ -1,0 +1,200 @@
+"""Creating, reading and changing tasks."""
+
+from typing import Any
+
+from litestar import delete, get, post, put
+from msgspec import Struct
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.outcomes import Changed, Created
+from orchestrator.domain.task import TaskView
+from orchestrator.http import intake, views
+from orchestrator.http.body import read
+from orchestrator.http.envelope import Answer, answer, empty
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import nothing, parse
+from orchestrator.http.scope import Asked, path_id, principal, trace
+from orchestrator.http.why import explained
+from orchestrator.queue.commit import Queue
+from worker_client.contract import tasks as contract
+from worker_client.contract.attempts import Attempt
+from worker_client.contract.envelope import Page
+from worker_client.errors import NotFound
+
+_CHANGED: dict[str, Any] = {"errors": (409,)}
+
+
+class NoBody(Struct, forbid_unknown_fields=True):
+    """Nothing needs to be sent."""
+
+
+@post("/tasks", opt=described(contract.CreatedTask, body=contract.CreateTask, status=201, also=(200,), errors=(409,)))
+async def create_task(request: Asked) -> Answer:
+    """Create a task.
+
+    200 when the `key` had created it before, with the same body.
+    """
+    body = await read(request, contract.CreateTask)
+    new = intake.new_task(body, request.app.state.settings)
+    outcome: Created = await request.app.state.queue.submit(ops.Enqueue(tasks=(new,)), principal(request), trace(request))
+    ((task_id, fresh),) = outcome.tasks
+    return answer(views.created(outcome.views[task_id], new=fresh), 201 if fresh else 200)
+
+
+@post("/tasks/batch", opt=described(contract.CreatedTasks, body=contract.CreateTasks, status=201, errors=(409,)))
+async def create_tasks(request: Asked) -> Answer:
+    """Create up to 1000 tasks, all or none."""
+    body = await read(request, contract.CreateTasks)
+    settings = request.app.state.settings
+    new = tuple(intake.new_task(task, settings, f"tasks[{place}].") for place, task in enumerate(body.tasks))
+    outcome: Created = await request.app.state.queue.submit(ops.Enqueue(tasks=new), principal(request), trace(request))
+    return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
+
+
+@get("/tasks", opt=described(Page[contract.Task], query=contract.ListTasks))
+async def list_tasks(request: Asked) -> Answer:
+    """List tasks, newest first.
+
+    Filters of one name are alternatives (`status=waiting&status=running`), except `tag`: a task has all of them.
+    """
+    query = intake.filtered(parse(request, contract.ListTasks))
+    found = await request.app.state.queue.reads.tasks(query, principal(request).paths)
+    page = Page(
+        items=[views.task(view) for view in found.items],
+        total=found.total,
+        total_exact=found.total_exact,
+        limit=query.limit,
+        offset=query.offset,
+        next_cursor=found.next_cursor,
+    )
+    return answer(page)
+
+
+@get("/tasks/{task_id:str}", opt=described(contract.Task))
+async def get_task(request: Asked) -> Answer:
+    """Read a task."""
+    nothing(request)
+    return answer(views.task(await seen(request, path_id(request))))
+
+
+@put("/tasks/{task_id:str}", opt=described(contract.Task, body=contract.UpdateTask, **_CHANGED))
+async def update_task(request: Asked) -> Answer:
+    """Change a task that is neither running nor final.
+
+    What is left out stays. With `version`, 409 when the task is no longer at that one.
+    """
+    task_id = path_id(request)
+    body = await read(request, contract.UpdateTask)
+    view = await seen(request, task_id)
+    return await changed(request, intake.change(task_id, body, view.head.kind, request.app.state.settings))
+
+
+@delete("/tasks/{task_id:str}", opt=described(None, status=204, **_CHANGED), status_code=200)
+async def delete_task(request: Asked) -> Answer:
+    """Delete a task that is not running, with its attempts and logs."""
+    await request.app.state.queue.submit(ops.Delete(task_id=path_id(request)), principal(request))
+    return empty()
+
+
+@post("/tasks/{task_id:str}/cancel", opt=described(contract.Task, body=contract.Reason, body_optional=True, **_CHANGED))
+async def cancel_task(request: Asked) -> Answer:
+    """Cancel a task.
+
+    One that runs is asked to stop: it gets `cancel_requested_at`, and its worker the directive.
+    """
+    task_id = path_id(request)
+    body = await read(request, contract.Reason, optional=True)
+    return await changed(request, ops.Cancel(task_id=task_id, reason=body.reason))
+
+
+@post("/tasks/{task_id:str}/retry", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
+async def retry_task(request: Asked) -> Answer:
+    """Begin a task again that has ended, with all its attempts."""
+    task_id = path_id(request)
+    await read(request, NoBody, optional=True)
+    return await changed(request, ops.Retry(task_id=task_id))
+
+
+@post("/tasks/{task_id:str}/execute", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
+async def execute_task(request: Asked) -> Answer:
+    """Make a task due now.
+
+    A scheduled one waits from now on, one that waits goes to the head of its directory.
+    """
+    task_id = path_id(request)
+    await read(request, NoBody, optional=True)
+    return await changed(request, ops.Execute(task_id=task_id))
+
+
+@post("/tasks/{task_id:str}/answer", opt=described(contract.Task, body=contract.Answer, **_CHANGED))
+async def answer_task(request: Asked) -> Answer:
+    """Answer the question that a task is parked with."""
+    task_id = path_id(request)
+    body = await read(request, contract.Answer)
+    return await changed(request, ops.Answer(task_id=task_id, answer=body.answer))
+
+
+@post("/tasks/{task_id:str}/approve", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
+async def approve_task(request: Asked) -> Answer:
+    """Let a task run that waits for an approval."""
+    task_id = path_id(request)
+    await read(request, NoBody, optional=True)
+    return await changed(request, ops.Approve(task_id=task_id))
+
+
+@post("/tasks/{task_id:str}/reject", opt=described(contract.Task, body=contract.Reason, body_optional=True, **_CHANGED))
+async def reject_task(request: Asked) -> Answer:
+    """Cancel a task instead of approving it."""
+    task_id = path_id(request)
+    body = await read(request, contract.Reason, optional=True)
+    return await changed(request, ops.Reject(task_id=task_id, reason=body.reason))
+
+
+@get("/tasks/{task_id:str}/why", opt=described(contract.Why))
+async def why_task(request: Asked) -> Answer:
+    """Say why a task does not run."""
+    nothing(request)
+    view = await seen(request, path_id(request))
+    return answer(await explained(view.head, request.app.state.queue, principal(request).paths))
+
+
+@get("/tasks/{task_id:str}/attempts", opt=described(Page[Attempt]))
+async def list_task_attempts(request: Asked) -> Answer:
+    """List the attempts of a task, newest first; the running one has no id yet."""
+    nothing(request)
+    task_id = path_id(request)
+    attempts = await request.app.state.queue.reads.attempts_of(task_id, principal(request).paths)
+    if attempts is None:
+        raise missing(task_id)
+    return answer(Page(items=attempts, total=len(attempts), limit=len(attempts), offset=0))
+
+
+async def changed(request: Asked, op: ops.Operation) -> Answer:
+    """Submit an operation on a task and show the task as it is then."""
+    outcome: Changed = await request.app.state.queue.submit(op, principal(request), trace(request))
+    if outcome.view is None:
+        raise missing(outcome.task_id)
+    return answer(views.task(outcome.view))
+
+
+async def seen(request: Asked, task_id: int) -> TaskView:
+    """A task that the caller may see. Raises NotFound."""
+    queue: Queue = request.app.state.queue
+    view = await queue.reads.task(task_id, principal(request).paths)
+    if view is None:
+        raise missing(task_id)
+    return view
+
+
+def missing(task_id: int) -> NotFound:
+    """The refusal for a task that is not there, or not for who asks."""
+    return NotFound(f"there is no task {task_id}", task_id=task_id)
+
+
+HANDLERS = tagged(
+    (
+        create_task, create_tasks, list_tasks, get_task, update_task, delete_task, cancel_task, retry_task, execute_task,
+        answer_task, approve_task, reject_task, why_task, list_task_attempts,
+    ),
+    "Tasks",
+)  # fmt: skip

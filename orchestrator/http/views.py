@@ -1,0 +1,146 @@
+"""Tasks of the domain as the contract shows them: objects with the fields of its Structs, in their order.
+
+They are on the way of every call, so no Struct is built only to be encoded, and JSON columns go out as the text that they are.
+"""
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from orchestrator.domain.moves import add_usage
+from orchestrator.domain.outcomes import Grant
+from orchestrator.domain.task import Head, Outputs, TaskView
+from orchestrator.store.reads import values
+from orchestrator.store.reads.values import PRIORITIES, usage_of
+from worker_client.contract.enums import ParkReason, Status
+from worker_client.contract.tasks import Backoff, Parked, Progress, TaskState
+
+_encode = msgspec.json.Encoder().encode
+_decode_strings = msgspec.json.Decoder(list[str]).decode
+_decode_progress = msgspec.json.Decoder(Progress | None).decode
+
+
+def backoff_text(backoff: Backoff) -> str:
+    """A Backoff with all its fields, also those that are as by default."""
+    return _encode({name: getattr(backoff, name) for name in Backoff.__struct_fields__}).decode()
+
+
+_EMPTY: Final[Any] = Raw(b"{}")
+_NO_LIST: Final[Any] = Raw(b"[]")
+_DEFAULT_BACKOFF: Final[Any] = Raw(backoff_text(Backoff()))
+
+
+Shown = dict[str, Any]
+# The tasks of one commit share their times.
+_moment = lru_cache(8192)(values.moment)
+
+
+def created(view: TaskView, *, new: bool) -> Shown:
+    """A CreatedTask: one that was created, or found by its key."""
+    shown = task(view)
+    shown["created"] = new
+    return shown
+
+
+def claimed(view: TaskView, grant: Grant) -> Shown:
+    """A ClaimedTask: with the right to work on it."""
+    shown = task(view)
+    shown["lease"] = grant.lease
+    shown["delivery_no"] = grant.delivery_no
+    return shown
+
+
+def state(view: TaskView) -> TaskState:
+    """The status of a task."""
+    head, progress = view.head, view.outputs.progress
+    return TaskState(
+        id=head.id,
+        status=head.status,
+        version=head.version,
+        attempt=head.attempt,
+        progress=None if progress is None else _decode_progress(progress),
+        finished_at=values.perhaps(head.finished_at),
+    )
+
+
+def task(view: TaskView) -> Shown:
+    """A Task."""
+    head, inputs, outputs = view.head, view.inputs, view.outputs
+    lease_ends_at, started_at, finished_at = head.lease_ends_at, head.started_at, head.finished_at
+    return {
+        "id": head.id,
+        "version": head.version,
+        "status": head.status,
+        "work_directory": head.path,
+        "host": head.host,
+        "kind": head.kind,
+        "title": head.title,
+        "prompt": inputs.prompt,
+        "description": inputs.description,
+        "priority": PRIORITIES[head.priority],
+        "tags": head.tags,
+        "spec": _raw(inputs.spec),
+        "environment": _EMPTY if inputs.environment == "{}" else Raw(inputs.environment),
+        "resource_limits": _EMPTY if inputs.resource_limits == "{}" else Raw(inputs.resource_limits),
+        "metadata": _EMPTY if inputs.metadata == "{}" else Raw(inputs.metadata),
+        "exclusive": bool(head.exclusive),
+        "requires_approval": bool(inputs.requires_approval),
+        "depends_on": _NO_LIST if inputs.depends_on == "[]" else Raw(inputs.depends_on),
+        "key": inputs.key,
+        "max_attempts": head.max_attempts,
+        "timeout_seconds": head.timeout_ms / 1000,
+        "backoff": _DEFAULT_BACKOFF if head.backoff is None else Raw(head.backoff),
+        "attempt": head.attempt,
+        "lease_no": head.lease_no,
+        "worker_id": head.worker_id,
+        "lease_expires_at": None if lease_ends_at is None else _moment(lease_ends_at),
+        "run_at": None if head.run_at is None else _moment(head.run_at),
+        "due_at": _moment(head.due_at) if head.status is Status.SCHEDULED and head.due_at is not None else None,
+        "ready_at": _moment(head.ready_at),
+        "created_at": _moment(head.created_at),
+        "updated_at": _moment(head.updated_at),
+        "started_at": None if started_at is None else _moment(started_at),
+        "finished_at": None if finished_at is None else _moment(finished_at),
+        "cancel_requested_at": None if head.cancel_requested_at is None else _moment(head.cancel_requested_at),
+        "reason": head.reason,
+        "parked": _parked(head, outputs) if head.status is Status.PARKED else None,
+        "answer": outputs.answer,
+        "progress": _raw(outputs.progress),
+        "checkpoint": _raw(outputs.checkpoint),
+        "session_id": outputs.session_id,
+        "result": _raw(outputs.result),
+        "error": _raw(outputs.error),
+        "usage": _usage(outputs),
+        "source": head.source,
+        "schedule_id": head.schedule_id,
+        "workflow_id": head.workflow_id,
+        "run_id": head.run_id,
+        "step_id": head.step_id,
+    }
+
+
+def _raw(text: str | None) -> Any:
+    return None if text is None else Raw(text)
+
+
+def _parked(head: Head, outputs: Outputs) -> Parked:
+    reason = ParkReason(head.hold or ParkReason.QUESTION)
+    return Parked(
+        reason=reason,
+        until=values.perhaps(head.hold_until),
+        question=outputs.question if reason is ParkReason.QUESTION else None,
+        options=_decode_strings(outputs.options) if reason is ParkReason.QUESTION and outputs.options else [],
+        account=head.account if reason is ParkReason.QUOTA else None,
+    )
+
+
+def _usage(outputs: Outputs) -> Any:
+    """The sum over the attempts: those that have ended, and the running one."""
+    before, now = outputs.usage_before, outputs.usage_now
+    if now is None or now == "null":
+        return _raw(before)
+    if before is None or before == "null":
+        return Raw(now)
+    return add_usage(usage_of(before), usage_of(now))

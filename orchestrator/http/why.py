@@ -1,0 +1,111 @@
+"""Why a task does not run, in sentences; what the asker may not see is there without its name."""
+
+from collections.abc import Iterator
+
+from orchestrator.domain.principal import PathScope
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import Head, Millis
+from orchestrator.queue.commit import Queue
+from orchestrator.store.reads import Obstacles
+from orchestrator.store.reads.values import moment, perhaps
+from worker_client.contract.enums import ParkReason, Status
+from worker_client.contract.tasks import Obstacle, Why
+
+_STATES = {
+    Status.RUNNING: "It runs.",
+    Status.COMPLETED: "It has completed.",
+    Status.FAILED: "It has failed for good: retry it to begin again.",
+    Status.CANCELLED: "It was cancelled: retry it to begin again.",
+}
+_PARKED = {
+    ParkReason.QUESTION: "it asks a question: answer it",
+    ParkReason.APPROVAL: "it waits for an approval: approve or reject it",
+    ParkReason.BUDGET: "its budget is used up: approve it to go on",
+    ParkReason.QUOTA: "its account's quota is used up",
+    ParkReason.RELEASES: "workers gave it back too often without working on it",
+}
+
+
+async def explained(head: Head, queue: Queue, visible: PathScope) -> Why:
+    """Everything that is in the way of a task, the most telling first."""
+    if head.status in _STATES:
+        return Why(id=head.id, status=head.status, summary=_final(head), obstacles=[])
+    facts = await queue.reads.obstacles(head)
+    found = [*_own(head), *_parents(facts, visible), *_others(head, facts, visible)]
+    if queue.rules.max_running and (running := await queue.reads.running()) >= queue.rules.max_running:
+        found.append(_full(running, queue.rules))
+    if not queue.presence.asks_for(head.path, head.host, head.kind, head.tags, queue.now()):
+        found.append(_unasked(head))
+    summary = found[0].message if found else "Nothing is in its way: the next worker that asks gets it when its turn comes."
+    return Why(id=head.id, status=head.status, summary=summary, obstacles=found)
+
+
+def _final(head: Head) -> str:
+    if head.status is Status.RUNNING:
+        asked = "" if head.cancel_requested_at is None else " It was asked to stop."
+        return f"It runs, on worker {head.worker_id}.{asked}"
+    reason = f" The reason given: {head.reason}." if head.reason else ""
+    return _STATES[head.status] + reason
+
+
+def _own(head: Head) -> Iterator[Obstacle]:
+    """What the task itself waits for."""
+    if head.hold is not None:
+        until = "" if head.hold_until is None else f", until {_at(head.hold_until)}"
+        yield Obstacle(
+            code=head.hold, message=f"Parked{until}: {_PARKED[ParkReason(head.hold)]}.", until=perhaps(head.hold_until)
+        )
+    if head.status is Status.SCHEDULED and head.due_at is not None:
+        yield Obstacle(code="due", message=f"Due at {_at(head.due_at)}.", until=moment(head.due_at))
+
+
+def _parents(facts: Obstacles, visible: PathScope) -> Iterator[Obstacle]:
+    for parent in facts.parents:
+        if parent.path is None or not visible.covers(parent.path):
+            yield Obstacle(code="blocked", message="Blocked by a task that you cannot see.")
+        else:
+            yield Obstacle(
+                code="blocked", message=f"Blocked by task {parent.task_id}, which is {parent.status}.", task_id=parent.task_id
+            )
+
+
+def _others(head: Head, facts: Obstacles, visible: PathScope) -> Iterator[Obstacle]:
+    """What happens around its directory."""
+    for bound in facts.bounds:
+        setting = bound.setting
+        where = setting.path if visible.covers(setting.path) else "a directory above it"
+        if setting.paused:
+            reason = f": {setting.reason}" if setting.reason and visible.covers(setting.path) else ""
+            yield Obstacle(code="paused", message=f"Paused at {where}{reason}.")
+        elif setting.max_running is not None and bound.running >= setting.max_running:
+            yield Obstacle(
+                code="limited", message=f"{bound.running} tasks run below {where}, and no more than {setting.max_running} may."
+            )
+    for lease in facts.leases:
+        if visible.covers(lease.path):
+            how = "exclusively" if lease.exclusive else "and this task needs it for itself"
+            yield Obstacle(
+                code="held",
+                message=f"{lease.path} is held by task {lease.task_id}, {how}, until {_at(lease.ends_at)} at the latest.",
+                task_id=lease.task_id,
+                until=moment(lease.ends_at),
+            )
+        else:
+            yield Obstacle(code="held", message=f"A task that you cannot see holds a directory around {head.path}.")
+
+
+def _full(running: int, rules: Rules) -> Obstacle:
+    return Obstacle(code="full", message=f"{running} tasks run on this server, and no more than {rules.max_running} may.")
+
+
+def _unasked(head: Head) -> Obstacle:
+    host = f" on host {head.host}" if head.host else ""
+    tags = f" with the tags {', '.join(head.tags)}" if head.tags else ""
+    return Obstacle(
+        code="no_worker",
+        message=f"No worker has asked lately for {head.kind} tasks{tags} of {head.path}{host}: start one there.",
+    )
+
+
+def _at(at: Millis) -> str:
+    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
