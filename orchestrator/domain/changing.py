@@ -80,7 +80,7 @@ def execute(op: ops.Execute, by: Principal, world: World, rules: Rules) -> Decis
         raise Conflict(f"task {head.id} is parked for a person: {step}", task_id=head.id, status=str(head.status))
     ready_at = world.now
     if head.status is Status.WAITING:
-        first = world.source.first_rank(head.path)
+        first = world.first_rank(head.path)
         ready_at = (head.rank if first is None else first) - 1 + rules.head_start[head.priority]
     after = settle(head, world, rules, due_at=None, hold=None, hold_until=None, ready_at=ready_at, releases=0)
     return Decision(Changed(head.id), [Saved(after), happened("executed", after)], wakes=ready(after))

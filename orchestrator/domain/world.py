@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import chain
 from typing import Any, ClassVar, Protocol
 
 from orchestrator.domain.operations import Interest
@@ -282,6 +283,12 @@ class World:
         return self._running_below[key] + sum(
             path in ancestors(head.path) and (not host or head.lease_host == host) for head in self._claimed
         )
+
+    def first_rank(self, path: str) -> int | None:
+        """The lowest rank that waits in a directory."""
+        changed = (head.rank for head in self._heads.values() if head and head.path == path and head.status is Status.WAITING)
+        stored = self.source.first_rank(path)
+        return min(changed if stored is None else chain(changed, [stored]), default=None)
 
     def new_id(self) -> int:
         """The id of a task to be."""
