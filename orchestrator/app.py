@@ -37,7 +37,8 @@ class Loop(Protocol):
 
 def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loops: Sequence[Loop] = ()) -> Litestar:
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
-    parts = {"queue": queue, "store": store, "metrics": metrics, "settings": settings, "bells": Bells(), "started": 0}
+    parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings, "bells": Bells()}
+    parts |= {"started": 0, "connections": lambda: 0}
     app = Litestar(
         route_handlers=routers(),
         exception_handlers=HANDLERS,
@@ -98,6 +99,7 @@ async def served(settings: Settings, ready: Callable[[str], None] = _announce) -
     with bound(settings.server.host, settings.server.port) as listening:
         async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
             server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready)
+            app.state.connections = lambda: len(server.server_state.connections)
             await server.serve(sockets=[listening])
 
 

@@ -1,5 +1,7 @@
 """Asking for work."""
 
+from typing import cast
+
 from litestar import get, post
 from structlog.contextvars import bind_contextvars
 
@@ -46,11 +48,14 @@ async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claim
     bind_contextvars(worker_id=asked.worker_id)
     queue: Queue = request.app.state.queue
     by = principal(request)
-    op = intake.claim(asked, by, limit)
+    op, traced = intake.claim(asked, by, limit), trace(request)
     if asked.wait > 0:
         hold(request)
-    outcome: Outcome = await unless_gone(request, queue.submit(op, by, trace(request), wait_ms=round(asked.wait * 1000)))
-    return outcome  # type: ignore[return-value]
+    claimed: Outcome = await queue.submit(op, by, traced)
+    if asked.wait > 0 and not claimed.shows:
+        # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
+        claimed = await unless_gone(request, queue.submit(op, by, traced, wait_ms=round(asked.wait * 1000)))
+    return cast("Claimed", claimed)
 
 
 HANDLERS = tagged((claim_next, claim_many), "Work")

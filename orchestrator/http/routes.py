@@ -3,7 +3,21 @@
 from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 
-from orchestrator.http import bulk, claims, holding, logs, reports, tasks
+from orchestrator.http import (
+    attempts,
+    bulk,
+    claims,
+    directories,
+    events,
+    health,
+    holding,
+    logs,
+    metrics,
+    reports,
+    statistics,
+    tasks,
+    workers,
+)
 
 API: list[HTTPRouteHandler] = [
     *tasks.HANDLERS,
@@ -12,9 +26,14 @@ API: list[HTTPRouteHandler] = [
     *reports.HANDLERS,
     *holding.HANDLERS,
     *logs.HANDLERS,
+    *attempts.HANDLERS,
+    *workers.HANDLERS,
+    *directories.HANDLERS,
+    *statistics.HANDLERS,
+    *events.HANDLERS,
 ]
 """Below /api/v1."""
-ROOT: list[HTTPRouteHandler] = []
+ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS]
 """Beside it."""
 
 

@@ -1,6 +1,7 @@
 """Who asks for work: remembered for people, no rule depends on it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ _INTERESTS = 16
 
 
 class Present(Struct):
-    """A worker that asked: its questions with the time of each, and how many of its polls are parked."""
+    """A worker that asked: its questions with the time of each, and how many of its polls are held."""
 
     worker_id: str
     account: str | None
@@ -55,15 +56,16 @@ class Presence:
         _refresh(self._interests, interest, now)
         self._forget(now)
 
-    def parked(self, worker_id: str) -> None:
-        """A poll of the worker is held from now on."""
-        if worker := self._workers.get(worker_id):
-            worker.polls += 1
-
-    def gone(self, worker_id: str) -> None:
-        """A held poll of the worker has ended, however."""
-        if worker := self._workers.get(worker_id):
-            worker.polls = max(0, worker.polls - 1)
+    @contextmanager
+    def asking(self, worker_id: str, interest: Interest, account: str | None, now: Millis) -> Iterator[None]:
+        """A worker asks, and is there for as long as its call is held."""
+        self.seen(worker_id, interest, account, now)
+        worker = self._workers[worker_id]
+        worker.polls += 1
+        try:
+            yield
+        finally:
+            worker.polls -= 1
 
     def list(self, now: Millis | None = None) -> list[Present]:
         """All workers that asked lately, by id."""

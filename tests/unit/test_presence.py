@@ -35,14 +35,13 @@ def test_no_more_are_remembered_than_fit() -> None:
 
 
 def test_held_polls_are_counted() -> None:
-    presence = Presence()
-    presence.seen("one", ASK, None, 0)
-    presence.parked("one")
-    presence.parked("nobody")
-    assert [worker.polls for worker in presence.list()] == [1]
-    presence.gone("one")
-    presence.gone("one")
-    presence.gone("nobody")
+    presence = Presence(most=1)
+    with presence.asking("one", ASK, None, 0), presence.asking("one", ASK, None, 0):
+        assert [worker.polls for worker in presence.list()] == [2]
+        presence.seen("two", ASK, None, 1)
+    assert [worker.worker_id for worker in presence.list()] == ["two"]
+    with presence.asking("two", ASK, None, 2):
+        pass
     assert [worker.polls for worker in presence.list()] == [0]
 
 

@@ -1,0 +1,49 @@
+"""Work directories: what waits there, and what was set for them."""
+
+from litestar import get, put
+from msgspec.structs import replace
+
+from orchestrator.domain import operations as ops
+from orchestrator.http.body import read
+from orchestrator.http.envelope import Answer, answer
+from orchestrator.http.intake import work_path
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import parse
+from orchestrator.http.scope import Asked, principal, trace
+from orchestrator.queue.commit import Queue
+from worker_client.contract.directories import Directory, ListDirectories, SetDirectory
+from worker_client.contract.envelope import Page
+from worker_client.errors import NotFound
+
+
+@get("/directories", opt=described(Page[Directory], query=ListDirectories))
+async def list_directories(request: Asked) -> Answer:
+    """List directories that have tasks or settings, by path."""
+    query = parse(request, ListDirectories)
+    if query.work_path is not None:
+        query = replace(query, work_path=work_path(query.work_path, "work_path"))
+    queue: Queue = request.app.state.queue
+    found = await queue.reads.directories(query, principal(request).paths)
+    page = Page(items=found.items, total=found.total, total_exact=found.total_exact, limit=query.limit, offset=query.offset)
+    return answer(page)
+
+
+@put("/directories", opt=described(Directory, body=SetDirectory, errors=(403,)))
+async def set_directory(request: Asked) -> Answer:
+    """Pause, resume or limit a directory and everything below it.
+
+    What is left out stays; `reason` and `max_running` are taken away by null. Leases that are live go on.
+    """
+    body = await read(request, SetDirectory)
+    by = principal(request)
+    path = work_path(body.work_directory, "work_directory")
+    op = ops.SetDirectory(path=path, host=body.host, paused=body.paused, reason=body.reason, max_running=body.max_running)
+    queue: Queue = request.app.state.queue
+    await queue.submit(op, by, trace(request))
+    directory = await queue.reads.directory(path, body.host, by.paths)
+    if directory is None:
+        raise NotFound(f"there is no directory {path}", work_directory=path)
+    return answer(directory)
+
+
+HANDLERS = tagged((list_directories, set_directory), "Directories")

@@ -1,0 +1,122 @@
+"""Probes. The shape of /health is that of the program whose monitors read it, without the envelope."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import psutil
+from litestar import get
+
+from orchestrator import __version__
+from orchestrator.domain.task import Millis
+from orchestrator.http.envelope import NO_STORE, Answer
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import nothing
+from orchestrator.http.scope import Asked
+from orchestrator.queue.commit import Queue
+from worker_client.contract.health import Component, Health, HealthMetrics, Probe
+
+_PATIENCE_S: Final = 2
+"""A database that takes longer to say anything is not well."""
+_JSON: Final = ((b"content-type", b"application/json"), *NO_STORE)
+_encode = msgspec.json.Encoder().encode
+_process = psutil.Process()
+
+
+@get("/health", opt=described(Health, bare=True, also=(503,)))
+async def health(request: Asked) -> Answer:
+    """Say how the server is; 503 when it is unhealthy.
+
+    `cpu_usage` is in percent of one core since the last time it was asked for, `queue_size` the number of waiting tasks.
+    """
+    nothing(request)
+    state = request.app.state
+    queue: Queue = state.queue
+    database, waiting = await _database(queue)
+    components = {"database": database, "queue": _committer(queue)}
+    well = all(component.healthy for component in components.values())
+    body = Health(
+        status="healthy" if well else "unhealthy",
+        timestamp=datetime.now(UTC),
+        version=__version__,
+        uptime=lasting(queue.now() - state.started),
+        components=components,
+        metrics=HealthMetrics(
+            memory_usage=f"{round(_process.memory_info().rss / 2**20)}MB",
+            cpu_usage=_process.cpu_percent(),
+            active_connections=state.connections(),
+            queue_size=waiting,
+        ),
+    )
+    return _bare(body, well=well)
+
+
+@get("/health/live", opt=described(Probe, bare=True, also=(503,)))
+async def live(request: Asked) -> Answer:
+    """Say whether the process works at all; 503 when only a restart can help."""
+    nothing(request)
+    queue: Queue = request.app.state.queue
+    return _probe("alive", None if queue.alive else "the committer has ended")
+
+
+@get("/health/ready", opt=described(Probe, bare=True, also=(503,)))
+async def ready(request: Asked) -> Answer:
+    """Say whether to send requests here; 503 while the server drains or cannot write."""
+    nothing(request)
+    queue: Queue = request.app.state.queue
+    if queue.draining:
+        return _probe("ready", "the server is stopping")
+    component = _committer(queue)
+    if component.healthy:
+        component, _ = await _database(queue)
+    return _probe("ready", component.message)
+
+
+async def _database(queue: Queue) -> tuple[Component, int]:
+    """How the database answers, and how many tasks wait."""
+    started = time.perf_counter()
+    waiting, message = 0, None
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await queue.reads.ping()
+            waiting = await queue.reads.waiting()
+    except TimeoutError:
+        message = f"the database has not answered within {_PATIENCE_S} s"
+    except Exception as error:  # noqa: BLE001 - whatever it is: that it fails is the answer
+        message = f"the database cannot be read: {error}"
+    return _component(message, (time.perf_counter() - started) * 1000), waiting
+
+
+def _committer(queue: Queue) -> Component:
+    """Whether what is asked for gets onto the disk."""
+    if not queue.alive:
+        return _component("the committer has ended")
+    return _component(None if queue.failing is None else f"the last transaction failed: {queue.failing}")
+
+
+def _component(message: str | None, milliseconds: float = 0.0) -> Component:
+    return Component(
+        healthy=message is None, response_time=round(milliseconds, 2), last_checked=datetime.now(UTC), message=message
+    )
+
+
+def _probe(status: str, reason: str | None) -> Answer:
+    return _bare(Probe(status=status if reason is None else f"not {status}", reason=reason), well=reason is None)
+
+
+def _bare(body: Any, *, well: bool) -> Answer:
+    return Answer(_encode(body), 200 if well else 503, _JSON)
+
+
+def lasting(duration: Millis) -> str:
+    """A duration as people write it: "45s", "12m", "1h30m", "2d4h30m"."""
+    seconds = max(0, duration) // 1000
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86_400
+    return "".join(f"{number}{unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if number)
+
+
+HANDLERS = tagged((health, live, ready), "Health")

@@ -1,0 +1,28 @@
+"""What Prometheus scrapes."""
+
+from litestar import get
+from msgspec.structs import replace
+
+from orchestrator.http.envelope import Answer
+from orchestrator.http.query import nothing
+from orchestrator.http.scope import Asked
+from orchestrator.queue.commit import Queue
+from orchestrator.telemetry.metrics import CONTENT_TYPE, Metrics
+
+_HEADERS = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
+
+
+@get("/metrics")
+async def metrics(request: Asked) -> Answer:
+    """Show counters and gauges in the text format of Prometheus."""
+    nothing(request)
+    state = request.app.state
+    queue: Queue = state.queue
+    counted: Metrics = state.metrics
+    tables = await queue.reads.snapshot(queue.now())
+    snapshot = replace(tables, parked_polls=queue.parked, backlog=queue.backlog, wal_bytes=await state.store.wal_bytes())
+    return Answer(counted.render(snapshot), headers=_HEADERS)
+
+
+HANDLERS = [metrics]
+"""Outside of /api/v1 and of the OpenAPI document."""

@@ -1,0 +1,25 @@
+"""Numbers about the queue."""
+
+from litestar import get
+
+from orchestrator.http.envelope import Answer, answer
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import nothing
+from orchestrator.http.scope import Asked, principal
+from orchestrator.queue.commit import Queue
+from worker_client.contract.statistics import Statistics
+
+
+@get("/statistics", opt=described(Statistics))
+async def statistics(request: Asked) -> Answer:
+    """Count tasks by status, priority and directory.
+
+    With throughput, the oldest waiting task, and how long attempts ran. Directories are the 1000 with most tasks. A throughput
+    says over how many seconds it was counted: whole minutes, and the one that has begun.
+    """
+    nothing(request)
+    queue: Queue = request.app.state.queue
+    return answer(await queue.reads.statistics(queue.now(), principal(request).paths))
+
+
+HANDLERS = tagged((statistics,), "Statistics")

@@ -1,0 +1,79 @@
+"""Who is here, and what they hold."""
+
+from collections.abc import Iterable
+
+from litestar import get
+
+from orchestrator.domain.principal import PathScope
+from orchestrator.http.envelope import Answer, answer
+from orchestrator.http.openapi import described, tagged
+from orchestrator.http.query import nothing
+from orchestrator.http.scope import Asked, principal
+from orchestrator.queue.commit import Queue
+from orchestrator.queue.presence import Present
+from orchestrator.store.reads import Held
+from orchestrator.store.reads.values import moment
+from worker_client.contract.envelope import Page
+from worker_client.contract.workers import Worker
+
+_MOST = 1000
+
+
+@get("/workers", opt=described(Page[Worker]))
+async def list_workers(request: Asked) -> Answer:
+    """List workers that asked for work within ten minutes, or hold a lease, by id; the first 1000."""
+    nothing(request)
+    queue: Queue = request.app.state.queue
+    visible = principal(request).paths
+    workers = _workers(queue.presence.list(queue.now()), await queue.reads.holdings(visible), visible)
+    return answer(Page(items=workers[:_MOST], total=len(workers), limit=_MOST, offset=0))
+
+
+def _workers(present: Iterable[Present], held: Iterable[Held], visible: PathScope) -> list[Worker]:
+    """Those whose directories can be seen, each with no others."""
+    found: dict[str, Worker] = {}
+    for one in present:
+        worker = _asker(one, visible)
+        if worker.work_paths:
+            found[one.worker_id] = worker
+    for worker_id, host, account, holding in held:
+        if worker_id not in found:
+            found[worker_id] = _holder(worker_id, host, account)
+        found[worker_id].holds.append(holding)
+    return sorted(found.values(), key=lambda worker: worker.worker_id)
+
+
+def _asker(one: Present, visible: PathScope) -> Worker:
+    wanted = one.interest
+    paths = {path for asked in one.asked for path in asked.paths if visible.covers(path)}
+    return Worker(
+        worker_id=one.worker_id,
+        host=wanted.host,
+        account=one.account,
+        work_paths=sorted(paths),
+        recursive=wanted.recursive,
+        kinds=list(wanted.kinds),
+        tags=sorted(wanted.tags),
+        polling=one.polls > 0,
+        last_seen_at=moment(one.seen_at),
+        holds=[],
+    )
+
+
+def _holder(worker_id: str, host: str, account: str | None) -> Worker:
+    """A worker that has not asked for long: it works."""
+    return Worker(
+        worker_id=worker_id,
+        host=host,
+        account=account,
+        work_paths=[],
+        recursive=False,
+        kinds=[],
+        tags=[],
+        polling=False,
+        last_seen_at=None,
+        holds=[],
+    )
+
+
+HANDLERS = tagged((list_workers,), "Workers")
