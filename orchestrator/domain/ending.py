@@ -13,6 +13,9 @@ from worker_client.contract.enums import AttemptOutcome, ParkReason, Status
 from worker_client.contract.tasks import TaskError
 from worker_client.errors import Conflict, ValidationFailed
 
+_FOR_PEOPLE = frozenset({ParkReason.QUESTION, ParkReason.APPROVAL, ParkReason.BUDGET})
+"""Holds that a person ends; every other one needs a time."""
+
 
 def complete(op: ops.Complete, by: Principal, world: World, rules: Rules) -> Decision:
     """End a task well, also one whose cancellation was asked for: the work is done."""
@@ -124,7 +127,7 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
     """Give back until something outside happens; the slot is free meanwhile."""
     head = leased(op.task_id, op.lease, Verb.PARK, by, world)
     until = op.not_before
-    if until is None and op.hold == ParkReason.QUOTA:
+    if until is None and op.hold not in _FOR_PEOPLE:
         until = world.now + rules.quota_hold
     changes = account(head, AttemptOutcome.PARKED, world, outputs=op.outputs, reason=op.hold)
     return _give_back(
@@ -155,7 +158,7 @@ def _give_back(head: Head, verb: Verb, world: World, rules: Rules, changes: list
     """A lease ends without an attempt being used up."""
     then: list[ops.Operation] = []
     if head.cancel_requested_at is not None:
-        after = finish(head, world, Status.CANCELLED, **unlease(verb))
+        after = finish(head, world, Status.CANCELLED, attempt=head.attempt - 1, **unlease(verb))
         kind = "cancelled"
         if world.dependents(head.id):
             then.append(ops.Orphan(task_id=head.id))
