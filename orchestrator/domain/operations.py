@@ -13,6 +13,7 @@ from worker_client.contract.enums import LogStream
 class Phase(IntEnum):
     """The order within a batch: a heartbeat beats its expiry, a freed directory and a new task meet their asker."""
 
+    SHIFT = 0
     EXTEND = 1
     END = 2
     CHANGE = 3
@@ -233,9 +234,9 @@ class Revive(OnTask, frozen=True, kw_only=True):
 
 
 class Shift(Operation, frozen=True, kw_only=True):
-    """Move the end of all live leases by a time in which the server could not commit."""
+    """Move the end of all live leases by a time in which the server could not commit, before anything else looks at them."""
 
-    phase = Phase.TIME
+    phase = Phase.SHIFT
     by_ms: int
 
 
