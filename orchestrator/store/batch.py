@@ -1,11 +1,14 @@
 """A batch within its transaction: decided in phases, saved, its answers completed; the same for every store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from orchestrator.domain.decide import decide
-from orchestrator.domain.operations import Phase, Submission
-from orchestrator.domain.outcomes import Changed, Claimed, Created, Decision, Outcome
+from orchestrator.domain.operations import Delete, Phase, Submission
+from orchestrator.domain.outcomes import Changed, Claimed, Created, Decision, Outcome, Removed
 from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import TaskView
 from orchestrator.domain.world import World
 from orchestrator.store.transaction import Transaction
 from worker_client.errors import OrchestratorError
@@ -23,22 +26,32 @@ def decide_batch(batch: Sequence[Submission], world: World, rules: Rules, transa
         ending=(task_id for submission in batch if submission.op.ends for task_id in submission.op.touches),
     )
     claiming = False
+    gone: dict[int, TaskView] = {}
     for at, submission in ordered:
         if submission.op.phase is Phase.CLAIM and not claiming:
             transaction.flush()
             claiming = True
         decisions[at] = decision = decide(submission, world, rules)
         transaction.take(decision.changes)
+        if isinstance(submission.op, Delete):
+            gone |= _last_views(decision, world, transaction)
     transaction.flush()
-    _show([decision.outcome for decision in decisions.values()], transaction)
+    _show([decision.outcome for decision in decisions.values()], transaction, gone)
     return [decisions[at] for at in range(len(batch))]
 
 
-def _show(outcomes: Sequence[Outcome | OrchestratorError], transaction: Transaction) -> None:
+def _last_views(decision: Decision, world: World, transaction: Transaction) -> dict[int, TaskView]:
+    """Removed tasks as they were, for those that changed them in the same batch."""
+    removed = [change.head for change in decision.changes if isinstance(change, Removed)]
+    stored = transaction.views(head.id for head in removed)
+    return {head.id: replace(stored[head.id], head=head, outputs=world.outputs(head.id)) for head in removed}
+
+
+def _show(outcomes: Sequence[Outcome | OrchestratorError], transaction: Transaction, gone: Mapping[int, TaskView]) -> None:
     wanted = {task_id for outcome in outcomes if not isinstance(outcome, Exception) for task_id in outcome.shows}
     if not wanted:
         return
-    views = transaction.views(wanted)
+    views = {**gone, **transaction.views(wanted - gone.keys())}
     for outcome in outcomes:
         match outcome:
             case Changed():
