@@ -87,8 +87,8 @@ def test_a_batch_is_all_or_none(rig: Rig) -> None:
     with pytest.raises(ValidationFailed) as refusal:
         rig.do(enqueue(new_task(), new_task(key="k", key_hash="h"), new_task(depends_on=(99,))))
     assert refusal.value.details["field"] == "tasks[2].depends_on"
+    only_a = Principal("n", OPEN.scopes, PathScope((Pattern("/a", below=True),)))
     with pytest.raises(Forbidden):
-        only_a = Principal("n", OPEN.scopes, PathScope((Pattern("/a", below=True),)))
         rig.do(enqueue(new_task("/a"), new_task("/b")), only_a)
     assert rig.dump() == before
     assert created(rig, ("k", "h"))[0][1]
