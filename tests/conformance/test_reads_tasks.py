@@ -38,7 +38,7 @@ def read(rig: Rig, awaited: Awaitable[T]) -> T:
 def filled(rig: Rig) -> None:
     """A few hundred tasks in all states, with all that filters ask about."""
     chance = random.Random(7)
-    for number in range(300):
+    for _ in range(300):
         rig.time.pass_(chance.choice((0, 1, 10)))
         rig.add(
             chance.choice(PATHS),
@@ -53,7 +53,6 @@ def filled(rig: Rig) -> None:
             run_id=chance.choice((None, 1, 2)),
             workflow_id=chance.choice((None, "w")),
         )
-    rig.add("/a", depends_on=(1,))
     for worker in ("w1", "w2"):
         for grant in rig.claim(*PATHS, worker=worker, limit=80, kinds=("agent", "script")):
             ends: list[Callable[[int, str], ops.Operation]] = [
@@ -66,6 +65,8 @@ def filled(rig: Rig) -> None:
             rig.do(chance.choice(ends)(grant.task_id, grant.lease))
     for task_id in range(1, 300, 17):
         rig.outcomes(ops.Cancel(task_id=task_id))
+    for path in ("/a", "/b"):
+        rig.add(path, depends_on=(rig.add(path, delay_ms=10**9),))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,9 @@ def some(chance: random.Random, values: list[T]) -> list[T] | None:
 
 
 def any_filter(chance: random.Random) -> TaskFilter:
-    sometimes = lambda value: value if chance.random() < 0.1 else None  # noqa: E731
+    def sometimes(value: T) -> T | None:
+        return value if chance.random() < 0.1 else None
+
     after = sometimes(moment(START + chance.randrange(1000)) + timedelta(microseconds=chance.choice((0, 1))))
     return TaskFilter(
         status=some(chance, list(Status)),

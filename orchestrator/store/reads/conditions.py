@@ -27,6 +27,8 @@ def all_of(conditions: Iterable[Condition]) -> Condition:
     parts = [condition for condition in conditions if condition != ALWAYS]
     if not parts:
         return ALWAYS
+    if NEVER in parts:
+        return NEVER
     return Condition(" AND ".join(part.sql for part in parts), tuple(param for part in parts for param in part.params))
 
 
@@ -43,6 +45,8 @@ def any_of(conditions: Sequence[Condition]) -> Condition:
 
 def one_of(column: str, values: Collection[Any]) -> Condition:
     """The column has one of the values."""
+    if not values:
+        return NEVER
     return Condition(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
 
 
@@ -115,7 +119,7 @@ def of_attempts(query: ListAttempts, visible: PathScope) -> Condition:
     parts = _attempts(query, visible, "a", "a.task_id")
     if query.outcome is not None:
         ended = [str(outcome) for outcome in query.outcome if outcome is not AttemptOutcome.RUNNING]
-        parts.append(one_of("a.outcome", ended) if ended else NEVER)
+        parts.append(one_of("a.outcome", ended))
     return all_of(parts)
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from orchestrator.domain.principal import PathScope, Pattern
 from orchestrator.store.reads.conditions import (
     ALWAYS,
+    NEVER,
     Condition,
     all_of,
     asked,
@@ -73,7 +74,7 @@ async def select(
     patterns = asked(where.work_path, recursive=where.recursive)
     if patterns is None and visible.patterns is not None:
         patterns = list(visible.patterns)
-    if (wanted is not None and not wanted) or (patterns is not None and not patterns) or _excludes(where):
+    if rest == NEVER or (wanted is not None and not wanted):
         return None
     if where.run_id is not None:
         arms = [Arm("INDEXED BY tasks_run", Condition("t.run_id IS NOT NULL"))]
@@ -90,10 +91,6 @@ def _statuses(one: Collection[Status] | None, other: Collection[Status] | None) 
     if one is None or other is None:
         return None if one is other else set(one or other or ())
     return set(one) & set(other)
-
-
-def _excludes(where: TaskFilter) -> bool:
-    return any(wanted is not None and not wanted for wanted in (where.priority, where.kind))
 
 
 def _arms_of_statuses(statuses: set[Status] | None) -> list[Arm]:

@@ -9,7 +9,7 @@ from orchestrator.domain.leasing import lease_mode
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis
-from orchestrator.store.reads.conditions import Condition, all_of, asked, within
+from orchestrator.store.reads.conditions import NEVER, Condition, all_of, asked, within
 from orchestrator.store.reads.values import COUNTED, Listing, Reading, moment, perhaps, total_of
 from orchestrator.store.sql import queries
 from worker_client.contract.directories import Directory, ListDirectories
@@ -105,6 +105,8 @@ class QueueReads(Reading):
     async def holdings(self, visible: PathScope) -> list[Held]:
         """Live leases by worker, then task; the first 10,000."""
         scope = within(visible.patterns, "path")
+        if scope == NEVER:
+            return []
         rows = await self._fetch(
             "SELECT worker_id, lease_host, account, id, title, path, attempt, lease_mode, started_at, lease_ends_at"
             f" FROM tasks INDEXED BY tasks_expiring WHERE status = 'running' AND {scope.sql} ORDER BY worker_id, id LIMIT ?",
