@@ -1,7 +1,7 @@
 """Lists of tasks: every filter, in every order of looking, gives what a look at each task gives."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.domain.task import Inputs, TaskView
 from orchestrator.store.reads import driving
 from orchestrator.store.reads.values import PRIORITIES
+from tests.reading import read
 from tests.rig import START, Rig
 from worker_client.contract.enums import LogStream, Priority, Status
 from worker_client.contract.tasks import ListTasks, TaskFilter
@@ -26,13 +27,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def moment(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
-
-
-def read(rig: Rig, awaited: Awaitable[T]) -> T:
-    async def run() -> T:
-        return await awaited
-
-    return rig._runner.run(run())
 
 
 def filled(rig: Rig) -> None:
