@@ -16,48 +16,25 @@ T = TypeVar("T")
 
 HUNG_UP = "orchestrator.hung_up"
 """The ASGI extension by which our server tells what the socket knows already, and the event loop not yet."""
-_GRACE_S = 0.02
-"""Most answers are ready sooner, and are then checked anyway: a task of its own would cost them more than it brings."""
 
 
 async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
     """The result of a future, which is cancelled when the client hangs up: then ClientGoneError."""
-    watch = _Watch(request.receive, waiting)
+    watch = asyncio.create_task(_disconnected(request.receive, waiting))
     try:
         return await waiting
     except asyncio.CancelledError:
-        if watch.gone:
+        if watch.done():
             raise ClientGoneError from None
         raise
     finally:
-        watch.stop()
+        watch.cancel()
 
 
-class _Watch:
-    """Waits for the client to hang up, from a little later on."""
-
-    __slots__ = ("_receive", "_task", "_timer", "_waiting", "gone")
-
-    def __init__(self, receive: Receive, waiting: "asyncio.Future[Any]") -> None:
-        self.gone = False
-        self._receive = receive
-        self._waiting = waiting
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(_GRACE_S, self._start)
-
-    def _start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        self._waiting.cancel()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+async def _disconnected(receive: Receive, waiting: "asyncio.Future[Any]") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    waiting.cancel()
 
 
 class Delivery(Answer):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any, Self
 
 import msgspec
@@ -60,6 +61,6 @@ def refusal(error: OrchestratorError) -> Answer:
     """An error in the envelope, with its status; `Retry-After` when it helps to come back."""
     headers: tuple[Header, ...] = (_JSON,)
     if isinstance(error, Retriable):
-        headers = (_JSON, (b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        headers = (_JSON, (b"retry-after", b"%d" % max(1, ceil(error.retry_after))))
     envelope: Envelope[None] = Envelope(success=False, data=None, error=error.body, timestamp=datetime.now(UTC))
     return Answer(_encode(envelope), error.status, headers)

@@ -39,7 +39,7 @@ def invalid(error: msgspec.ValidationError, of: type[Struct], sent: Any, *, with
 def not_a_field(field: str, name: str, known: Iterable[str]) -> ValidationFailed:
     """The refusal for something that the contract does not have."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}" if known else "nothing is expected here"
     return ValidationFailed(f"`{field[:_SHOWN]}` is not known here; {hint}", field=field[:_SHOWN])
 

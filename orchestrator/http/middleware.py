@@ -13,8 +13,6 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from orchestrator.http.scope import HELD, REQUEST_ID
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 
-log = structlog.get_logger()
-
 _HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -26,6 +24,8 @@ class Frame:
         self._app = app
         self._metrics = metrics
         self._ids = ids
+        # Bound once: the lazy logger would find its configuration anew for every line that is not even written.
+        self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; streams and held answers are not timed."""
@@ -54,12 +54,13 @@ class Frame:
             template = facts.get("path_template", UNMATCHED)
             if HELD not in facts:
                 self._metrics.responded(facts["method"], template, status, seconds)
-            if status >= 500 or not status:
-                log.error("request", **_line(facts, status, seconds))
+            # Many 503 are a busy server that says so, and not a defect of each.
+            if (status >= 500 and status != 503) or not status:
+                self._log.error("request", **_line(facts, status, seconds))
             elif status >= 400:
-                log.info("request", **_line(facts, status, seconds))
+                self._log.info("request", **_line(facts, status, seconds))
             else:
-                log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
+                self._log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
             reset_contextvars(**tokens)
 
     def _id(self, headers: Any) -> str:

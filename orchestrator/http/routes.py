@@ -14,6 +14,7 @@ from orchestrator.http import (
     logs,
     metrics,
     reports,
+    schema,
     statistics,
     tasks,
     workers,
@@ -33,7 +34,7 @@ API: list[HTTPRouteHandler] = [
     *events.HANDLERS,
 ]
 """Below /api/v1."""
-ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS]
+ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS]
 """Beside it."""
 
 

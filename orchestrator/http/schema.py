@@ -1,0 +1,58 @@
+"""The API's description, and a page of our own over it that needs no other host."""
+
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from litestar import get
+
+from orchestrator.http.envelope import Answer, Header
+from orchestrator.http.openapi import document
+from orchestrator.http.scope import Asked
+
+_PAGES: Final = Path(__file__).parent / "pages"
+_OWN_ONLY: Final[Header] = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; form-action 'none'",
+)
+
+
+@get("/schema")
+async def schema_page(request: Asked) -> Answer:
+    """Show the API to people, who can try it there."""
+    root = escape(request.scope.get("root_path", ""))
+    return Answer(
+        _file("schema.html").replace(b"{root}", root.encode()),
+        headers=((b"content-type", b"text/html; charset=utf-8"), _OWN_ONLY),
+    )
+
+
+@get("/schema/page.js")
+async def schema_script() -> Answer:
+    """Serve what makes the page work."""
+    return Answer(_file("schema.js"), headers=((b"content-type", b"text/javascript; charset=utf-8"),))
+
+
+@get("/schema/page.css")
+async def schema_style() -> Answer:
+    """Serve what makes the page readable."""
+    return Answer(_file("schema.css"), headers=((b"content-type", b"text/css; charset=utf-8"),))
+
+
+@get("/schema/openapi.json")
+async def schema_document(request: Asked) -> Answer:
+    """Describe the API to programs."""
+    state = request.app.state
+    if "openapi" not in state:
+        state["openapi"] = msgspec.json.encode(document(request.app))
+    return Answer(state["openapi"])
+
+
+@cache
+def _file(name: str) -> bytes:
+    return (_PAGES / name).read_bytes()
+
+
+HANDLERS = (schema_page, schema_script, schema_style, schema_document)

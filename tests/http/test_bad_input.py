@@ -1,0 +1,155 @@
+"""Whatever is sent, the answer is a 4xx with the code, the field and a sentence."""
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.http.conftest import Running
+
+pytestmark = pytest.mark.anyio
+
+GOOD = {"work_directory": "/bad/input", "prompt": "Do it"}
+NEXT = "/tasks/next?work_path=/bad/input&worker_id=w"
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({**GOOD, **changes}).encode()
+
+
+class Case(NamedTuple):
+    method: str
+    path: str
+    content: bytes
+    field: str
+    says: str
+    status: int = 400
+    code: str = "VALIDATION_ERROR"
+
+
+def create(content: bytes, field: str, says: str, status: int = 400, code: str = "VALIDATION_ERROR") -> Case:
+    return Case("POST", "/tasks", content, field, says, status, code)
+
+
+def ask(query: str, field: str, says: str) -> Case:
+    return Case("GET", query, b"", field, says)
+
+
+CASES = {
+    "unknown field": create(body(promt="x"), "promt", "did you mean `prompt`?"),
+    "wrong type": create(body(max_attempts="three"), "max_attempts", '"three": expected integer'),
+    "nested unknown field": create(body(backoff={"base": 1}), "backoff.base", "did you mean `base_seconds`?"),
+    "nested bound": create(body(backoff={"base_seconds": -1}), "backoff.base_seconds", "-1: expected number >= 0"),
+    "relative path": create(body(work_directory="repo"), "work_directory", "must be an absolute path"),
+    "no path": create(b'{"prompt": "x"}', "work_directory", "is missing"),
+    "long path": create(body(work_directory="/" + "a" * 4096), "work_directory", "4096"),
+    "NUL in path": create(body(work_directory="/a\0b"), "work_directory", "NUL byte"),
+    "NUL in prompt": create(body(prompt="a\0b"), "prompt", "NUL byte"),
+    "NUL deep inside": create(body(metadata={"a": [{"b": "\0"}]}), "metadata.a[0].b", "NUL byte"),
+    "NUL in a key": create(body(environment={"A\0": "b"}), "environment", "NUL byte"),
+    "empty prompt": create(body(prompt=""), "prompt", "is empty"),
+    "blank prompt": create(body(prompt=" \n"), "prompt", "is empty"),
+    "no prompt": create(b'{"work_directory": "/a"}', "prompt", "is missing"),
+    "2 MiB prompt": create(body(prompt="x" * (2 << 20)), "prompt", "1048576", 413, "PAYLOAD_TOO_LARGE"),
+    "large body": create(body(metadata={"x": "x" * (5 << 20)}), "", "4194304 bytes", 413, "PAYLOAD_TOO_LARGE"),
+    "priority": create(body(priority="asap"), "priority", '"asap": expected one of low, normal, high, urgent'),
+    "negative delay": create(body(delay_seconds=-1), "delay_seconds", ">= 0"),
+    "delay and time": create(body(delay_seconds=1, run_at="2040-01-01T00:00:00Z"), "delay_seconds", "not both"),
+    "time without offset": create(body(run_at="2040-01-01T00:00:00"), "run_at", "timezone"),
+    "time before 1970": create(body(run_at="0001-01-01T00:00:00+14:00"), "run_at", "1970 to 9999"),
+    "time after 9999": create(body(run_at="9999-12-31T23:59:59-14:00"), "run_at", "1970 to 9999"),
+    "dependency that is not there": create(body(depends_on=[2**62]), "depends_on", "does not exist"),
+    "dependency past the ids": create(body(depends_on=[2**63]), "depends_on[0]", "9223372036854775807"),
+    "variable with =": create(body(environment={"A=B": "c"}), "environment", "A=B"),
+    "empty tag": create(body(tags=["ok", ""]), "tags[1]", "length >= 1"),
+    "kind": create(body(kind="Agent!"), "kind", "matching"),
+    "script without command": create(body(kind="script"), "spec.command", "is missing"),
+    "http with a wrong address": create(body(kind="http", spec={"url": "ftp://x"}), "spec.url", "matching"),
+    "agent with a wrong spec": create(body(spec={"budget": {"tokens": -1}}), "spec.budget.tokens", ">= 0"),
+    "no JSON": create(b"{", "", "not JSON"),
+    "no body": create(b"", "", "it is empty"),
+    "an array": create(b"[]", "", "an array"),
+    "invalid UTF-8": create(b'{"work_directory": "/a", "prompt": "\xff"}', "", "not UTF-8"),
+    "half a surrogate": create(rb'{"work_directory": "/a", "prompt": "\ud800"}', "", "not JSON"),
+    "nested too deeply": create(body(metadata=1).replace(b"1", b'{"a":' * 5000 + b"1" + b"}" * 5000), "", "nested"),
+    "a number past all bounds": create(body().replace(b'"Do it"', b'"x", "delay_seconds": 1e999'), "delay_seconds", "range"),
+    "1001 tasks": Case("POST", "/tasks/batch", json.dumps({"tasks": [GOOD] * 1001}).encode(), "tasks", "1000"),
+    "no tasks": Case("POST", "/tasks/batch", b'{"tasks": []}', "tasks", ">= 1"),
+    "one of many": Case(
+        "POST",
+        "/tasks/batch",
+        json.dumps({"tasks": [GOOD, {**GOOD, "prompt": 7}]}).encode(),
+        "tasks[1].prompt",
+        "7: expected string",
+    ),
+    "one of many, by rule": Case(
+        "POST", "/tasks/batch", json.dumps({"tasks": [GOOD, {**GOOD, "prompt": ""}]}).encode(), "tasks[1].prompt", "is empty"
+    ),
+    "wait of 1e9": ask(f"{NEXT}&wait=1e9", "wait", "<= 50"),
+    "wait of nan": ask(f"{NEXT}&wait=nan", "wait", '"nan": expected number'),
+    "wait of inf": ask(f"{NEXT}&wait=inf", "wait", "<= 50"),
+    "no worker": ask("/tasks/next?work_path=/a", "worker_id", "is missing"),
+    "relative work path": ask("/tasks/next?work_path=a&worker_id=w", "work_path", "absolute"),
+    "unknown parameter": ask(f"{NEXT}&waits=1", "waits", "did you mean `wait`?"),
+    "parameter twice": ask(f"{NEXT}&wait=1&wait=2", "wait", "twice"),
+    "query that is not UTF-8": ask(f"{NEXT}&host=%ff", "host", "UTF-8"),
+    "NUL in the query": ask(f"{NEXT}&host=%00", "host", "NUL"),
+    "status": ask("/tasks?status=done", "status[0]", "waiting"),
+    "limit": ask("/tasks?limit=1001", "limit", "<= 1000"),
+    "cursor": ask("/tasks?cursor=x", "cursor", "next_cursor"),
+    "filter before 1970": ask("/tasks?created_after=0001-01-01T00:00:00Z", "created_after", "1970"),
+    "parameters where there are none": ask("/tasks/1?x=1", "x", "nothing is expected"),
+    "id of 2^63": ask(f"/tasks/{2**63}", "task_id", "9223372036854775807"),
+    "id of zero": ask("/tasks/0", "task_id", "whole numbers"),
+    "id in words": ask("/tasks/first", "task_id", "whole numbers"),
+    "id in other digits": ask("/tasks/%D9%A1", "task_id", "whole numbers"),
+    "lease that is none": Case("POST", "/tasks/{id}/fail", b'{"lease": "x"}', "lease", "no lease"),
+    "no lease": Case("POST", "/tasks/{id}/heartbeat", b"{}", "lease", "is missing"),
+    "neither lease nor prompt": Case("POST", "/tasks/{id}/complete", b"", "lease", "original_prompt"),
+    "negative usage": Case(
+        "POST", "/tasks/{id}/heartbeat", b'{"lease": "1.1.a", "usage": {"input_tokens": -1}}', "usage.input_tokens", ">= 0"
+    ),
+    "body where there is none": Case("POST", "/tasks/{id}/retry", b'{"now": true}', "now", "nothing is expected"),
+    "filter twice": Case("POST", "/tasks/retry?q=a", b'{"q": "b"}', "", "not both"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_bad_input(server: Running, name: str) -> None:
+    case = CASES[name]
+    task = await server.task("/bad/input/task") if "{id}" in case.path else {"id": 0}
+    path = case.path.replace("{id}", str(task["id"]))
+    error = await server.refused(case.method, path, case.status, content=case.content)
+    assert error["code"] == case.code
+    assert error["details"].get("field", "") == case.field
+    assert case.says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [
+        ("GET", ""), ("PUT", ""), ("DELETE", ""), ("GET", "/status"), ("GET", "/why"), ("GET", "/attempts"), ("GET", "/logs"),
+        ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/execute"), ("POST", "/approve"), ("POST", "/reject"),
+    ],
+)  # fmt: skip
+async def test_a_task_that_is_not_there(server: Running, method: str, rest: str) -> None:
+    error = await server.refused(method, f"/tasks/{2**62}{rest}", 404, content=b"{}" if method == "PUT" else b"")
+    assert error["code"] == "NOT_FOUND"
+    assert error["details"]["task_id"] == 2**62
+
+
+async def test_a_body_that_is_streamed_is_bounded_too(server: Running) -> None:
+    async def endless() -> Any:
+        for _ in range(80):
+            yield b" " * 65_536
+
+    error = await server.refused("POST", "/tasks", 413, content=endless())
+    assert error["code"] == "PAYLOAD_TOO_LARGE"
+
+
+async def test_an_unknown_path_and_a_wrong_method(server: Running) -> None:
+    assert (await server.refused("GET", "/nothing", 404))["code"] == "NOT_FOUND"
+    answer = await server.client.delete("/tasks")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) >= {"GET", "POST"}
+    assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
