@@ -51,10 +51,11 @@ async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claim
     op, traced = intake.claim(asked, by, limit), trace(request)
     if asked.wait > 0:
         hold(request)
-    claimed: Outcome = await queue.submit(op, by, traced)
-    if asked.wait > 0 and not claimed.shows:
-        # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
-        claimed = await unless_gone(request, queue.submit(op, by, traced, wait_ms=round(asked.wait * 1000)))
+    with queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
+        claimed: Outcome = await queue.submit(op, by, traced)
+        if asked.wait > 0 and not claimed.shows:
+            # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
+            claimed = await unless_gone(request, queue.submit(op, by, traced, wait_ms=round(asked.wait * 1000)))
     return cast("Claimed", claimed)
 
 
