@@ -27,7 +27,7 @@ def complete(op: ops.Complete, by: Principal, world: World, rules: Rules) -> Dec
         happened("completed", done, attempt=head.attempt, worker_id=head.worker_id),
     ]
     then: list[ops.Operation] = [ops.Satisfy(task_id=head.id)] if world.dependents(head.id) else []
-    return Decision(Changed(head.id), changes, then, [freed(head, rules)])
+    return Decision(Changed(head.id), changes, then, [freed(head, world, rules)])
 
 
 def _by_prompt(op: ops.Complete, by: Principal, world: World) -> Head:
@@ -89,7 +89,7 @@ def _lose(
     event = happened(
         kind, after, attempt=head.attempt, worker_id=head.worker_id, message=message[:500] or None, due_at=_due(after)
     )
-    wakes: list[Wake] = [freed(head, rules), *ready(after)]
+    wakes: list[Wake] = [freed(head, world, rules), *ready(after)]
     return Decision(Changed(head.id), [Saved(after), *changes, event], then, wakes)
 
 
@@ -172,7 +172,7 @@ def _give_back(head: Head, verb: Verb, world: World, rules: Rules, changes: list
         reason=facts.get("reason") or after.hold,
         due_at=after.hold_until if after.status is Status.PARKED else _due(after),
     )
-    return Decision(Changed(head.id), [Saved(after), *changes, event], then, [freed(head, rules), *ready(after)])
+    return Decision(Changed(head.id), [Saved(after), *changes, event], then, [freed(head, world, rules), *ready(after)])
 
 
 def expire(op: ops.Expire, _by: Principal, world: World, rules: Rules) -> Decision:

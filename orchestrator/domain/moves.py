@@ -121,9 +121,14 @@ def stood_aside(head: Head) -> list[Wake]:
     return [Freed(head.path)] if head.exclusive and head.status is Status.WAITING else []
 
 
-def freed(head: Head, rules: Rules) -> Wake:
-    """The wake for the end of a lease."""
-    return Freed(None if rules.max_running else head.path)
+def freed(head: Head, world: World, rules: Rules) -> Wake:
+    """The wake for the end of a lease: around its directory, or as far as a limit that it counted in reaches."""
+    if rules.max_running:
+        return Freed(None)
+    limited = [
+        setting.path for setting in world.settings_over(head.path, head.lease_host or "") if setting.max_running is not None
+    ]
+    return Freed(limited[-1] if limited else head.path)
 
 
 def happened(kind: str, head: Head, **data: Any) -> Happened:
