@@ -41,7 +41,7 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
         grants.append(Grant(taken.id, str(Lease(taken.id, taken.lease_no, taken.nonce or "")), taken.delivery_no))
         if len(grants) == op.limit:
             break
-    return Decision(Claimed(grants, gate.held_at, gate.full), changes)
+    return Decision(Claimed(grants, gate.held_at, gate.leased_at, gate.full), changes)
 
 
 class _Gate:
@@ -49,6 +49,7 @@ class _Gate:
 
     def __init__(self, op: ops.Claim, world: World, rules: Rules) -> None:
         self.held_at: str | None = None
+        self.leased_at: str | None = None
         self.full = False
         self._op = op
         self._world = world
@@ -65,10 +66,13 @@ class _Gate:
             if self._rules.max_running and self._world.running_below(None, "") >= self._rules.max_running:
                 self.held_at, self.full = head.path, True
                 return
-            if self._limited(head) or self._excluded(head):
+            if self._limited(head):
                 self.held_at = self.held_at or head.path
-                continue
-            yield head
+            elif self._excluded(head):
+                self.held_at = self.held_at or head.path
+                self.leased_at = self.leased_at or head.path
+            else:
+                yield head
 
     def _limited(self, head: Head) -> bool:
         for setting in self._world.settings_over(head.path, self._op.interest.host):

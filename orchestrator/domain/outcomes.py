@@ -61,11 +61,13 @@ class Grant(Struct, frozen=True):
 class Claimed(Outcome):
     """What was leased.
 
-    `held_at`: where a lease, a pause or a limit kept the first task back; `full`: so many run that nobody gets any.
+    `held_at`: where a lease, a pause or a limit kept the first task back; `leased_at`: where a lease or a reservation did;
+    `full`: so many run that nobody gets any.
     """
 
     grants: list[Grant]
     held_at: str | None = None
+    leased_at: str | None = None
     full: bool = False
     views: dict[int, TaskView] = {}
 

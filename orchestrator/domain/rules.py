@@ -20,7 +20,7 @@ class Reservation(Struct, frozen=True):
     def bars(self, *, path: str, host: str, since: Millis, worker_id: str) -> bool:
         """Whether it keeps this asker from a lease on the path."""
         # Of two that began at the same moment one must go first, or they would keep each other out for ever.
-        if (since, worker_id) <= (self.since, self.worker_id) or worker_id == self.worker_id:
+        if (since, worker_id) <= (self.since, self.worker_id):
             return False
         return overlap(path, self.path) and (not host or not self.host or host == self.host)
 

@@ -89,7 +89,8 @@ def test_a_reservation_bars_younger_askers_around_its_path() -> None:
     assert bars(host="")
     assert not bars("/a/c")
     assert not bars(host="h2")
-    assert not bars(worker_id="w1")
+    assert bars(worker_id="w1")
+    assert not bars(worker_id="w1", since=100)
     assert not bars(since=99)
 
 
