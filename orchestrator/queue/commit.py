@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from msgspec.structs import replace
 
-from orchestrator.domain.operations import Claim, Operation, Phase, Shift, Submission, Undeliver
+from orchestrator.domain.operations import Claim, Enqueue, Operation, Phase, Shift, Submission, Undeliver
 from orchestrator.domain.outcomes import Claimed, Decision, Outcome, Ready
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.rules import Rules
@@ -71,6 +71,7 @@ class Queue:
         self._last_commit: Millis = 0
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._committing = False
         self.on_commit: Callable[[], None] = lambda: None
 
     # Life
@@ -204,6 +205,8 @@ class Queue:
                 continue
             weight += pending.submission.op.weight
             batch.append(pending)
+            if isinstance(pending.submission.op, Enqueue):
+                self._expect(pending.submission.op)
         gap = self._store.now() - self._last_commit
         if gap > GAP_MS and self.leases and batch:
             # Whoever held a lease could not extend it: the server was suspended, or could not write.
@@ -212,15 +215,22 @@ class Queue:
             batch.insert(0, _Pending(shift, asyncio.get_running_loop().create_future()))
         return batch
 
+    def _expect(self, op: Enqueue) -> None:
+        for task in op.tasks if self._room.size else ():
+            if not (task.depends_on or task.requires_approval or task.run_at or task.delay_ms):
+                self._room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
+
     async def _commit(self, batch: list[_Pending]) -> bool:
         """Run one transaction; False when it failed, and so had no effect."""
         rules = self.rules
         if reservations := self._room.reservations(self._store.now(), rules.patience):
             rules = replace(rules, reservations=reservations)
         started = time.perf_counter()
+        self._committing = True
         try:
             commit = await self._store.commit([pending.submission for pending in batch], rules)
         except Exception as error:  # whatever it is, nothing was committed, and the others must not suffer from it
+            self._committing = False
             self.failing = repr(error)
             if len(batch) == 1:
                 log.exception("an operation could not be committed", operation=type(batch[0].submission.op).__name__)
@@ -252,6 +262,8 @@ class Queue:
             for cause in decision.wakes:
                 if not (isinstance(cause, Ready) and cause.task_id in taken):
                     self._room.wake(cause)
+        self._committing = False
+        self._room.settled()
 
     def _answer(self, pending: _Pending, decision: Decision, returned: list[tuple[Poll, Claimed]]) -> None:
         outcome, future = decision.outcome, pending.future
@@ -261,7 +273,8 @@ class Queue:
             if pending.poll is not None:
                 self._leave(pending.poll)
                 returned.append((pending.poll, outcome))
-            if future.cancelled():
+            if future.done():
+                # The asker has gone, or has asked again with the same poll_id.
                 self._take_back(pending.submission, outcome)
             elif outcome.grants and isinstance(pending.submission.op, Claim):
                 self._asking.got(pending.submission.op)
@@ -348,3 +361,5 @@ class Queue:
     def _leave(self, poll: Poll) -> None:
         self._forget(poll)
         self._room.leave(poll)
+        if not self._committing:
+            self._room.settled()

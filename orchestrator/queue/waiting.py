@@ -27,30 +27,37 @@ class Baton:
 
 
 class Poll:
-    """One parked claim. `place` orders polls by age; `asking` while its claim is in a batch."""
+    """One parked claim; `asking` while its claim is in a batch.
 
-    __slots__ = ("asking", "batons", "gone", "group", "place", "submission")
+    `order` is by age, as in `Reservation.bars`: what keeps the first of a group out keeps all of them out.
+    """
 
-    def __init__(self, submission: Submission, group: "Group", place: int) -> None:
+    __slots__ = ("asking", "batons", "gone", "group", "order", "submission")
+
+    def __init__(self, submission: Submission, op: Claim, group: "Group", place: int) -> None:
         self.submission = submission
         self.group = group
-        self.place = place
+        self.order = (op.since or 0, op.worker_id, place)
         self.asking = False
         self.gone = False
         self.batons: list[Baton] = []
 
     def __lt__(self, other: "Poll") -> bool:
-        return self.place < other.place
+        return self.order < other.order
 
 
 class Group:
-    """All polls of one interest; `held_at`: where something waits that was kept back from them."""
+    """All polls of one interest.
 
-    __slots__ = ("asking", "held_at", "idle", "interest", "size")
+    `held_at`: where something waits that was kept back from them; `reserved`: where leases keep exclusive askers out.
+    """
+
+    __slots__ = ("asking", "held_at", "idle", "interest", "reserved", "size")
 
     def __init__(self, interest: Interest) -> None:
         self.interest = interest
         self.held_at: str | None = None
+        self.reserved: str | None = None
         self.idle: list[Poll] = []
         self.asking: set[Poll] = set()
         self.size = 0
@@ -83,7 +90,8 @@ class WaitingRoom:
         self._at: dict[str, set[Group]] = {}
         self._paths: list[str] = []
         self._places = 0
-        self._exclusive_held: set[Group] = set()
+        self._reserving: set[Group] = set()
+        self._unreserved: list[str] = []
         self.size = 0
         self.closed = False
         """No more wakes: the server drains."""
@@ -97,7 +105,7 @@ class WaitingRoom:
         interest = submission.op.interest
         group = self._groups.get(interest) or self._open(interest)
         self._places += 1
-        poll = Poll(submission, group, self._places)
+        poll = Poll(submission, submission.op, group, self._places)
         heapq.heappush(group.idle, poll)
         group.size += 1
         self.size += 1
@@ -113,12 +121,11 @@ class WaitingRoom:
         group.asking.discard(poll)
         group.size -= 1
         self.size -= 1
-        # Others may have been kept off the path that this one reserved.
-        reserved = group.held_at if group in self._exclusive_held else None
+        if group.reserved is not None:
+            # Others may have been kept off the path that this one reserved.
+            self._unreserved.append(group.reserved)
         if not group.size:
             self._close(group)
-        if reserved is not None:
-            self.wake(Freed(reserved))
 
     def _open(self, interest: Interest) -> Group:
         group = self._groups[interest] = Group(interest)
@@ -131,7 +138,7 @@ class WaitingRoom:
 
     def _close(self, group: Group) -> None:
         del self._groups[group.interest]
-        self._exclusive_held.discard(group)
+        self._reserving.discard(group)
         for path in group.interest.paths:
             if group in self._at.get(path, ()):
                 self._at[path].remove(group)
@@ -140,18 +147,37 @@ class WaitingRoom:
                     del self._paths[bisect_left(self._paths, path)]
 
     def _learn(self, group: Group, outcome: Claimed) -> None:
+        if outcome.grants:
+            # It looked no further than what it got: what was known of the rest stands.
+            group.held_at = outcome.held_at or group.held_at
+            return
         group.held_at = outcome.held_at
-        if group.interest.exclusive and outcome.held_at is not None:
-            self._exclusive_held.add(group)
+        reserved = outcome.leased_at if group.interest.exclusive else None
+        if group.reserved not in {None, reserved}:
+            self._unreserved.append(group.reserved or "")
+        group.reserved = reserved
+        if reserved is None:
+            self._reserving.discard(group)
         else:
-            self._exclusive_held.discard(group)
+            self._reserving.add(group)
 
     # Batons
 
     def wake(self, cause: Wake) -> None:
-        """Send a cause on its way."""
+        """Send a cause on its way; while no claim is being decided, as only those that begin later see what it changed."""
         if not self.closed:
             self._hand_on(Baton(cause))
+
+    def settled(self) -> None:
+        """No claim is being decided: wake those that were kept off paths which nobody reserves any more."""
+        unreserved, self._unreserved = self._unreserved, []
+        for path in unreserved:
+            self.wake(Freed(path))
+
+    def expect(self, cause: Ready) -> None:
+        """A task is about to become claimable: let the oldest poll that may match ask in the same batch, and save it an fsync."""
+        if best := self._choose(self._matching(cause))[0]:
+            self._send(best)
 
     def returned(self, poll: Poll, outcome: Claimed, taken: set[int]) -> None:
         """A woken poll's claim was decided; `taken`: ids of all tasks claimed in that commit. Hand its batons on."""
@@ -164,36 +190,47 @@ class WaitingRoom:
         if not poll.gone:
             heapq.heappush(group.idle, poll)
         for baton in batons:
-            if outcome.full or (isinstance(baton.cause, Ready) and baton.cause.task_id in taken):
+            if isinstance(baton.cause, Ready) and baton.cause.task_id in taken:
+                continue
+            if outcome.full:
+                for kept_back in self._matching(baton.cause):
+                    kept_back.held_at = kept_back.held_at or outcome.held_at
                 continue
             if not outcome.grants:
                 baton.tried.add(group)
             self._hand_on(baton)
 
     def _hand_on(self, baton: Baton) -> None:
+        best, busy = self._choose(group for group in self._matching(baton.cause) if group not in baton.tried)
+        if best is not None:
+            best.batons.append(baton)
+            self._send(best)
+        elif busy is not None:
+            # All of them are asking already, and will see what the cause changed.
+            busy.batons.append(baton)
+
+    def _choose(self, groups: Iterable[Group]) -> tuple[Poll | None, Poll | None]:
+        """The oldest idle poll, and one that is asking already."""
         best: Poll | None = None
         busy: Poll | None = None
-        for group in self._matching(baton):
+        for group in groups:
             poll = group.oldest()
             if poll is None:
-                # All of them are asking already, and will see what the cause changed.
                 busy = busy or next(iter(group.asking), None)
             elif best is None or poll < best:
                 best = poll
-        if best is not None:
-            heapq.heappop(best.group.idle)
-            best.asking = True
-            best.group.asking.add(best)
-            best.batons.append(baton)
-            self._ask(best)
-        elif busy is not None:
-            busy.batons.append(baton)
+        return best, busy
 
-    def _matching(self, baton: Baton) -> Iterator[Group]:
-        cause = baton.cause
-        for group in self._around(cause) if isinstance(cause, Freed) else self._over(cause.path):
-            if group not in baton.tried and group.may_match(cause):
-                yield group
+    def _send(self, poll: Poll) -> None:
+        heapq.heappop(poll.group.idle)
+        poll.asking = True
+        poll.group.asking.add(poll)
+        self._ask(poll)
+
+    def _matching(self, cause: Wake) -> Iterator[Group]:
+        """Groups for which the cause may bring something."""
+        around = self._around(cause) if isinstance(cause, Freed) else self._over(cause.path)
+        return (group for group in around if group.may_match(cause))
 
     def _over(self, path: str) -> Iterable[Group]:
         """Groups that ask for tasks of one directory."""
@@ -217,9 +254,9 @@ class WaitingRoom:
     def reservations(self, now: Millis, patience: int) -> tuple[Reservation, ...]:
         """Paths to keep free for exclusive askers that have waited long."""
         reserved = []
-        for group in self._exclusive_held:
+        for group in self._reserving:
             for poll in (*group.idle, *group.asking):
                 op = poll.submission.op
                 if isinstance(op, Claim) and not poll.gone and op.since is not None and now - op.since >= patience:
-                    reserved.append(Reservation(group.held_at or "", group.interest.host, op.since, op.worker_id))
+                    reserved.append(Reservation(group.reserved or "", group.interest.host, op.since, op.worker_id))
         return tuple(reserved)
