@@ -26,12 +26,14 @@ class Reaper:
         self._queue = queue
         self._bell = asyncio.Event()
         self._armed: Millis | None = None
+        self._ticking = False
         self.failed: str | None = None
         queue.on_commit = self._look
 
     def _look(self) -> None:
         due = self._queue.next_due
-        if due is not None and (self._armed is None or due < self._armed):
+        sooner = due is not None and (self._armed is None or due < self._armed)
+        if sooner or (self._queue.leases and not self._ticking):
             self._bell.set()
 
     async def once(self, now: Millis) -> int:
@@ -56,7 +58,7 @@ class Reaper:
         while True:
             try:
                 now = self._queue.now()
-                self._armed = self._queue.next_due
+                self._armed, self._ticking = self._queue.next_due, self._queue.leases
                 self._bell.clear()
                 async with asyncio.timeout(self._delay(now)):
                     await self._bell.wait()
