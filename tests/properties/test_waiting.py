@@ -1,0 +1,278 @@
+"""Parked polls against random traffic: whenever the queue is quiet, no poll is parked beside a task that it could have."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.decide import decide
+from orchestrator.domain.outcomes import Claimed, Created, Grant
+from orchestrator.domain.principal import OPEN, SYSTEM, PathScope, Pattern, Principal
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.world import World
+from orchestrator.loops.reaper import Reaper
+from orchestrator.queue.commit import Queue
+from orchestrator.store.engine import sqlite3
+from orchestrator.store.sqlite import SQLiteStore, _Session
+from orchestrator.store.transaction import Transaction
+from orchestrator.telemetry.metrics import Metrics
+from tests.rig import HOUR, Time, claim, enqueue, interest, make_store, new_task
+from worker_client.errors import OrchestratorError
+
+pytestmark = pytest.mark.anyio
+
+PATHS = ("/a", "/a/b", "/a/b/c", "/a/c", "/ab", "/d")
+KINDS = ("agent", "script", "http")
+TAGS = ("gpu", "big")
+HOSTS = ("", "h1", "h2")
+NARROW = Principal("narrow", OPEN.scopes, PathScope((Pattern("/a", below=True),)))
+ENDLESS = 10**9
+
+
+class Town:
+    """A queue with polls parked on it, and what they have been given."""
+
+    def __init__(self, directory: Path, chance: random.Random, rules: Rules) -> None:
+        self.time = Time()
+        self.store: SQLiteStore = make_store("sqlite", directory, self.time, chance=chance.random)
+        self.queue = Queue(self.store, rules, Metrics("test"))
+        self.reaper = Reaper(self.queue)
+        self.chance = chance
+        self.polls: list[asyncio.Future[Any]] = []
+        self.held: dict[int, Grant] = {}
+        self.owner: dict[int, Principal] = {}
+        self.tasks = 0
+        self.granted = 0
+        self.reports: list[asyncio.Future[Any]] = []
+        self._looker = sqlite3.connect(str(self.store.path), check_same_thread=False)
+
+    async def open(self) -> None:
+        await self.queue.start()
+
+    async def close(self) -> None:
+        self._looker.close()
+        await self.queue.stop()
+        await asyncio.gather(*self.polls, *self.reports, return_exceptions=True)
+
+    def poll(self, op: ops.Claim, by: Principal = OPEN) -> None:
+        future = self.queue.submit(op, by, wait_ms=ENDLESS)
+        self.polls.append(future)
+        future.add_done_callback(lambda done: self._answered(done, by))
+
+    def _answered(self, done: "asyncio.Future[Any]", by: Principal) -> None:
+        if done in self.polls:
+            self.polls.remove(done)
+        if done.cancelled() or done.exception():
+            return
+        for grant in done.result().grants:
+            again = self.held.get(grant.task_id)
+            assert again is None or again.lease != grant.lease or grant.delivery_no > again.delivery_no, "handed out twice"
+            self.held[grant.task_id] = grant
+            self.owner[grant.task_id] = by
+            self.granted += 1
+
+    def report(self, op: ops.Operation, by: Principal = OPEN) -> None:
+        """Hand in without waiting: many share a batch. Refusals are part of the game."""
+        self.reports.append(self.queue.submit(op, by))
+
+    async def quiet(self) -> None:
+        """Wait until nothing is under way."""
+        still = 0
+        while still < 2:
+            await self.queue.submit(ops.Tick(), SYSTEM)
+            busy = self.queue.backlog or any(poll.asking for poll in self.queue._parked)
+            still = 0 if busy else still + 1
+        for done in await asyncio.gather(*self.reports, return_exceptions=True):
+            assert not isinstance(done, BaseException) or isinstance(done, OrchestratorError), done
+            if isinstance(done, Created):
+                self.tasks = max([self.tasks, *(task_id for task_id, _ in done.tasks)])
+        self.reports.clear()
+
+    def could_have(self, op: ops.Claim, by: Principal) -> list[Grant]:
+        """What a claim would get at this moment, by the rules themselves."""
+        rules, now = self.queue.rules, self.queue.now()
+        rules = replace(rules, reservations=self.queue._room.reservations(now, rules.patience))
+        transaction = Transaction(_Session(self._looker), self.store._sql, now)
+        world = World(transaction, now=now, chance=lambda: 0.5, nonce=lambda: "0")
+        outcome = decide(ops.Submission(op, by), world, rules).outcome
+        assert isinstance(outcome, Claimed)
+        return outcome.grants
+
+    def check(self, told: object) -> None:
+        for poll in self.queue._parked:
+            op = poll.submission.op
+            assert isinstance(op, ops.Claim)
+            could = self.could_have(op, poll.submission.by)
+            assert not could, f"{told}: {op} is parked beside task {could[0].task_id}"
+        assert self.queue.parked == len(self.queue._parked) == len(self.polls)
+        running = {row[0] for row in self._looker.execute("SELECT id FROM tasks WHERE status = 'running'")}
+        assert running <= self.held.keys(), f"{told}: leased to nobody"
+
+    # Steps
+
+    def create(self) -> None:
+        pick, chance = self.chance.choice, self.chance.random
+        self.report(enqueue(*(
+            new_task(
+                pick(PATHS), kind=pick(KINDS), host=pick(HOSTS), tags=pick(((), (), TAGS, TAGS[:1])), exclusive=chance() < 0.3,
+                priority=pick((0, 1, 1, 3)), delay_ms=pick((None, None, None, 5_000)), max_attempts=2, timeout_ms=HOUR,
+                backoff='{"base_seconds": 1}',
+            )
+            for _ in range(pick((1, 1, 2)))
+        )))  # fmt: skip
+
+    def come(self) -> None:
+        pick, chance = self.chance.choice, self.chance.random
+        by = pick((OPEN, OPEN, NARROW))
+        paths = ("/a",) if by is NARROW else tuple({pick(PATHS), pick(PATHS)})
+        recursive = chance() < 0.4
+        if recursive and by is OPEN and chance() < 0.3:
+            paths = ("/",)
+        wanted = interest(
+            *paths, recursive=recursive, kinds=pick(((), ("agent",), ("script", "http"))), tags=pick(((), (), TAGS[:1])),
+            host=pick(HOSTS), exclusive=chance() < 0.3, by=by,
+        )  # fmt: skip
+        self.poll(claim(wanted, f"w{self.chance.randrange(6)}", lease_ms=20_000, limit=pick((1, 1, 1, 3))), by)
+
+    def come_again(self) -> None:
+        """The client lost its connection, or its patience: the same poll once more."""
+        pick = self.chance.choice
+        wanted = interest("/a", recursive=True, exclusive=pick((True, False, False, False)))
+        self.poll(claim(wanted, pick(("w1", "w2")), lease_ms=20_000, poll_id=pick("xy")))
+
+    def go(self) -> None:
+        if self.polls:
+            self.chance.choice(self.polls).cancel()
+
+    def time_out(self) -> None:
+        if parked := list(self.queue._parked):
+            self.queue._give_up(self.chance.choice(parked))
+
+    def end(self) -> None:
+        if not self.held:
+            return
+        task_id = self.chance.choice(sorted(self.held))
+        lease = self.held.pop(task_id).lease
+        self.report(
+            self.chance.choice(
+                (
+                    ops.Complete(task_id=task_id, lease=lease),
+                    ops.Fail(task_id=task_id, lease=lease, error="{}"),
+                    ops.Release(task_id=task_id, lease=lease),
+                    ops.Park(task_id=task_id, lease=lease, hold="question"),
+                )
+            ),
+            self.owner[task_id],
+        )
+
+    def limit(self) -> None:
+        pick = self.chance.choice
+        self.report(
+            ops.SetDirectory(
+                path=pick(PATHS), host=pick(HOSTS), paused=self.chance.random() < 0.3, max_running=pick((None, None, 1, 2))
+            )
+        )
+
+    def change(self) -> None:
+        if not self.tasks:
+            return
+        task_id, pick = self.chance.randint(max(1, self.tasks - 30), self.tasks), self.chance.choice
+        self.report(
+            pick(
+                (
+                    ops.Cancel(task_id=task_id),
+                    ops.Delete(task_id=task_id),
+                    ops.Retry(task_id=task_id),
+                    ops.Execute(task_id=task_id),
+                    ops.Answer(task_id=task_id, answer='"x"'),
+                    ops.Update(task_id=task_id, path=pick(PATHS), exclusive=self.chance.random() < 0.3),
+                    ops.Update(task_id=task_id, priority=pick((0, 1, 3)), tags=pick(((), TAGS))),
+                )
+            )
+        )
+
+    async def wait(self) -> None:
+        """Time passes; what is due is done."""
+        self.time.pass_(self.chance.choice((1, 500, 4_000, 12_000)))
+        await self.reaper.once(self.queue.now())
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_able_poll_is_parked_beside_a_claimable_task(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    rules = Rules(max_running=3 if seed % 3 == 2 else 0, backoff='{"jitter": 0}')
+    town = Town(tmp_path, chance, rules)
+    await town.open()
+    steps = [town.create, town.come, town.come_again, town.go, town.time_out, town.end, town.limit, town.change]
+    weights = [6, 7, 1, 1, 1, 6, 1, 3]
+    try:
+        for number in range(350):
+            told = []
+            for step in chance.choices(steps, weights, k=chance.choice((1, 1, 1, 2, 5))):
+                told.append(step.__name__)
+                if step == town.come and len(town.polls) > 14:
+                    town.time_out()
+                step()
+                if chance.random() < 0.2:
+                    # Some of it falls into the time of a running commit.
+                    await asyncio.sleep(0)
+            if chance.random() < 0.15:
+                told.append("wait")
+                await town.wait()
+            await town.quiet()
+            town.check(f"seed {seed}, step {number} ({', '.join(told)})")
+        assert town.granted > 20
+    finally:
+        await town.close()
+
+
+def counted(town: Town) -> list[ops.Claim]:
+    """The claims that go into batches from now on."""
+    claims: list[ops.Claim] = []
+    put = town.queue._put
+
+    def count(pending: Any) -> None:
+        if isinstance(pending.submission.op, ops.Claim):
+            claims.append(pending.submission.op)
+        put(pending)
+
+    town.queue._put = count  # type: ignore[method-assign]
+    return claims
+
+
+async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path) -> None:
+    town = Town(tmp_path, random.Random(1), Rules())
+    await town.open()
+    try:
+        for number in range(1_000):
+            town.poll(claim(interest(f"/work/{number}"), f"w{number}"))
+        await town.quiet()
+        assert town.queue.parked == 1_000
+        claims = counted(town)
+        town.report(enqueue(new_task("/work/500")))
+        await town.quiet()
+        assert [op.interest.paths for op in claims] == [("/work/500",)]
+        assert town.queue.parked == 999
+        assert len(town.held) == 1
+    finally:
+        await town.close()
+
+
+async def test_one_task_wakes_one_of_many_polls_on_one_directory(tmp_path: Path) -> None:
+    town = Town(tmp_path, random.Random(1), Rules())
+    await town.open()
+    try:
+        for number in range(200):
+            town.poll(claim(worker=f"w{number}"))
+        await town.quiet()
+        claims = counted(town)
+        town.report(enqueue(new_task()))
+        await town.quiet()
+        assert town.queue.parked == 199
+        assert len(claims) == 1
+    finally:
+        await town.close()
