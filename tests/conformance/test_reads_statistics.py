@@ -112,6 +112,14 @@ def test_what_is_kept_from_earlier_reads_is_what_a_new_reader_finds(rig: Rig) ->
             assert kept == read(rig, Reads(rig.store._pool.fetch).statistics(rig.time.at, visible))
 
 
+def test_many_scopes_are_not_all_kept(rig: Rig) -> None:
+    rig.add("/s1")
+    for number in [*range(70), 1]:
+        found = statistics(rig, PathScope((Pattern(f"/s{number}", below=False),)))
+        assert found.throughput["1h"].created == (number == 1)
+    assert len(rig.store.reads._rates._scopes) == 64
+
+
 def test_durations_are_within_five_percent(rig: Rig) -> None:
     for _ in range(10):
         completed(rig, "/a", 1000)
