@@ -1,6 +1,9 @@
 """What all tests share."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +12,22 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, not a file
+_made: list[Path] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary folders in memory where there is such a file system: the tests commit some ten thousand times."""
+    if config.option.basetemp is None and not hasattr(config, "workerinput") and os.access(_MEMORY, os.W_OK):
+        _made.append(Path(tempfile.mkdtemp(prefix="orchestrator-tests-", dir=_MEMORY)))
+        config.option.basetemp = _made[0] / "run"
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    for path in _made:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
