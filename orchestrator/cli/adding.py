@@ -1,0 +1,129 @@
+"""`orchestrator add`: queue a task, and wait for it if told to."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from orchestrator.cli.exits import Exit, note
+from orchestrator.cli.options import PRIORITIES, TASK_ID, Session, connected, duration, pair, time, work_path
+
+if TYPE_CHECKING:
+    from worker_client.contract.tasks import Task
+
+WAIT_SECONDS = 25.0
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@click.option(
+    "--dir",
+    "directory",
+    default=".",
+    show_default=True,
+    envvar="ORCHESTRATOR_WORK_DIRECTORY",
+    show_envvar=True,
+    help="The work directory; made absolute, symlinks resolved.",
+)
+@click.option("--command", "script", help="Run this in a shell, instead of giving the prompt to an agent (kind script).")
+@click.option("--title", help="What lists call it.  [default: the first words of the prompt]")
+@click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True)
+@click.option("--tag", "tags", multiple=True, help="May be repeated.")
+@click.option("--kind", help="Who can do it.  [default: agent; script with --command]")
+@click.option("--agent", help="Which agent works on the prompt, such as claude or codex.")
+@click.option("--model", help="The agent's model.")
+@click.option("--verify", help="A shell command that must end well for the task to be completed.")
+@click.option("--spec", metavar="NAME=VALUE", type=pair, multiple=True, help="A field of the kind's spec; JSON, or else text.")
+@click.option("--after", "depends_on", type=TASK_ID, multiple=True, help="Begin when this task is completed; may be repeated.")
+@click.option("--at", "run_at", type=time, help="Not before this time: 2030-01-31T18:00 (local) or 2030-01-31T18:00Z.")
+@click.option("--delay", "delay_seconds", type=duration, help="Not before so long from now: 90s, 10m, 1h30m.")
+@click.option("--key", help="Names the task: added again with this key, it is created once.")
+@click.option("--exclusive", is_flag=True, help="Nobody else works in the directory meanwhile.")
+@click.option("--approval", "requires_approval", is_flag=True, help="Wait for `orchestrator approve`.")
+@click.option("--host", default="", help="Only on this machine.  [default: any]")
+@click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.  [default: the server's, 4]")
+@click.option("--timeout", "timeout_seconds", type=duration, help="For one attempt: 90s, 10m.  [default: the server's, 1h]")
+@click.option(
+    "--env", "environment", metavar="NAME=VALUE", type=pair, multiple=True, help="NAME=VALUE for the command; may be repeated."
+)
+@click.option("--wait", is_flag=True, help="Until it has ended; exit code 1 when it is not completed.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only its id.")
+@connected
+def add(session: Session, prompt: str | None, directory: str, *, wait: bool, quiet: bool, **options: Any) -> None:
+    """Queue a task: PROMPT for an agent (- reads it from standard input), or --command for a shell.
+
+    \b
+        orchestrator add "Fix the failing test" --dir ~/src/shop --priority high
+        orchestrator add --command "make test" --after 12 --wait
+    """  # noqa: D301 - \b keeps the examples' lines apart
+    prompt = sys.stdin.read() if prompt == "-" else prompt
+    if not prompt and not options["script"] and options["kind"] in {None, "agent"}:
+        raise click.UsageError('nothing to do: give a prompt ("Fix the build"), or --command "make test"')
+    path = directory if options["host"] else work_path(directory)
+    if not options["host"] and not Path(path).is_dir():
+        note(f"note: {path} is no directory on this machine")
+    if options["run_at"] and options["delay_seconds"] is not None:
+        raise click.UsageError("--at and --delay both say when; use one of them")
+    created = session.client.create(prompt=prompt, work_directory=path, **_body(**options))
+    if not created.created:
+        note(f"note: task {created.id} was created with this key before")
+    task: Task = _ended(session, created.id) if wait else created
+    _tell(session, task, quiet=quiet)
+    if wait and task.status != "completed":
+        sys.exit(Exit.FAILED)
+
+
+def _body(*, script: str | None, kind: str | None, spec: tuple[tuple[str, str], ...], **options: Any) -> dict[str, Any]:
+    """The fields of CreateTask that were given."""
+    fields = {name: _json(value) for name, value in spec}
+    fields.update({name: value for name in ("agent", "model", "verify") if (value := options.pop(name)) is not None})
+    if script is not None:
+        fields["command"] = script
+        kind = kind or "script"
+    options["environment"] = dict(options["environment"])
+    for name in ("tags", "depends_on"):
+        options[name] = list(options[name])
+    return {
+        **{name: value for name, value in options.items() if value is not None},
+        **({"kind": kind} if kind else {}),
+        **({"spec": fields} if fields else {}),
+    }
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _ended(session: Session, task_id: int) -> "Task":
+    """The task once it is final; says on stderr when it waits for a person."""
+    told = ""
+    while True:
+        state = session.client.status(task_id, wait=WAIT_SECONDS)
+        if state.status.final:
+            return session.client.get(task_id)
+        if state.status in {"parked", "blocked"} and state.status != told:
+            told = state.status
+            note(f"task {task_id}: {session.client.why(task_id).summary}")
+
+
+def _tell(session: Session, task: "Task", *, quiet: bool) -> None:
+    if quiet:
+        click.echo(task.id)
+        return
+    from rich.text import Text
+
+    from orchestrator.cli import output
+
+    words = Text.assemble("task ", (str(task.id), "bold"), " ", output.status(task.status), f" in {task.work_directory}")
+    if task.due_at is not None and task.status == "scheduled":
+        words.append(f", due {output.moment(task.due_at)}")
+    if task.error is not None and task.status == "failed":
+        words.append(f"\n{task.error.type}: {task.error.message}")
+    if task.status in {"waiting", "blocked"} and not session.as_json and output.console().is_terminal:
+        words.append(f"\n{session.client.why(task.id).summary}", "dim")
+    session.put(task, words)

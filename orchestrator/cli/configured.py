@@ -1,0 +1,44 @@
+"""The server's settings, from files, the environment and flags."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from orchestrator.cli.exits import Exit, fail
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+
+CONFIG = "APP_CONFIG"
+database_option = click.option(
+    "--database",
+    metavar="URL",
+    help="sqlite:///data/tasks.db (relative) or sqlite:////data/tasks.db (absolute).  [env: APP_DATABASE_URL]",
+)
+config_option = click.option(
+    "--config",
+    metavar="FILE",
+    envvar=CONFIG,
+    show_envvar=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of settings over config/*.toml.",
+)
+
+
+def load(config: Path | None, **sections: dict[str, Any]) -> "Settings":
+    """The settings; a wrong one ends the command, with its name and place."""
+    from orchestrator import resources, settings
+
+    try:
+        return settings.load([resources.config(), Path("config")], os.environ, file=config, overrides=sections)
+    except settings.SettingsError as error:
+        fail(str(error), Exit.USAGE)
+
+
+def unknown_variables() -> list[str]:
+    """APP_ variables that mean nothing here."""
+    from orchestrator import settings
+
+    return [name for name in settings.unknown_variables(os.environ) if name != CONFIG]

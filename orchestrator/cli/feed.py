@@ -1,0 +1,59 @@
+"""The feed in words: one line per event."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+
+from orchestrator.cli import output
+from worker_client.contract.events import Event
+
+STYLES: Mapping[str, str] = {
+    "created": "cyan",
+    "claimed": "yellow",
+    "completed": "green",
+    "failed": "red",
+    "expired": "red",
+    "cancelled": "bright_black",
+    "cancel_requested": "bright_black",
+}
+
+
+KIND_WIDTH = len("completed")
+
+
+def line(event: Event, title: str = "") -> Text:
+    """When, which task, what happened, and what follows from it; a title is padded by whoever wants columns."""
+    kind = event.type.removeprefix("task.")
+    style = "bold red" if event.status == "failed" else STYLES.get(kind, "blue")
+    words = consequence(kind, event)
+    what = kind.replace("_", " ").ljust(KIND_WIDTH)
+    name = f"  {title}" if title else ""
+    made = Text.assemble((output.clock(event.at), "dim"), f" {event.task_id:>4}{name}  ", (what, style), f"  {words}")
+    made.rstrip()
+    return made
+
+
+def consequence(kind: str, event: Event) -> str:
+    """What else an event says, in words."""
+    data = event.data
+    again = f"; again in {_from(event.at, due)}" if (due := data.get("due_at")) and event.status == "scheduled" else ""
+    match kind:
+        case "claimed":
+            return f"attempt {data.get('attempt', '?')} by {data.get('worker_id', '?')}"
+        case "failed" | "expired":
+            dead = "; no attempts left" if event.status == "failed" else ""
+            return f"attempt {data.get('attempt', '?')}: {data.get('message') or kind}{again}{dead}"
+        case "unblocked":
+            return f"task {data.get('parent', '?')} is done; now {event.status}"
+        case "created":
+            return f"now {event.status}" if event.status != "waiting" else ""
+        case "completed":
+            return f"attempt {data['attempt']}" if data.get("attempt", 1) > 1 else ""
+    return f"{data.get('reason') or ''}{again}"
+
+
+def _from(start: datetime, due: Any) -> str:
+    when = datetime.fromtimestamp(due / 1000, UTC) if isinstance(due, int | float) else datetime.fromisoformat(str(due))
+    return output.duration((when - start).total_seconds())

@@ -1,0 +1,69 @@
+"""Commands that stay: logs -f and watch."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from orchestrator.cli.options import TASK_ID, Session, connected, work_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker_client.contract.tasks import StoredLogLine
+
+PAGE = 1000
+
+
+@click.command()
+@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes, until the task has ended.")
+@click.option("-t", "--times", is_flag=True, help="With the time of each line.")
+@connected
+def logs(session: Session, task_id: int, *, follow: bool, times: bool) -> None:
+    """Print a task's output, of all its attempts; what it wrote to standard error goes there."""
+    from orchestrator.cli import output
+
+    lines = session.client.follow_logs(task_id) if follow else _stored(session, task_id)
+    lease = None
+    for line in lines:
+        if session.as_json:
+            output.emit(line)
+            continue
+        if lease not in {None, line.lease_no}:
+            click.secho("── next attempt ──", dim=True, err=True)
+        lease = line.lease_no
+        stamp = f"{output.clock(line.at)} " if times else ""
+        click.echo(f"{stamp}{line.text}", err=line.stream != "stdout")
+
+
+def _stored(session: Session, task_id: int) -> "Iterator[StoredLogLine]":
+    after = 0
+    while True:
+        page = session.client.logs(task_id, after=after, limit=PAGE)
+        yield from page.lines
+        if len(page.lines) < PAGE:
+            return
+        after = page.next_after
+
+
+@click.command()
+@click.option("--dir", "directories", multiple=True, help="Only this directory and those below; may be repeated.")
+@connected
+def watch(session: Session, directories: tuple[str, ...]) -> None:
+    """Watch what runs, what waits and what happens, until Ctrl-C.
+
+    On a terminal a table that is kept up to date; elsewhere, and with --json, a line per event.
+    """
+    from orchestrator.cli import output
+    from orchestrator.cli.live import Watching
+
+    # Says now, and not after many tries, that there is no server.
+    session.client.list(limit=1)
+    watching = Watching(session.client.url, session.api_key, [work_path(one) for one in directories])
+    with contextlib.suppress(KeyboardInterrupt):
+        if session.as_json or not output.console().is_terminal:
+            asyncio.run(watching.lines(as_json=session.as_json))
+        else:
+            asyncio.run(watching.screen())

@@ -1,0 +1,102 @@
+"""Commands of the server itself: serve, migrate, openapi."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from orchestrator.cli.configured import config_option, database_option, load, unknown_variables
+from orchestrator.cli.exits import Exit, fail
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+
+INSTALL = "the server's libraries are not installed here: pip install 'task-orchestrator[server]'"
+
+
+@click.command()
+@click.option("--host", help="Address of this machine to listen on.  [default: 127.0.0.1] [env var: APP_SERVER_HOST]")
+@click.option("--port", type=click.IntRange(0, 65_535), help="0 takes a free one.  [default: 8080] [env var: APP_SERVER_PORT]")
+@database_option
+@config_option
+def serve(host: str | None, port: int | None, database: str | None, config: Path | None) -> None:
+    """Start the server, until SIGTERM or SIGINT.
+
+    Makes or migrates the database, prints one line with its address when it answers, and logs to standard error.
+    """
+    settings = load(config, server={"host": host, "port": port}, database={"url": database})
+    with _problems(settings):
+        from orchestrator import app
+        from orchestrator.telemetry import logs
+
+        logs.setup(settings.log)
+        _warn()
+        app.serve(settings)
+
+
+@click.command()
+@database_option
+@config_option
+def migrate(database: str | None, config: Path | None) -> None:
+    """Make the database, or bring it up to date; `serve` does it, too."""
+    settings = load(config, database={"url": database})
+    with _problems(settings):
+        from orchestrator.store.migrate import migrate as bring_up_to_date
+
+        for name in bring_up_to_date(settings.database.path):
+            click.echo(f"applied {name}")
+        click.echo(f"{settings.database.path} is up to date")
+
+
+@click.command()
+def openapi() -> None:
+    """Print the OpenAPI document of this version."""
+    settings = load(None)
+    with _problems(settings):
+        from orchestrator.app import compose
+        from orchestrator.cli.output import emit
+        from orchestrator.http.openapi import document
+
+        emit(document(compose(settings)))
+
+
+@contextmanager
+def _problems(settings: "Settings") -> Iterator[None]:
+    """What keeps a server from starting, in words and with an exit code."""
+    try:
+        from orchestrator.http.server import AddressTakenError
+        from orchestrator.store.engine import sqlite3
+        from orchestrator.store.sqlite import DatabaseInUseError
+    except ModuleNotFoundError as error:
+        fail(f"{INSTALL} ({error})")
+    try:
+        yield
+    except Exception as error:
+        # Whoever runs the app's lifespan in a task group wraps what it raises.
+        cause = error
+        while isinstance(cause, ExceptionGroup):
+            cause = cause.exceptions[0]
+        if isinstance(cause, AddressTakenError | DatabaseInUseError):
+            fail(cause.message, Exit.CONFLICT)
+        if isinstance(cause, OSError | sqlite3.DatabaseError):
+            fail(f"{settings.database.path} cannot be used: {cause}")
+        raise
+
+
+def _warn() -> None:
+    import structlog
+
+    from orchestrator.settings import SECTIONS
+    from orchestrator.store.engine import sqlite3, vulnerable
+
+    log = structlog.get_logger()
+    if unknown := unknown_variables():
+        log.warning("variables that mean nothing here", variables=unknown, sections=sorted(SECTIONS))
+    if vulnerable():
+        log.warning(
+            "this SQLite can damage a database that two programs write at the same instant",
+            version=sqlite3.sqlite_version,
+            remedy="install pysqlite3, or SQLite 3.51.3 or later; write to the file with nothing but this server",
+        )

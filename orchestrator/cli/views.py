@@ -1,0 +1,174 @@
+"""Tasks, attempts, workers and numbers, as people see them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli import output
+from worker_client.contract.attempts import Attempt
+from worker_client.contract.statistics import Statistics
+from worker_client.contract.tasks import Task, Why
+from worker_client.contract.workers import Worker
+
+
+def tasks(listed: list[Task]) -> Table:
+    """Tasks, a line each."""
+    rows = (
+        (
+            str(task.id),
+            output.status(task.status),
+            output.priority(task.priority),
+            task.kind,
+            output.title(task),
+            f"{task.attempt}/{task.max_attempts}",
+            output.duration(output.between(task.created_at, None)),
+            remark(task),
+            task.work_directory,
+        )
+        for task in listed
+    )
+    headers = ("ID", "STATUS", "PRIORITY", "KIND", "TITLE", "ATTEMPT", "AGE", "REMARK", "DIRECTORY")
+    return output.table(*headers, rows=rows, right=("ID", "ATTEMPT", "AGE"))
+
+
+def remark(task: Task) -> str:
+    """What else is worth knowing about a task, by its status."""
+    if task.status == "running":
+        percent = f", {task.progress.percent:g} %" if task.progress and task.progress.percent is not None else ""
+        stopping = ", cancel requested" if task.cancel_requested_at else ""
+        return f"since {output.duration(output.between(task.started_at, None))}{percent}{stopping}"
+    if task.status == "scheduled" and task.due_at:
+        wait = output.between(task.due_at, None) or 0.0
+        return f"due in {output.duration(-wait)}"
+    if task.status == "parked" and task.parked:
+        return task.parked.question or str(task.parked.reason)
+    if task.status == "blocked":
+        return "after " + ", ".join(map(str, task.depends_on))
+    if task.status == "failed" and task.error:
+        return task.error.type
+    return (task.reason or "") if task.status == "cancelled" else ""
+
+
+def facts(task: Task) -> Table:
+    """All that is known about a task."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in _fields(task):
+        if value:
+            made.add_row(name, value if name == "status" else str(value))
+    if output.console().is_terminal:
+        made.title, made.title_justify, made.title_style = f"Task {task.id}", "left", "bold"
+    return made
+
+
+def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
+    def dense(value: Any) -> str:
+        return msgspec.json.encode(value).decode() if value else ""
+
+    yield "status", output.status(task.status).append(f"  {remark(task)}".rstrip(), "dim")
+    yield "title", task.title or ""
+    yield "directory", task.work_directory + (f" on {task.host}" if task.host else "")
+    yield "kind", task.kind + (", exclusive" if task.exclusive else "")
+    yield "priority", str(task.priority)
+    yield "tags", ", ".join(task.tags)
+    yield "after", ", ".join(map(str, task.depends_on))
+    yield "key", task.key or ""
+    yield "attempt", f"{task.attempt} of {task.max_attempts}"
+    yield "worker", task.worker_id or ""
+    yield "created", output.moment(task.created_at)
+    yield "due", output.moment(task.due_at)
+    yield "started", output.moment(task.started_at)
+    yield "finished", output.moment(task.finished_at)
+    yield "prompt", task.prompt or ""
+    yield "spec", dense(task.spec)
+    yield "environment", ", ".join(sorted(task.environment))
+    yield "question", (task.parked.question or "") if task.parked else ""
+    yield "options", " · ".join(task.parked.options) if task.parked else ""
+    yield "answer", task.answer or ""
+    yield "progress", (task.progress.message or "") if task.progress else ""
+    yield "usage", dense(task.usage)
+    yield "error", f"{task.error.type}: {task.error.message}" if task.error else ""
+    yield "result", dense(task.result)
+
+
+def attempts(made: list[Attempt]) -> Table:
+    """Attempts of a task, newest first."""
+    rows = (
+        (
+            str(one.attempt),
+            output.status(one.outcome),
+            output.moment(one.started_at),
+            output.duration(output.between(one.started_at, one.ended_at)),
+            one.worker_id or "",
+            (one.error.message if one.error else one.reason or "").partition("\n")[0],
+        )
+        for one in made
+    )
+    return output.table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "WHY", rows=rows, right=("ATTEMPT", "TOOK"))
+
+
+def obstacles(reasons: Why) -> Iterator[Any]:
+    """What is in a task's way."""
+    yield Text.assemble(f"task {reasons.id} is ", output.status(reasons.status), f": {reasons.summary}")
+    for one in reasons.obstacles:
+        until = f" (until {output.moment(one.until)})" if one.until else ""
+        yield Text.assemble("  ", (one.code, "bold"), f"  {one.message}{until}")
+
+
+def workers(seen: list[Worker]) -> Table:
+    """Workers, a line each."""
+    rows = (
+        (
+            one.worker_id,
+            one.host,
+            "asks" if one.polling else "works" if one.holds else "away",
+            output.duration(output.between(one.last_seen_at, None)),
+            ", ".join(one.kinds),
+            ", ".join(one.work_paths),
+            ", ".join(f"{held.task_id} {held.title or ''}".strip() for held in one.holds),
+        )
+        for one in seen
+    )
+    return output.table("WORKER", "HOST", "NOW", "SEEN", "KINDS", "DIRECTORIES", "HOLDS", rows=rows, right=("SEEN",))
+
+
+def statistics(numbers: Statistics) -> Iterator[Any]:
+    """Counts, throughput and durations."""
+    counts = ", ".join(f"{count} {name}" for name, count in numbers.by_status.items() if count)
+    yield f"{numbers.total} tasks" + (f": {counts}" if counts else "")
+    if numbers.oldest_waiting_seconds is not None:
+        yield f"oldest waiting: {output.duration(numbers.oldest_waiting_seconds)}"
+    spans = numbers.durations
+    if spans.count:
+        ms = (output.duration(None if one is None else one / 1000) for one in (spans.p50_ms, spans.p95_ms, spans.p99_ms))
+        yield "attempts of the last day: {} completed; p50 {}, p95 {}, p99 {}".format(spans.count, *ms)
+    yield _throughput(numbers)
+    if numbers.by_directory:
+        yield _directories(numbers)
+
+
+def _throughput(numbers: Statistics) -> Table:
+    headers = ("LAST", "CREATED", "COMPLETED", "FAILED", "CANCELLED", "PER SECOND")
+    rows = (
+        (span, str(one.created), str(one.completed), str(one.failed), str(one.cancelled), f"{one.per_second:.2f}")
+        for span, one in numbers.throughput.items()
+    )
+    return output.table(*headers, rows=rows, right=headers[1:])
+
+
+def _directories(numbers: Statistics) -> Table:
+    found = [name for name in numbers.by_status if any(one.by_status.get(name) for one in numbers.by_directory)]
+    columns = (*(name.upper() for name in found), "OLDEST WAITING")
+    rows = (
+        (
+            one.work_directory,
+            *(str(one.by_status.get(name, 0)) for name in found),
+            output.duration(one.oldest_waiting_seconds),
+        )
+        for one in numbers.by_directory
+    )
+    return output.table("DIRECTORY", *columns, rows=rows, right=columns)
