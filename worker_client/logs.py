@@ -87,7 +87,8 @@ class LogShipper:
             await self._some.wait()
             if self._waits and not self._full.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), BATCH_SECONDS)
+                    async with asyncio.timeout(BATCH_SECONDS):
+                        await self._full.wait()
             if not await self._send(self._batch()):
                 return
 

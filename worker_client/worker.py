@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from worker_client import endpoints
@@ -111,16 +110,16 @@ class Worker:
     async def _run_with_signals(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def told(number: int, _: FrameType | None) -> None:
+        def told(number: int) -> None:
             logger.info("%s: %s", signal.Signals(number).name, "giving back" if self._draining.is_set() else "draining")
-            loop.call_soon_threadsafe(self.drain)
+            self.drain()
 
-        before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            await self.serve()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                loop.add_signal_handler(number, told, number)
+            except NotImplementedError:  # pragma: no cover  Windows
+                signal.signal(number, lambda number, _: loop.call_soon_threadsafe(told, number))
+        await self.serve()
 
     def drain(self) -> None:
         """Ask for nothing more, let what runs end within `drain_seconds`; called again: give everything back now."""

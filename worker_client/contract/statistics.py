@@ -16,7 +16,7 @@ class DirectoryCounts(Struct, kw_only=True):
 
 
 class Throughput(Struct, kw_only=True):
-    """What happened in the last so many seconds."""
+    """What happened in the last so many seconds; `per_second` are completed tasks."""
 
     seconds: int
     created: int
