@@ -57,7 +57,7 @@ def add(session: Session, prompt: str | None, directory: str, *, wait: bool, qui
     \b
         orchestrator add "Fix the failing test" --dir ~/src/shop --priority high
         orchestrator add --command "make test" --after 12 --wait
-    """  # noqa: D301 - \b keeps the examples' lines apart
+    """  # noqa: D301 - click reads the mark itself
     prompt = sys.stdin.read() if prompt == "-" else prompt
     if not prompt and not options["script"] and options["kind"] in {None, "agent"}:
         raise click.UsageError('nothing to do: give a prompt ("Fix the build"), or --command "make test"')

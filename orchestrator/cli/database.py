@@ -69,7 +69,7 @@ def db(ctx: click.Context, database: str | None, config: Path | None) -> None:
         orchestrator db tables --counts
         orchestrator db rows tasks --limit 5
         orchestrator db "select status, count(*) from tasks group by 1"
-    """  # noqa: D301 - \b keeps the examples' lines apart
+    """  # noqa: D301 - click reads the mark itself
     ctx.obj = functools.partial(_path, database, config)
 
 

@@ -28,8 +28,8 @@ ONCE = Retries(attempts=1)
 REFRESH_SECONDS = 1.0
 SETTLE_SECONDS = 0.15
 """Events come in bursts; one look at the lists covers a burst."""
-WAITING_SHOWN = 12
-EVENTS_SHOWN = 10
+SHOWN = 50
+HEADINGS = 18
 
 
 class Watching:
@@ -39,7 +39,7 @@ class Watching:
         self._url = url
         self._api_key = api_key
         self._filters: dict[str, Any] = {"work_path": list(work_paths), "recursive": True} if work_paths else {}
-        self._events: deque[Text] = deque(maxlen=EVENTS_SHOWN)
+        self._events: deque[Text] = deque(maxlen=SHOWN)
         self._pages: dict[str, Page[Task]] = {}
         self._silent_since: float | None = None
         self._news = asyncio.Event()
@@ -91,8 +91,8 @@ class Watching:
 
     async def _look(self, client: AsyncClient) -> None:
         try:
-            for name, limit in ((Status.RUNNING, 50), (Status.WAITING, WAITING_SHOWN)):
-                query = ListTasks(status=[name], limit=limit, **self._filters)
+            for name in (Status.RUNNING, Status.WAITING):
+                query = ListTasks(status=[name], limit=SHOWN, **self._filters)
                 self._pages[name] = await client.send(endpoints.list_tasks(query), ONCE)
         except ServerUnreachable:
             self._silent_since = self._silent_since or time.monotonic()
@@ -100,6 +100,8 @@ class Watching:
             self._silent_since = None
 
     def _render(self) -> RenderableType:
+        # Three lists share the terminal with their headings; what does not fit would be cut off at the end, where the news is.
+        rows = max(1, (output.console().height - HEADINGS) // 3)
         parts: list[RenderableType] = [Text(f"{self._url}  (Ctrl-C ends)", style="dim")]
         if self._silent_since is not None:
             silence = output.duration(time.monotonic() - self._silent_since)
@@ -107,7 +109,7 @@ class Watching:
         for name, page in self._pages.items():
             parts.append(Text.assemble("\n", output.status(name), f"  {page.total}{'' if page.total_exact else ' or more'}"))
             if page.items:
-                parts.append(tasks(page.items))
+                parts.append(tasks(page.items[:rows]))
         parts.append(Text("\nlatest", style="bold"))
-        parts += self._events or [Text("nothing happened yet", style="dim")]
+        parts += list(self._events)[-rows:] or [Text("nothing happened yet", style="dim")]
         return Group(*parts)

@@ -13,6 +13,9 @@ from worker_client.contract.statistics import Statistics
 from worker_client.contract.tasks import Task, Why
 from worker_client.contract.workers import Worker
 
+OWN_KEYS = "sdk-"
+"""Keys that the SDK made up, so that it can repeat itself; nobody asked for them."""
+
 
 def tasks(listed: list[Task]) -> Table:
     """Tasks, a line each."""
@@ -76,7 +79,7 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
     yield "priority", str(task.priority)
     yield "tags", ", ".join(task.tags)
     yield "after", ", ".join(map(str, task.depends_on))
-    yield "key", task.key or ""
+    yield "key", "" if (task.key or "").startswith(OWN_KEYS) else task.key or ""
     yield "attempt", f"{task.attempt} of {task.max_attempts}"
     yield "worker", task.worker_id or ""
     yield "created", output.moment(task.created_at)
@@ -114,9 +117,10 @@ def attempts(made: list[Attempt]) -> Table:
 def obstacles(reasons: Why) -> Iterator[Any]:
     """What is in a task's way."""
     yield Text.assemble(f"task {reasons.id} is ", output.status(reasons.status), f": {reasons.summary}")
+    if [one.message for one in reasons.obstacles] == [reasons.summary]:
+        return
     for one in reasons.obstacles:
-        until = f" (until {output.moment(one.until)})" if one.until else ""
-        yield Text.assemble("  ", (one.code, "bold"), f"  {one.message}{until}")
+        yield Text.assemble("  ", (one.code, "bold"), f"  {one.message}")
 
 
 def workers(seen: list[Worker]) -> Table:
