@@ -29,6 +29,8 @@ RETRY_MS: Final = 1000
 BEHIND: Final = 100_000
 """Events that a reader may miss and still read on; with more it is quicker to read the present state."""
 _PAGE: Final = 500
+_STUCK_S: Final = 60.0
+"""A reader that takes nothing for so long is not there any more; it can resume."""
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -180,7 +182,7 @@ class Streamed(ASGIResponse):
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         try:
             await unless_gone(self._request, asyncio.ensure_future(self._write(send)))
-        except ClientGoneError:
+        except (ClientGoneError, TimeoutError):
             return
         finally:
             await self._frames.aclose()
@@ -188,7 +190,8 @@ class Streamed(ASGIResponse):
 
     async def _write(self, send: Send) -> None:
         async for frame in self._frames:
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
+            async with asyncio.timeout(_STUCK_S):
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
 
 
 @get("/events", opt=described(Event, query=ReadEvents, bare=True, media=("text/event-stream",)))

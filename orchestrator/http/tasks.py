@@ -160,7 +160,7 @@ async def why_task(request: Asked) -> Answer:
 
 @get("/tasks/{task_id:str}/attempts", opt=described(Page[Attempt]))
 async def list_task_attempts(request: Asked) -> Answer:
-    """List the attempts of a task, newest first; the running one has no id yet."""
+    """List the attempts of a task in their order; the one that runs comes last, and has no id yet."""
     nothing(request)
     task_id = path_id(request)
     attempts = await request.app.state.queue.reads.attempts_of(task_id, principal(request).paths)

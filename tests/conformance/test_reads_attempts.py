@@ -16,7 +16,7 @@ from worker_client.contract.attempts import Attempt, ListAttempts
 from worker_client.contract.enums import AttemptOutcome
 from worker_client.errors import ValidationFailed
 
-O = AttemptOutcome  # noqa: E741
+O = AttemptOutcome  # noqa: E741 - read as in the lines below
 BELOW_A = PathScope((Pattern("/a", below=True),))
 NOBODY = PathScope(())
 

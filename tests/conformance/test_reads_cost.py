@@ -94,7 +94,7 @@ class Counting:
         columns = ", ".join(f"n.value + {1000}" if name == "id" else name for name in HEAD_FIELDS)
         numbers = f"WITH RECURSIVE n (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < {copies})"  # noqa: S608 - numbers are ours
         self.connection.executescript(
-            f"{numbers} INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) SELECT {columns} FROM n, tasks WHERE status = 'completed';"  # noqa: S608
+            f"{numbers} INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) SELECT {columns} FROM n, tasks WHERE status = 'completed';"  # noqa: S608 - names are ours
             f"{numbers} INSERT INTO attempts (task_id, lease_no, attempt, outcome, path, host, kind, started_at, ended_at)"
             " SELECT n.value + 1000, 1, 1, 'completed', '/a', '', 'agent', 1, 2 FROM n;"
             f"UPDATE task_counts SET n = n + {copies} WHERE status = 'completed';"

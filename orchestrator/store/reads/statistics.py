@@ -58,7 +58,7 @@ class Periods:
 
     async def since(self, first: int, current: int, visible: PathScope) -> list[_Row]:
         """Rows from the period `first` on, each beginning with its period."""
-        kept = self._scopes.pop(visible.key, None) or _Kept(first, {})
+        kept = self._scopes.get(visible.key) or _Kept(first, {})
         scope = within(visible.patterns, "path")
         fresh = await self._fetch(f"{self._select} AND {scope.sql} {self._by}", (max(first, kept.until), *scope.params))
         rows = {period: old for period, old in kept.rows.items() if first <= period < kept.until}
@@ -66,6 +66,7 @@ class Periods:
             rows.setdefault(row[0], []).append(row)
         # The last period but one may still grow: a batch takes its time before it is committed.
         over = current - 1
+        self._scopes.pop(visible.key, None)
         self._scopes[visible.key] = _Kept(over, {period: old for period, old in rows.items() if period < over})
         while len(self._scopes) > _SCOPES:
             del self._scopes[next(iter(self._scopes))]
