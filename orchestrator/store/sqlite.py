@@ -21,7 +21,7 @@ from orchestrator.store.reads import Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.sql import queries
 from orchestrator.store.transaction import Transaction, fill
-from worker_client.errors import OrchestratorError
+from worker_client.errors import Conflict
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,7 +34,7 @@ _VACUUM_PAGES: Final = 500
 """Pages given back to the file system after a step of pruning: 2 MB, some milliseconds."""
 
 
-class DatabaseInUseError(OrchestratorError):
+class DatabaseInUseError(Conflict):
     """Another server has the database open for writing."""
 
 

@@ -1,0 +1,86 @@
+"""Where the world gets its rows from."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
+
+
+class Source(Protocol):
+    """Where rows come from; called inside the transaction, by the world only."""
+
+    def heads(self, ids: Iterable[int]) -> list[Head]:
+        """Tasks by id."""
+        ...
+
+    def parents(self, children: Iterable[int]) -> list[tuple[int, int, bool]]:
+        """(child, parent, satisfied) of children."""
+        ...
+
+    def open_edges(self, parents: Iterable[int]) -> list[tuple[int, int]]:
+        """(parent, child) of unsatisfied edges."""
+        ...
+
+    def key(self, scope: str, key: str) -> tuple[int, str] | None:
+        """(task id, digest) of an idempotency key."""
+        ...
+
+    def prompt(self, task_id: int) -> str | None:
+        """The prompt of a task."""
+        ...
+
+    def outputs(self, task_id: int) -> Outputs:
+        """The outputs of a task."""
+        ...
+
+    def log_position(self, task_id: int, lease_no: int) -> tuple[int, int]:
+        """Last line numbers: of the task, of the lease."""
+        ...
+
+    def new_id(self) -> int:
+        """The id of a task to be."""
+        ...
+
+    def due(self, now: Millis, limit: int) -> list[Head]:
+        """Scheduled and parked tasks that are due."""
+        ...
+
+    def expired(self, now: Millis, limit: int) -> list[Head]:
+        """Leases that are due."""
+        ...
+
+    def running(self) -> list[Head]:
+        """All live leases."""
+        ...
+
+    def ended(self, before: Millis, limit: int) -> list[Head]:
+        """Final tasks that ended before a time."""
+        ...
+
+    def delivered(self, poll_key: str) -> list[Head]:
+        """Live leases of a poll."""
+        ...
+
+    def streams(self, path: str, *, recursive: bool) -> list[tuple[str, str, str]]:
+        """(path, kind, host) in which tasks wait."""
+        ...
+
+    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> list[Head]:
+        """Waiting tasks of a stream, by rank, then id."""
+        ...
+
+    def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool:
+        """Whether a lease around the path is live."""
+        ...
+
+    def running_below(self, path: str | None, host: str) -> int:
+        """How many run in a directory and below; None: anywhere."""
+        ...
+
+    def first_rank(self, path: str) -> int | None:
+        """The lowest rank that waits in a directory."""
+        ...
+
+    def settings(self) -> list[DirectorySetting]:
+        """Directories that are paused or limited."""
+        ...
