@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from worker_client.contract import tasks
+from worker_client.contract import logs as output
 from worker_client.contract.enums import LeaseEnd
 from worker_client.contract.events import Event, ReadEvents
 from worker_client.endpoints import Call
@@ -80,7 +80,7 @@ class Client(SyncMethods, _Settings):
                 pause = exchange.pause_after(error)
             time.sleep(pause)
 
-    def follow_logs(self, task_id: int, after: int = 0) -> Iterator[tasks.StoredLogLine]:
+    def follow_logs(self, task_id: int, after: int = 0) -> Iterator[output.StoredLogLine]:
         """The lines of a task's output as they come, until the task is final."""
         while True:
             page = self.logs(task_id, after=after, wait=FOLLOW_SECONDS)
@@ -158,7 +158,7 @@ class AsyncClient(AsyncMethods, _Settings):
                 pause = exchange.pause_after(error)
             await asyncio.sleep(pause)
 
-    async def follow_logs(self, task_id: int, after: int = 0) -> AsyncIterator[tasks.StoredLogLine]:
+    async def follow_logs(self, task_id: int, after: int = 0) -> AsyncIterator[output.StoredLogLine]:
         """The lines of a task's output as they come, until the task is final."""
         while True:
             page = await self.logs(task_id, after=after, wait=FOLLOW_SECONDS)

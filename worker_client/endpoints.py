@@ -6,9 +6,10 @@ from urllib.parse import quote
 
 from msgspec import Struct, structs
 
-from worker_client.contract import attempts, directories, events, health, outcomes, statistics, tasks, workers
+from worker_client.contract import attempts, directories, events, health, outcomes, reports, statistics, tasks, workers
+from worker_client.contract import logs as output
 from worker_client.contract.envelope import Page
-from worker_client.contract.tasks import Request
+from worker_client.contract.request import Request
 
 T = TypeVar("T")
 API = "/api/v1"
@@ -106,27 +107,27 @@ def claim_many(body: tasks.ClaimMany) -> Call[tasks.ClaimedTasks]:
     return _post(f"{API}/tasks/claim", tasks.ClaimedTasks, body, Repeat.POLL, hold=body.wait)
 
 
-def heartbeat(task_id: int, body: tasks.Heartbeat) -> Call[tasks.HeartbeatAnswer]:
+def heartbeat(task_id: int, body: reports.Heartbeat) -> Call[tasks.HeartbeatAnswer]:
     """Extend a lease; with `wait`, held until there is a directive."""
     return _post(_task(task_id, "/heartbeat"), tasks.HeartbeatAnswer, body, Repeat.SAFE, hold=body.wait)
 
 
-def complete(task_id: int, body: tasks.Complete) -> Call[tasks.Task]:
+def complete(task_id: int, body: reports.Complete) -> Call[tasks.Task]:
     """End a task well."""
     return _ending(task_id, "complete", body)
 
 
-def fail(task_id: int, body: tasks.Fail) -> Call[tasks.Task]:
+def fail(task_id: int, body: reports.Fail) -> Call[tasks.Task]:
     """End an attempt badly."""
     return _ending(task_id, "fail", body)
 
 
-def release(task_id: int, body: tasks.Release) -> Call[tasks.Task]:
+def release(task_id: int, body: reports.Release) -> Call[tasks.Task]:
     """Give a task back unfinished; costs no attempt."""
     return _ending(task_id, "release", body)
 
 
-def park(task_id: int, body: tasks.Park) -> Call[tasks.Task]:
+def park(task_id: int, body: reports.Park) -> Call[tasks.Task]:
     """Give a task back until something outside happens; costs no attempt."""
     return _ending(task_id, "park", body)
 
@@ -161,17 +162,17 @@ def execute(task_id: int) -> Call[tasks.Task]:
     return _post(_task(task_id, "/execute"), tasks.Task, None, Repeat.SAFE)
 
 
-def heartbeat_many(body: tasks.Heartbeats) -> Call[outcomes.HeartbeatOutcomes]:
+def heartbeat_many(body: reports.Heartbeats) -> Call[outcomes.HeartbeatOutcomes]:
     """Up to 1000 heartbeats, with one outcome each."""
     return _post(f"{API}/tasks/heartbeat", outcomes.HeartbeatOutcomes, body, Repeat.SAFE)
 
 
-def complete_many(body: tasks.Completions) -> Call[outcomes.TaskOutcomes]:
+def complete_many(body: reports.Completions) -> Call[outcomes.TaskOutcomes]:
     """Up to 1000 completions, with one outcome each; `already_applied` in one says that an earlier sending did it."""
     return _post(f"{API}/tasks/complete", outcomes.TaskOutcomes, body, Repeat.SAFE)
 
 
-def fail_many(body: tasks.Failures) -> Call[outcomes.TaskOutcomes]:
+def fail_many(body: reports.Failures) -> Call[outcomes.TaskOutcomes]:
     """Up to 1000 failures, with one outcome each; `already_applied` in one says that an earlier sending did it."""
     return _post(f"{API}/tasks/fail", outcomes.TaskOutcomes, body, Repeat.SAFE)
 
@@ -222,20 +223,20 @@ def task_attempts(task_id: int) -> Call[Page[attempts.Attempt]]:
     return _read(_task(task_id, "/attempts"), Page[attempts.Attempt])
 
 
-def read_logs(task_id: int, query: tasks.ReadLogs) -> Call[tasks.LogPage]:
+def read_logs(task_id: int, query: output.ReadLogs) -> Call[output.LogPage]:
     """Lines of a task's output; with `wait`, held until there are new ones."""
-    return _read(_task(task_id, "/logs"), tasks.LogPage, structs.replace(query, format="json"), hold=query.wait)
+    return _read(_task(task_id, "/logs"), output.LogPage, structs.replace(query, format="json"), hold=query.wait)
 
 
-def read_logs_as_text(task_id: int, query: tasks.ReadLogs) -> Call[str]:
+def read_logs_as_text(task_id: int, query: output.ReadLogs) -> Call[str]:
     """Lines of a task's output, as text."""
     return _read(_task(task_id, "/logs"), str, structs.replace(query, format="text"), hold=query.wait, bare=True)
 
 
-def append_logs(task_id: int, body: tasks.AppendLogs) -> Call[tasks.Appended]:
+def append_logs(task_id: int, body: output.AppendLogs) -> Call[output.Appended]:
     """Store lines of output; may be repeated when `first_line` numbers them."""
     repeat = Repeat.NEVER if body.first_line is None else Repeat.SAFE
-    return _post(_task(task_id, "/logs"), tasks.Appended, body, repeat)
+    return _post(_task(task_id, "/logs"), output.Appended, body, repeat)
 
 
 def get_statistics() -> Call[statistics.Statistics]:

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from worker_client.contract.envelope import Envelope, ErrorBody
-from worker_client.contract.tasks import CreatedTask, CreatedTasks, Request
+from worker_client.contract.request import Request
+from worker_client.contract.tasks import CreatedTask, CreatedTasks
 from worker_client.endpoints import Call, Repeat
 from worker_client.errors import OrchestratorError, Retriable, ServerUnreachable, UnexpectedAnswer, error_from
 

@@ -10,7 +10,8 @@ from worker_client import endpoints
 from worker_client.client import AsyncClient
 from worker_client.clock import Clock
 from worker_client.contract.enums import Directive
-from worker_client.contract.tasks import ClaimedTask, Heartbeat
+from worker_client.contract.reports import Heartbeat
+from worker_client.contract.tasks import ClaimedTask
 from worker_client.errors import LeaseLost, NotFound, OrchestratorError, Retriable
 from worker_client.exchange import Retries
 from worker_client.runners.base import Notes

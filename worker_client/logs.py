@@ -9,7 +9,7 @@ from collections.abc import Callable
 from worker_client import endpoints
 from worker_client.client import AsyncClient
 from worker_client.contract.enums import LogStream
-from worker_client.contract.tasks import AppendLogs, LogLine
+from worker_client.contract.logs import AppendLogs, LogLine
 from worker_client.errors import LeaseLost, NotFound, OrchestratorError, Retriable, ServerUnreachable
 from worker_client.output import LINE_LIMIT
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from worker_client import endpoints
-from worker_client.contract import tasks
+from worker_client.contract import logs as output
+from worker_client.contract import reports, tasks
 from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.directories import ListDirectories, SetDirectory
 from worker_client.endpoints import Call
@@ -62,20 +63,20 @@ class Methods:
     create_many = _of(endpoints.create_tasks, tasks.CreateTasks)
     claim = _of(endpoints.claim_next, tasks.ClaimNext)
     claim_many = _of(endpoints.claim_many, tasks.ClaimMany)
-    heartbeat = _on_task(endpoints.heartbeat, tasks.Heartbeat)
-    complete = _on_task(endpoints.complete, tasks.Complete)
-    fail = _on_task(endpoints.fail, tasks.Fail)
-    release = _on_task(endpoints.release, tasks.Release)
-    park = _on_task(endpoints.park, tasks.Park)
+    heartbeat = _on_task(endpoints.heartbeat, reports.Heartbeat)
+    complete = _on_task(endpoints.complete, reports.Complete)
+    fail = _on_task(endpoints.fail, reports.Fail)
+    release = _on_task(endpoints.release, reports.Release)
+    park = _on_task(endpoints.park, reports.Park)
     answer = _on_task(endpoints.answer, tasks.Answer)
     approve = Method(endpoints.approve)
     reject = _on_task(endpoints.reject, tasks.Reason)
     cancel = _on_task(endpoints.cancel, tasks.Reason)
     retry = Method(endpoints.retry)
     execute = Method(endpoints.execute)
-    heartbeat_many = _of(endpoints.heartbeat_many, tasks.Heartbeats)
-    complete_many = _of(endpoints.complete_many, tasks.Completions)
-    fail_many = _of(endpoints.fail_many, tasks.Failures)
+    heartbeat_many = _of(endpoints.heartbeat_many, reports.Heartbeats)
+    complete_many = _of(endpoints.complete_many, reports.Completions)
+    fail_many = _of(endpoints.fail_many, reports.Failures)
     retry_many = _of(endpoints.retry_many, tasks.TaskFilter)
     cancel_many = _of(endpoints.cancel_many, tasks.TaskFilter)
     get = Method(endpoints.get_task)
@@ -85,9 +86,9 @@ class Methods:
     update = _on_task(endpoints.update_task, tasks.UpdateTask)
     delete = Method(endpoints.delete_task)
     attempts = Method(endpoints.task_attempts)
-    logs = _on_task(endpoints.read_logs, tasks.ReadLogs)
-    logs_as_text = _on_task(endpoints.read_logs_as_text, tasks.ReadLogs)
-    append_logs = _on_task(endpoints.append_logs, tasks.AppendLogs)
+    logs = _on_task(endpoints.read_logs, output.ReadLogs)
+    logs_as_text = _on_task(endpoints.read_logs_as_text, output.ReadLogs)
+    append_logs = _on_task(endpoints.append_logs, output.AppendLogs)
     statistics = Method(endpoints.get_statistics)
     list_attempts = _of(endpoints.list_attempts, ListAttempts)
     get_attempt = Method(endpoints.get_attempt)

@@ -11,7 +11,7 @@ from orchestrator.cli.options import TASK_ID, Session, connected, work_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker_client.contract.tasks import StoredLogLine
+    from worker_client.contract.logs import StoredLogLine
 
 PAGE = 1000
 

@@ -10,7 +10,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Lease, Outputs
 from orchestrator.domain.world import World
 from worker_client.contract.enums import AttemptOutcome, ParkReason, Status
-from worker_client.contract.tasks import TaskError
+from worker_client.contract.reports import TaskError
 from worker_client.errors import Conflict, ValidationFailed
 
 _FOR_PEOPLE = frozenset({ParkReason.QUESTION, ParkReason.APPROVAL, ParkReason.BUDGET})

@@ -12,7 +12,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Lease, Outputs
 from orchestrator.domain.world import World
 from worker_client.contract.enums import AttemptOutcome, LeaseEnd, Status
-from worker_client.contract.tasks import Usage
+from worker_client.contract.reports import Usage
 from worker_client.errors import LeaseLost, NotFound, ValidationFailed
 
 DEPENDENCY_FAILED = "dependency_failed"

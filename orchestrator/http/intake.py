@@ -19,19 +19,10 @@ from orchestrator.http.views import backoff_text
 from orchestrator.settings import Settings
 from orchestrator.store.reads.values import PRIORITIES, millis
 from worker_client.contract.enums import LogStream, ParkReason
+from worker_client.contract.logs import AppendLogs
+from worker_client.contract.reports import Complete, Fail, Heartbeat, Park
 from worker_client.contract.specs import DIRECTORYLESS, SPECS
-from worker_client.contract.tasks import (
-    AppendLogs,
-    Backoff,
-    ClaimNext,
-    Complete,
-    CreateTask,
-    Fail,
-    Heartbeat,
-    Park,
-    TaskFilter,
-    UpdateTask,
-)
+from worker_client.contract.tasks import Backoff, ClaimNext, CreateTask, TaskFilter, UpdateTask
 from worker_client.errors import PayloadTooLarge, ValidationFailed
 
 F = TypeVar("F", bound=TaskFilter)

@@ -16,8 +16,8 @@ from orchestrator.http.openapi import TEXT, described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, path_id, principal, trace
 from orchestrator.http.tasks import missing
-from worker_client.contract import tasks as contract
-from worker_client.contract.tasks import LogPage
+from worker_client.contract import logs as output
+from worker_client.contract.logs import LogPage
 
 
 class Bells:
@@ -45,21 +45,21 @@ class Bells:
                 self._waiting.pop(task_id, None)
 
 
-@post("/tasks/{task_id:str}/logs", opt=described(contract.Appended, body=contract.AppendLogs, errors=(409,)))
+@post("/tasks/{task_id:str}/logs", opt=described(output.Appended, body=output.AppendLogs, errors=(409,)))
 async def append_logs(request: Asked) -> Answer:
     """Store lines of output.
 
     With `first_line`, their number within the lease, lines that are stored already are ignored.
     """
     task_id = path_id(request)
-    body = await read(request, contract.AppendLogs)
+    body = await read(request, output.AppendLogs)
     op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=intake.log_lines(body), first_line=body.first_line)
     logged: Logged = await request.app.state.queue.submit(op, principal(request), trace(request))
     request.app.state.bells.ring(task_id)
-    return answer(contract.Appended(stored=logged.stored, next_line=logged.next_line))
+    return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))
 
 
-@get("/tasks/{task_id:str}/logs", opt=described(contract.LogPage, query=contract.ReadLogs, media=(TEXT,)))
+@get("/tasks/{task_id:str}/logs", opt=described(output.LogPage, query=output.ReadLogs, media=(TEXT,)))
 async def read_logs(request: Asked) -> Answer:
     """Read the output after the line numbered `after`.
 
@@ -67,7 +67,7 @@ async def read_logs(request: Asked) -> Answer:
     `X-Next-After` then says where to go on.
     """
     task_id = path_id(request)
-    asked = parse(request, contract.ReadLogs)
+    asked = parse(request, output.ReadLogs)
     page = await _page(request, task_id, asked)
     if asked.wait > 0 and not page.lines and not page.final:
         page = await held(request, _following(request, task_id, asked))
@@ -78,7 +78,7 @@ async def read_logs(request: Asked) -> Answer:
     return plain
 
 
-async def _following(request: Asked, task_id: int, asked: contract.ReadLogs) -> LogPage:
+async def _following(request: Asked, task_id: int, asked: output.ReadLogs) -> LogPage:
     """The next lines, as soon as there are some; whatever there is when the time is over."""
     loop = asyncio.get_running_loop()
     end = loop.time() + asked.wait
@@ -98,7 +98,7 @@ async def _following(request: Asked, task_id: int, asked: contract.ReadLogs) -> 
             bell.clear()
 
 
-async def _page(request: Asked, task_id: int, asked: contract.ReadLogs) -> LogPage:
+async def _page(request: Asked, task_id: int, asked: output.ReadLogs) -> LogPage:
     page: LogPage | None = await request.app.state.queue.reads.logs(task_id, asked.after, asked.limit, principal(request).paths)
     if page is None:
         raise missing(task_id)

@@ -17,12 +17,12 @@ from orchestrator.http.openapi import described, tagged
 from orchestrator.http.scope import Asked, path_id, principal, trace
 from orchestrator.http.tasks import changed
 from orchestrator.store.reads.values import moment
-from worker_client.contract import outcomes
+from worker_client.contract import outcomes, reports
 from worker_client.contract import tasks as contract
 from worker_client.contract.envelope import ErrorBody
 from worker_client.errors import OrchestratorError
 
-Item = TypeVar("Item", contract.HeartbeatItem, contract.CompleteItem, contract.FailItem)
+Item = TypeVar("Item", reports.HeartbeatItem, reports.CompleteItem, reports.FailItem)
 
 _REPORT = {"answer": contract.Task, "errors": (409,)}
 
@@ -33,74 +33,74 @@ class Refused(Struct):
     error: ErrorBody
 
 
-@post("/tasks/{task_id:str}/heartbeat", opt=described(contract.HeartbeatAnswer, body=contract.Heartbeat, errors=(409,)))
+@post("/tasks/{task_id:str}/heartbeat", opt=described(contract.HeartbeatAnswer, body=reports.Heartbeat, errors=(409,)))
 async def heartbeat(request: Asked) -> Answer:
     """Extend a lease and say what is new.
 
     With `wait` the answer is held, but not longer than half the lease, until there is a directive or the lease ends.
     """
     task_id = path_id(request)
-    body = await read(request, contract.Heartbeat)
+    body = await read(request, reports.Heartbeat)
     op = intake.beat(task_id, body)
     if body.wait > 0:
         return _beat(await directive(request, op, body.wait))
     return _beat(await request.app.state.queue.submit(op, principal(request), trace(request)))
 
 
-@post("/tasks/{task_id:str}/complete", opt=described(body=contract.Complete, body_optional=True, **_REPORT))
+@post("/tasks/{task_id:str}/complete", opt=described(body=reports.Complete, body_optional=True, **_REPORT))
 async def complete_task(request: Asked) -> Answer:
     """End a task well.
 
     Without `lease`, `original_prompt` stands in for it: it must equal the prompt as delivered, on the task's first lease.
     """
     task_id = path_id(request)
-    body = await read(request, contract.Complete, optional=True)
+    body = await read(request, reports.Complete, optional=True)
     return await changed(request, intake.completion(task_id, body))
 
 
-@post("/tasks/{task_id:str}/fail", opt=described(body=contract.Fail, **_REPORT))
+@post("/tasks/{task_id:str}/fail", opt=described(body=reports.Fail, **_REPORT))
 async def fail_task(request: Asked) -> Answer:
     """End an attempt badly: the task runs again after its backoff, or has failed for good."""
     task_id = path_id(request)
-    body = await read(request, contract.Fail)
+    body = await read(request, reports.Fail)
     return await changed(request, intake.failure(task_id, body))
 
 
-@post("/tasks/{task_id:str}/release", opt=described(body=contract.Release, **_REPORT))
+@post("/tasks/{task_id:str}/release", opt=described(body=reports.Release, **_REPORT))
 async def release_task(request: Asked) -> Answer:
     """Give a task back unfinished; no attempt is counted."""
     task_id = path_id(request)
-    body = await read(request, contract.Release)
+    body = await read(request, reports.Release)
     not_before = None if body.not_before is None else intake.instant(body.not_before, "not_before")
     return await changed(request, ops.Release(task_id=task_id, lease=body.lease, reason=body.reason, not_before=not_before))
 
 
-@post("/tasks/{task_id:str}/park", opt=described(body=contract.Park, **_REPORT))
+@post("/tasks/{task_id:str}/park", opt=described(body=reports.Park, **_REPORT))
 async def park_task(request: Asked) -> Answer:
     """Give a task back until something outside happens: a time, an answer, an approval; no attempt is counted."""
     task_id = path_id(request)
-    body = await read(request, contract.Park)
+    body = await read(request, reports.Park)
     return await changed(request, intake.parking(task_id, body))
 
 
-@post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=contract.Heartbeats))
+@post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=reports.Heartbeats))
 async def heartbeat_many(request: Asked) -> Answer:
     """Send up to 1000 heartbeats; one outcome each, in order. None is held."""
-    body = await read(request, contract.Heartbeats)
+    body = await read(request, reports.Heartbeats)
     return await _each(request, body.items, intake.beat)
 
 
-@post("/tasks/complete", opt=described(outcomes.TaskOutcomes, body=contract.Completions))
+@post("/tasks/complete", opt=described(outcomes.TaskOutcomes, body=reports.Completions))
 async def complete_many(request: Asked) -> Answer:
     """Complete up to 1000 tasks; one outcome each, in order."""
-    body = await read(request, contract.Completions)
+    body = await read(request, reports.Completions)
     return await _each(request, body.items, intake.completion)
 
 
-@post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=contract.Failures))
+@post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=reports.Failures))
 async def fail_many(request: Asked) -> Answer:
     """Fail up to 1000 tasks; one outcome each, in order."""
-    body = await read(request, contract.Failures)
+    body = await read(request, reports.Failures)
     return await _each(request, body.items, intake.failure)
 
 

@@ -15,7 +15,8 @@ from orchestrator.domain.task import Head, Outputs, TaskView
 from orchestrator.store.reads import values
 from orchestrator.store.reads.values import PRIORITIES, usage_of
 from worker_client.contract.enums import ParkReason, Status
-from worker_client.contract.tasks import Backoff, Parked, Progress, TaskState
+from worker_client.contract.reports import Progress
+from worker_client.contract.tasks import Backoff, Parked, TaskState
 
 _encode = msgspec.json.Encoder().encode
 _decode_strings = msgspec.json.Decoder(list[str]).decode

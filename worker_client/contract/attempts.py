@@ -5,8 +5,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from worker_client.contract.enums import AttemptOutcome
-from worker_client.contract.fields import Id, Limit, Name, Offset, Path
-from worker_client.contract.tasks import Request, TaskError, Usage, When
+from worker_client.contract.fields import Id, Limit, Name, Offset, Path, When
+from worker_client.contract.reports import TaskError, Usage
+from worker_client.contract.request import Request
 
 
 class Attempt(Struct, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker_client.contract.fields import Limit, Offset, Path, Text
-from worker_client.contract.tasks import Request
+from worker_client.contract.request import Request
 
 
 class SetDirectory(Request, kw_only=True):

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from worker_client.contract.enums import Status
 from worker_client.contract.fields import Id, JsonObject, Name, Path
-from worker_client.contract.tasks import Request
+from worker_client.contract.request import Request
 
 
 class Event(Struct, kw_only=True):

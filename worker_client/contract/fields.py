@@ -1,5 +1,6 @@
 """Field types that several bodies share: bounds are stated once."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -23,3 +24,5 @@ Tags = Annotated[list[Tag], Meta(max_length=50)]
 Text = Annotated[str, Meta(max_length=10_000)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Offset = Annotated[int, Meta(ge=0, le=2**31)]
+When = Annotated[datetime, Meta(tz=True)]
+"""RFC 3339 with an offset."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from worker_client.contract.fields import Json, JsonObject, Name
-from worker_client.contract.tasks import Request
+from worker_client.contract.request import Request
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 

@@ -1,11 +1,11 @@
-"""Tasks: what is sent to create, claim, report and change them, and what comes back."""
+"""Tasks: what is sent to create, claim and change them, and what comes back."""
 
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from worker_client.contract.enums import Directive, LogStream, ParkReason, Priority, Status
+from worker_client.contract.enums import Directive, ParkReason, Priority, Status
 from worker_client.contract.fields import (
     Id,
     Ids,
@@ -23,15 +23,12 @@ from worker_client.contract.fields import (
     Text,
     TimeoutSeconds,
     WaitSeconds,
+    When,
 )
+from worker_client.contract.reports import Progress, TaskError, Usage
+from worker_client.contract.request import Request
 
-When = Annotated[datetime, Meta(tz=True)]
-"""RFC 3339 with an offset."""
 Attempts = Annotated[int, Meta(ge=1, le=1000)]
-
-
-class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of what clients send: an unknown field is an error, not a typo that is ignored."""
 
 
 class Backoff(Request, kw_only=True):
@@ -120,82 +117,6 @@ class ClaimMany(ClaimNext, kw_only=True):
     limit: Limit = 1
 
 
-class Progress(Request, kw_only=True):
-    """How far a running task is."""
-
-    percent: Annotated[float, Meta(ge=0, le=100)] | None = None
-    message: Text | None = None
-
-
-class Usage(Struct, kw_only=True, omit_defaults=True):
-    """What an attempt used so far (cumulative); on a task the sum over its attempts."""
-
-    input_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    output_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    cached_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    cost_usd: Annotated[float, Meta(ge=0, le=1e9)] = 0
-    duration_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    model: Annotated[str, Meta(max_length=255)] | None = None
-
-
-class TaskError(Struct, kw_only=True, omit_defaults=True):
-    """Why an attempt failed."""
-
-    type: Name = "Error"
-    message: Annotated[str, Meta(max_length=100_000)] = ""
-    details: JsonObject = {}
-
-
-class Heartbeat(Request, kw_only=True):
-    """Extend the lease; with `wait`, be told at once when there is a directive."""
-
-    lease: Name
-    progress: Progress | None = None
-    checkpoint: Json | UnsetType = UNSET
-    session_id: Name | None = None
-    usage: Usage | None = None
-    wait: WaitSeconds = 0
-
-
-class Complete(Request, kw_only=True):
-    """The work is done. Without `lease`, `original_prompt` must equal the prompt as delivered."""
-
-    lease: Name | None = None
-    original_prompt: str | None = None
-    result: Json = None
-    usage: Usage | None = None
-
-
-class Fail(Request, kw_only=True):
-    """The work failed; it runs again after the backoff while attempts are left, unless it is not `retryable`."""
-
-    lease: Name
-    error: TaskError = field(default_factory=TaskError)
-    retryable: bool = True
-    retry_after_seconds: Seconds | None = None
-    usage: Usage | None = None
-
-
-class Release(Request, kw_only=True):
-    """Give a task back unfinished; costs no attempt."""
-
-    lease: Name
-    reason: Text | None = None
-    not_before: When | None = None
-
-
-class Park(Request, kw_only=True):
-    """Give a task back until something outside happens; costs no attempt."""
-
-    lease: Name
-    reason: ParkReason = ParkReason.QUESTION
-    not_before: When | None = None
-    account: Annotated[str, Meta(max_length=255)] | None = None
-    question: Text | None = None
-    options: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)] = []
-    session_id: Name | None = None
-
-
 class Answer(Request, kw_only=True):
     """The answer to a parked task's question."""
 
@@ -206,58 +127,6 @@ class Reason(Request, kw_only=True):
     """Why a task is cancelled or rejected."""
 
     reason: Text | None = None
-
-
-class HeartbeatItem(Heartbeat, kw_only=True):
-    """A heartbeat among many; never held."""
-
-    id: Id
-
-
-class CompleteItem(Complete, kw_only=True):
-    """A completion among many."""
-
-    id: Id
-
-
-class FailItem(Fail, kw_only=True):
-    """A failure among many."""
-
-    id: Id
-
-
-class Heartbeats(Request, kw_only=True):
-    """Up to 1000 heartbeats."""
-
-    items: Annotated[list[HeartbeatItem], Meta(min_length=1, max_length=1000)]
-
-
-class Completions(Request, kw_only=True):
-    """Up to 1000 completions."""
-
-    items: Annotated[list[CompleteItem], Meta(min_length=1, max_length=1000)]
-
-
-class Failures(Request, kw_only=True):
-    """Up to 1000 failures."""
-
-    items: Annotated[list[FailItem], Meta(min_length=1, max_length=1000)]
-
-
-class LogLine(Request, kw_only=True):
-    """One line of output."""
-
-    text: Annotated[str, Meta(max_length=65_536)]
-    stream: LogStream = LogStream.STDOUT
-    at: When | None = None
-
-
-class AppendLogs(Request, kw_only=True):
-    """Lines of output; `first_line` numbers them within the lease, so that a repeated send stores nothing twice."""
-
-    lease: Name
-    lines: Annotated[list[LogLine | Annotated[str, Meta(max_length=65_536)]], Meta(min_length=1, max_length=1000)]
-    first_line: Annotated[int, Meta(ge=1, le=2**53)] | None = None
 
 
 class TaskFilter(Request, kw_only=True):
@@ -284,15 +153,6 @@ class ListTasks(TaskFilter, kw_only=True):
     limit: Limit = 50
     offset: Offset = 0
     cursor: Name | None = None
-
-
-class ReadLogs(Request, kw_only=True):
-    """Log lines after the line numbered `after`."""
-
-    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
-    format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
-    wait: WaitSeconds = 0
 
 
 class WaitFor(Request, kw_only=True):
@@ -411,31 +271,6 @@ class TaskState(Struct, kw_only=True):
     attempt: int
     progress: Progress | None
     finished_at: datetime | None
-
-
-class StoredLogLine(Struct, kw_only=True):
-    """A line of output; `number` counts through all attempts of the task."""
-
-    number: int
-    lease_no: int
-    at: datetime
-    stream: LogStream
-    text: str
-
-
-class LogPage(Struct, kw_only=True):
-    """Log lines; `next_after` continues, `final` says that no more will come."""
-
-    lines: list[StoredLogLine]
-    next_after: int
-    final: bool
-
-
-class Appended(Struct, kw_only=True):
-    """How many lines were new, and the number that the lease's next line has."""
-
-    stored: int
-    next_line: int
 
 
 class Obstacle(Struct, kw_only=True):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from worker_client.contract.enums import LogStream
-from worker_client.contract.tasks import ClaimedTask, Progress, Usage
+from worker_client.contract.reports import Progress, Usage
+from worker_client.contract.tasks import ClaimedTask
 from worker_client.logs import LogShipper
 from worker_client.runners.outcomes import Outcome
 

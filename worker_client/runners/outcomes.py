@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from worker_client import endpoints
-from worker_client.contract import tasks
+from worker_client.contract import reports, tasks
 from worker_client.contract.enums import ParkReason
-from worker_client.contract.tasks import Usage
+from worker_client.contract.reports import Usage
 from worker_client.endpoints import Call
 
 
@@ -20,7 +20,7 @@ class Done(Struct, frozen=True):
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        return endpoints.complete(task_id, tasks.Complete(lease=lease, result=self.result, usage=self.usage))
+        return endpoints.complete(task_id, reports.Complete(lease=lease, result=self.result, usage=self.usage))
 
 
 class Failed(Struct, frozen=True, kw_only=True):
@@ -35,8 +35,8 @@ class Failed(Struct, frozen=True, kw_only=True):
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        error = tasks.TaskError(type=self.type[:255], message=self.message[:100_000], details=self.details)
-        body = tasks.Fail(
+        error = reports.TaskError(type=self.type[:255], message=self.message[:100_000], details=self.details)
+        body = reports.Fail(
             lease=lease, error=error, retryable=self.retryable, retry_after_seconds=self.retry_after, usage=self.usage
         )
         return endpoints.fail(task_id, body)
@@ -54,7 +54,7 @@ class Parked(Struct, frozen=True, kw_only=True):
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        body = tasks.Park(
+        body = reports.Park(
             lease=lease,
             reason=self.reason,
             not_before=self.not_before,
@@ -74,7 +74,7 @@ class Released(Struct, frozen=True):
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        return endpoints.release(task_id, tasks.Release(lease=lease, reason=self.reason[:10_000], not_before=self.not_before))
+        return endpoints.release(task_id, reports.Release(lease=lease, reason=self.reason[:10_000], not_before=self.not_before))
 
 
 Outcome = Done | Failed | Parked | Released

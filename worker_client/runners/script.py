@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from worker_client.contract.enums import LogStream
+from worker_client.contract.reports import Usage
 from worker_client.contract.specs import ScriptSpec
-from worker_client.contract.tasks import ClaimedTask, Usage
+from worker_client.contract.tasks import ClaimedTask
 from worker_client.output import LineSplitter, Tail
 from worker_client.processes import Ended, ProcessTree
 from worker_client.runners.base import RunContext

@@ -9,7 +9,8 @@ from orchestrator.store.reads.driving import select
 from orchestrator.store.reads.values import Listing, Reading, cursor_at, moment, place_of, total_of
 from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
 from worker_client.contract.enums import LogStream, Status
-from worker_client.contract.tasks import ListTasks, LogPage, StoredLogLine, TaskFilter
+from worker_client.contract.logs import LogPage, StoredLogLine
+from worker_client.contract.tasks import ListTasks, TaskFilter
 from worker_client.errors import ValidationFailed
 
 _VIEW = f"SELECT {VIEW_COLUMNS} FROM {VIEW_TABLES}"

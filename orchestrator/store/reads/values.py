@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from orchestrator.domain.task import Millis
 from worker_client.contract.enums import Priority
-from worker_client.contract.tasks import TaskError, Usage
+from worker_client.contract.reports import TaskError, Usage
 from worker_client.errors import ValidationFailed
 
 T = TypeVar("T")

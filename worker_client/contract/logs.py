@@ -1,0 +1,60 @@
+"""Output of tasks, line by line."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from worker_client.contract.enums import LogStream
+from worker_client.contract.fields import Name, WaitSeconds, When
+from worker_client.contract.request import Request
+
+
+class LogLine(Request, kw_only=True):
+    """One line of output."""
+
+    text: Annotated[str, Meta(max_length=65_536)]
+    stream: LogStream = LogStream.STDOUT
+    at: When | None = None
+
+
+class AppendLogs(Request, kw_only=True):
+    """Lines of output; `first_line` numbers them within the lease, so that a repeated send stores nothing twice."""
+
+    lease: Name
+    lines: Annotated[list[LogLine | Annotated[str, Meta(max_length=65_536)]], Meta(min_length=1, max_length=1000)]
+    first_line: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+
+
+class ReadLogs(Request, kw_only=True):
+    """Log lines after the line numbered `after`."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
+    wait: WaitSeconds = 0
+
+
+class StoredLogLine(Struct, kw_only=True):
+    """A line of output; `number` counts through all attempts of the task."""
+
+    number: int
+    lease_no: int
+    at: datetime
+    stream: LogStream
+    text: str
+
+
+class LogPage(Struct, kw_only=True):
+    """Log lines; `next_after` continues, `final` says that no more will come."""
+
+    lines: list[StoredLogLine]
+    next_after: int
+    final: bool
+
+
+class Appended(Struct, kw_only=True):
+    """How many lines were new, and the number that the lease's next line has."""
+
+    stored: int
+    next_line: int
