@@ -190,10 +190,9 @@ class Queue:
             batch = self._gather()
             if not batch or await self._commit(batch):
                 continue
-            if len(batch) > 1:
-                log.warning("a batch failed and is run again one by one", operations=len(batch), error=self.failing)
+            log.warning("a batch failed and is run again one by one", operations=len(batch), error=self.failing)
             for pending in sorted(batch, key=lambda one: one.submission.op.phase):
-                if len(batch) == 1 or not await self._commit([pending]):
+                if not await self._commit([pending], last=True):
                     self._refuse(pending)
 
     def _gather(self) -> list[_Pending]:
@@ -220,8 +219,8 @@ class Queue:
             if not (task.depends_on or task.requires_approval or task.run_at or task.delay_ms):
                 self._room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
 
-    async def _commit(self, batch: list[_Pending]) -> bool:
-        """Run one transaction; False when it failed, and so had no effect."""
+    async def _commit(self, batch: list[_Pending], *, last: bool = False) -> bool:
+        """Run one transaction; False when it failed, and so had no effect. `last`: it is not tried again."""
         rules = self.rules
         if reservations := self._room.reservations(self._store.now(), rules.patience):
             rules = replace(rules, reservations=reservations)
@@ -232,7 +231,7 @@ class Queue:
         except Exception as error:  # whatever it is, nothing was committed, and the others must not suffer from it
             self._committing = False
             self.failing = repr(error)
-            if len(batch) == 1:
+            if last:
                 log.exception("an operation could not be committed", operation=type(batch[0].submission.op).__name__)
             return False
         self._metrics.committed(len(batch), time.perf_counter() - started)
