@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
+from litestar.routes import HTTPRoute
 
 from orchestrator import __version__
 from orchestrator.domain.rules import Rules
@@ -50,7 +51,8 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loop
         state=State(parts, deep_copy=False),
     )
     # Litestar's own middleware would not see unknown paths.
-    app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, _request_ids()))
+    methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
+    app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, _request_ids(), methods))
     return app
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -18,10 +18,14 @@ _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class Frame:
-    """Around everything, unknown paths included. `ids` makes the ids of requests that bring none that is fit for a log."""
+    """Around everything, unknown paths included.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, ids: Callable[[], str]) -> None:
+    `ids` makes the ids of requests that bring none that is fit for a log; `methods`: those of each path template.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, ids: Callable[[], str], methods: Mapping[str, Iterable[str]]) -> None:
         self._app = app
+        self._methods = {template: ", ".join(sorted(names)).encode() for template, names in methods.items()}
         self._metrics = metrics
         self._ids = ids
         # Bound once: the lazy logger would find its configuration anew for every line that is not even written.
@@ -43,7 +47,8 @@ class Frame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header]
+                headers = [*message["headers"], header]
+                message["headers"] = headers if facts["method"] != "OPTIONS" else self._corrected(facts, headers)
             return send(message)
 
         tokens = bind_contextvars(request_id=request_id)
@@ -62,6 +67,11 @@ class Frame:
             else:
                 self._log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
             reset_contextvars(**tokens)
+
+    def _corrected(self, facts: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Litestar's own answers to OPTIONS name only the methods that the path had when its first handler came."""
+        allowed = self._methods.get(facts.get("path_template", ""))
+        return [(name, allowed if allowed and name.lower() == b"allow" else value) for name, value in headers]
 
     def _id(self, headers: Any) -> str:
         for name, value in headers:

@@ -1,5 +1,7 @@
 """Query strings into the contract's Structs."""
 
+import re
+from enum import Enum, auto
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
@@ -14,22 +16,39 @@ from worker_client.errors import ValidationFailed
 S = TypeVar("S", bound=Struct)
 
 
+class _Kind(Enum):
+    LIST = auto()
+    TEXT = auto()
+    OTHER = auto()
+    """msgspec would read null, in any case, as no value."""
+    TIME = auto()
+    """msgspec would read a number as seconds since 1970."""
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
 def parse(request: Asked, of: type[S]) -> S:
     """The query string as an `of`: list fields repeat, everything else stands once.
 
     Raises ValidationFailed with the name of the parameter.
     """
-    lists = _lists(of)
+    known = _parameters(of)
     sent: dict[str, Any] = {}
     for part in _decoded(request.scope["query_string"]).split("&"):
         if not part:
             continue
         name, _, value = part.partition("=")
         name, value = _unquoted(name, name), _unquoted(value, name)
-        if name not in lists:
-            raise not_a_field(name, name, lists)
-        if lists[name]:
+        kind = known.get(name)
+        if kind is None:
+            raise not_a_field(name, name, known)
+        if kind is _Kind.LIST:
             sent.setdefault(name, []).append(value)
+        elif kind is _Kind.OTHER and value.lower() == "null":
+            raise ValidationFailed(f"`{name}` is null: leave it out", field=name)
+        elif kind is _Kind.TIME and not _DATE.match(value):
+            raise ValidationFailed(f"`{name}` is {value[:100]!r}: send a time such as 2030-01-31T12:00:00Z", field=name)
         elif name in sent:
             raise ValidationFailed(f"`{name}` stands twice in the query: send it once", field=name)
         else:
@@ -70,13 +89,16 @@ def _unquoted(text: str, name: str) -> str:
 
 
 @cache
-def _lists(of: type[Struct]) -> dict[str, bool]:
-    """The names of the parameters, each with whether it may repeat."""
+def _parameters(of: type[Struct]) -> dict[str, _Kind]:
     info = inspect.type_info(of)
     fields = info.fields if isinstance(info, inspect.StructType) else ()
-    return {field.encode_name: _is_list(field.type) for field in fields}
+    return {field.encode_name: _kind(field.type) for field in fields}
 
 
-def _is_list(kind: inspect.Type) -> bool:
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    return any(isinstance(one, inspect.ListType) for one in kinds)
+def _kind(found: inspect.Type) -> _Kind:
+    kinds = found.types if isinstance(found, inspect.UnionType) else (found,)
+    if any(isinstance(one, inspect.ListType) for one in kinds):
+        return _Kind.LIST
+    if any(isinstance(one, inspect.DateTimeType) for one in kinds):
+        return _Kind.TIME
+    return _Kind.TEXT if any(isinstance(one, inspect.StrType) for one in kinds) else _Kind.OTHER

@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orchestrator import settings
 from orchestrator.http.delivery import HUNG_UP
-from worker_client.errors import OrchestratorError
+from orchestrator.http.envelope import refusal
+from worker_client.errors import OrchestratorError, ValidationFailed
 
 _KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 2048
@@ -33,6 +34,15 @@ class Protocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope["extensions"] = {HUNG_UP: self._hung_up}  # type: ignore[dict-item]
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP in the envelope, too."""
+        why = f"{msg} Perhaps its address or a header is too long, or has characters that it must not have."
+        told = refusal(ValidationFailed(why, field=""))
+        headers = [*told.raw_headers, (b"connection", b"close")]
+        lines = [b"%s: %s" % header for header in headers]
+        self.transport.write(b"\r\n".join([b"HTTP/1.1 400 Bad Request", *lines, b"", told.body]))
+        self.transport.close()
 
     def _hung_up(self) -> bool:
         if self.transport.is_closing():

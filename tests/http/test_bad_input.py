@@ -1,7 +1,9 @@
 """Whatever is sent, the answer is a 4xx with the code, the field and a sentence."""
 
+import asyncio
 import json
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -98,6 +100,8 @@ CASES = {
     "limit": ask("/tasks?limit=1001", "limit", "<= 1000"),
     "cursor": ask("/tasks?cursor=x", "cursor", "next_cursor"),
     "filter before 1970": ask("/tasks?created_after=0001-01-01T00:00:00Z", "created_after", "1970"),
+    "a number for a time": ask("/tasks?created_after=1700000000", "created_after", "2030-01-31T12:00:00Z"),
+    "null in words": ask("/tasks?schedule_id=Null", "schedule_id", "leave it out"),
     "parameters where there are none": ask("/tasks/1?x=1", "x", "nothing is expected"),
     "id of 2^63": ask(f"/tasks/{2**63}", "task_id", "9223372036854775807"),
     "id of zero": ask("/tasks/0", "task_id", "whole numbers"),
@@ -153,3 +157,18 @@ async def test_an_unknown_path_and_a_wrong_method(server: Running) -> None:
     assert answer.status_code == 405
     assert set(answer.headers["allow"].split(", ")) >= {"GET", "POST"}
     assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_what_is_not_http(server: Running) -> None:
+    parts = urlsplit(server.address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(b"GET /\xff\xff HTTP/1.1\r\nhost: test\r\n\r\n")
+    head, _, content = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert json.loads(content)["error"]["code"] == "VALIDATION_ERROR"
+
+
+async def test_options_name_all_methods(server: Running) -> None:
+    answer = await server.client.options("/tasks/1")
+    assert answer.headers["allow"] == "DELETE, GET, OPTIONS, PUT"

@@ -1,7 +1,7 @@
 """Delivery: what was claimed for somebody who has gone is claimable at once."""
 
 import asyncio
-import contextlib
+import json
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,13 +13,15 @@ pytestmark = pytest.mark.anyio
 POLLS = 200
 
 
-async def connect(server: Running, path: str) -> asyncio.StreamWriter:
-    """A bare connection that has asked, and that a test may cut."""
+async def connect(server: Running) -> asyncio.StreamWriter:
+    """A bare connection, that a test may cut."""
     parts = urlsplit(server.address)
-    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(f"GET /api/v1{path} HTTP/1.1\r\nhost: test\r\n\r\n".encode())
-    await writer.drain()
-    return writer
+    return (await asyncio.open_connection(parts.hostname, parts.port))[1]
+
+
+def ask(writer: asyncio.StreamWriter, path: str, body: bytes = b"") -> None:
+    method = "POST" if body else "GET"
+    writer.write(f"{method} /api/v1{path} HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
 
 
 def cut(writer: asyncio.StreamWriter) -> None:
@@ -57,7 +59,8 @@ async def test_the_same_poll_gets_the_same_claim_again(server: Running, director
 
 
 async def test_a_parked_poll_that_is_cut_leaves_its_place(server: Running, directory: str) -> None:
-    writer = await connect(server, f"/tasks/next?work_path={directory}&worker_id=w&wait=50")
+    writer = await connect(server)
+    ask(writer, f"/tasks/next?work_path={directory}&worker_id=w&wait=50")
     await until(lambda: server.queue.parked == 1)
     cut(writer)
     await until(lambda: server.queue.parked == 0)
@@ -65,8 +68,9 @@ async def test_a_parked_poll_that_is_cut_leaves_its_place(server: Running, direc
 
 @pytest.mark.parametrize("moment", ["before", "while", "after"])
 async def test_polls_that_are_cut_while_tasks_arrive(server: Running, directory: str, moment: str) -> None:
-    path = f"/tasks/next?work_path={directory}&worker_id=w&wait=50"
-    polls = [await connect(server, path) for _ in range(POLLS)]
+    polls = [await connect(server) for _ in range(POLLS)]
+    for writer in polls:
+        ask(writer, f"/tasks/next?work_path={directory}&worker_id=w&wait=50")
     await until(lambda: server.queue.parked == POLLS)
     tasks = [{"work_directory": directory, "prompt": "Do it"}] * POLLS
     creating = None
@@ -91,6 +95,24 @@ async def test_polls_that_are_cut_while_tasks_arrive(server: Running, directory:
     assert {task["worker_id"] for task in listed["items"]} == {"other"}
 
 
+@pytest.mark.parametrize("how", ["next", "many"])
+async def test_claims_that_are_cut_while_they_are_committed(server: Running, directory: str, how: str) -> None:
+    await server.post("/tasks/batch", {"tasks": [{"work_directory": directory, "prompt": "Do it"}] * POLLS})
+    body = json.dumps({"work_path": [directory], "worker_id": "w", "wait": 0}).encode()
+    asking = [await connect(server) for _ in range(POLLS)]
+    for writer in asking:
+        if how == "next":
+            ask(writer, f"/tasks/next?work_path={directory}&worker_id=w&wait=0")
+        else:
+            ask(writer, "/tasks/claim", body)
+    await until(lambda: server.queue.backlog)
+    for writer in asking:
+        cut(writer)
+    await until(lambda: not server.server.server_state.tasks)
+    claim = {"work_path": [directory], "worker_id": "other", "limit": POLLS}
+    assert len((await server.post("/tasks/claim", claim))["tasks"]) == POLLS
+
+
 async def test_a_claim_whose_client_never_confirms_comes_back(server: Running, directory: str) -> None:
     task = await server.task(directory)
     first = await server.claim(directory, confirm_seconds=1)
@@ -100,12 +122,8 @@ async def test_a_claim_whose_client_never_confirms_comes_back(server: Running, d
 
 
 async def test_a_client_that_hangs_up_with_half_a_body(server: Running) -> None:
-    parts = urlsplit(server.address)
-    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer = await connect(server)
     writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n{")
-    await writer.drain()
     await until(lambda: server.server.server_state.tasks)
     cut(writer)
     await until(lambda: not server.server.server_state.tasks)
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
