@@ -1,6 +1,7 @@
 """The composition root: here alone the real clock, chance, settings, store, queue, routes and loops meet."""
 
 import asyncio
+import gc
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -107,9 +108,17 @@ async def served(settings: Settings, ready: Callable[[str], None] = _announce) -
 
 def serve(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
     """`served`, on the fastest event loop there is."""
+    _spare_the_collector()
     factory = configured(cast("Any", None), settings.server).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(served(settings, ready))
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays, and requests leave no cycles: looking for garbage seldom saves a sixth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _request_ids() -> Callable[[], str]:

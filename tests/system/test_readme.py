@@ -1,0 +1,37 @@
+"""The commands of the README, as printed, in order, against a server."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.programs import environment, serving
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"<!-- run(?: python)? -->\n```(sh|python)\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.system
+def test_what_the_readme_says_works(tmp_path: Path) -> None:
+    blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(blocks) == 5
+    repository = tmp_path / "shop"
+    repository.mkdir()
+    author = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
+    author |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in author.items()}
+    for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "Begin"]):
+        subprocess.run(["git", *arguments], cwd=repository, env=environment(**author), check=True)
+    with serving(tmp_path) as server:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        variables = environment(ORCHESTRATOR_URL=server.url, PATH=path)
+        for language, text in blocks:
+            program = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+            ran = subprocess.run(program, cwd=repository, env=variables, capture_output=True, text=True, timeout=60, check=False)
+            assert ran.returncode == 0, f"{text}\n{ran.stdout}\n{ran.stderr}"
+        tasks = server.json("list")["items"]
+        statuses = {task["title"] or task["kind"]: task["status"] for task in tasks}
+        assert statuses["What happened lately"] == statuses["Ship it"] == statuses["greeting"] == "completed"
+        assert [task["status"] for task in tasks if task["kind"] == "agent"] == ["completed"]
