@@ -45,6 +45,7 @@ class ProcessTree:
         self._mark = mark
         self._seen: set[psutil.Process] = set()
         self._peak = 0
+        self._hunting: asyncio.Task[None] | None = None
         self._cpu: dict[psutil.Process, float] = {}
         self._sampler = asyncio.create_task(self._sample())
         self._ended: asyncio.Task[Ended] = asyncio.create_task(self._end())
@@ -89,7 +90,11 @@ class ProcessTree:
     async def stop(self, grace: float) -> Ended:
         """Ask all of it to end, kill after `grace` seconds what has not; a cancellation kills at once."""
         if self._status_fd is None:
-            self._signal_all(kill=False)
+            self._look()
+            for process in self._seen:
+                # A number that belongs to another process by now isn't signalled: psutil compares the time of its start.
+                with contextlib.suppress(psutil.Error):
+                    process.terminate()
             asyncio.get_running_loop().call_later(grace, self.kill)
         else:
             self._tell(f"stop {grace}")
@@ -106,7 +111,7 @@ class ProcessTree:
     def kill(self) -> None:
         """Kill all of it now."""
         if self._status_fd is None:
-            self._signal_all(kill=True)
+            self._hunting = asyncio.create_task(asyncio.to_thread(self._hunt))
         elif self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -119,7 +124,7 @@ class ProcessTree:
         if self._status_fd is None:
             code = await self._process.wait()
             self._sampler.cancel()
-            self._signal_all(kill=True)
+            await asyncio.to_thread(self._hunt)
             return _ended(code, sum(self._cpu.values()), self._peak)
         # The end of the status pipe is the end of the guardian; the process's own may be told only when its output ends.
         report = await _read_all(self._status_fd)
@@ -131,7 +136,7 @@ class ProcessTree:
         return _ended(os.waitstatus_to_exitcode(int(status)), float(cpu), max(self._peak, int(peak)))
 
     def _hunt(self) -> None:
-        """Somebody killed the guardian: find what it guarded by the mark in the environment, and end it."""
+        """Without a guardian, or when somebody killed it: find all of the tree by the mark in its environment, and end it."""
         found = True
         while found:
             found = False
@@ -159,14 +164,6 @@ class ProcessTree:
                 used = process.cpu_times()
                 self._cpu[process] = used.user + used.system
         self._peak = max(self._peak, memory)
-
-    def _signal_all(self, *, kill: bool) -> None:
-        if self._process.returncode is None:
-            self._look()
-        for process in self._seen:
-            # A number that belongs to another process by now isn't signalled: psutil compares the time of its start.
-            with contextlib.suppress(psutil.Error):
-                process.kill() if kill else process.terminate()
 
     async def __aenter__(self) -> Self:
         return self

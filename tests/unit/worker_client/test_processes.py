@@ -211,8 +211,9 @@ def test_without_a_guardian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     pid_file = tmp_path / "pid"
 
     async def start(command: str) -> ProcessTree:
-        process = await asyncio.create_subprocess_exec("/bin/sh", "-c", command, stdin=-1, stdout=-1, stderr=-1)
-        return ProcessTree(process, None, "")
+        environment = {**os.environ, processes.MARK: "it"}
+        process = await asyncio.create_subprocess_exec("/bin/sh", "-c", command, stdin=-1, stdout=-1, stderr=-1, env=environment)
+        return ProcessTree(process, None, "it")
 
     async def scenario() -> None:
         async with await start("exit 4") as tree:

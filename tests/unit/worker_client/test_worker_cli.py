@@ -27,7 +27,7 @@ def test_the_command_line_drains_on_sigterm(tmp_path: Path) -> None:
         queue.add(7, tmp_path, **script("echo begun; sleep 100"))
         queue.wait(lambda: queue.text(7))
         worker.send_signal(signal.SIGTERM)
-        _, told = worker.communicate(timeout=10)
+        _, told = worker.communicate(timeout=30)
         assert worker.returncode == 0
         assert queue.ends[7][0][0] == "release"
         assert f"asks {peer.url} for script tasks in {tmp_path}" in told
@@ -50,7 +50,7 @@ def test_work_ends_before_its_lease_even_if_the_worker_stands_still(tmp_path: Pa
 
 def test_the_exit_codes_of_the_command_line(tmp_path: Path) -> None:
     starts = [cli("--dir", str(tmp_path / "missing")), cli(), cli("--dir", str(tmp_path), "--kind", "opera")]
-    assert [(start.communicate(timeout=20), start.returncode)[1] for start in starts] == [1, 2, 2]
+    assert [(start.communicate(timeout=30), start.returncode)[1] for start in starts] == [1, 2, 2]
 
 
 def test_importing_the_package_needs_none_of_the_servers_libraries() -> None:
