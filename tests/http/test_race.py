@@ -30,7 +30,7 @@ async def test_connections_racing_for_one_directory(tmp_path: Path) -> None:
         leases: set[str] = set()
 
         async def worker(number: int) -> None:
-            params = {"work_path": "/race", "worker_id": f"w{number}", "wait": 0}
+            params: dict[str, str | int] = {"work_path": "/race", "worker_id": f"w{number}", "wait": 0}
             async with httpx.AsyncClient(base_url=server.client.base_url, timeout=60) as client:
                 while (task := _data(await client.get("/tasks/next", params=params))) is not None:
                     assert task["attempt"] == task["lease_no"] == 1
