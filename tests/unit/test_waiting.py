@@ -1,0 +1,185 @@
+"""The waiting room and the memory of askers, without a store."""
+
+import pytest
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.outcomes import Claimed, Freed, Grant, Ready
+from orchestrator.domain.principal import OPEN
+from orchestrator.queue.asking import Asking
+from orchestrator.queue.waiting import Poll, WaitingRoom
+from tests.rig import claim, interest
+
+NOTHING = Claimed([])
+HELD = Claimed([], held_at="/a", leased_at="/a")
+
+
+class Room:
+    """A waiting room that notes who is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.polls: dict[str, Poll] = {}
+        self.room = WaitingRoom(self._ask)
+
+    def _ask(self, poll: Poll) -> None:
+        op = poll.submission.op
+        assert isinstance(op, ops.Claim)
+        self.asked.append(op.worker_id)
+
+    def park(self, worker: str, wanted: ops.Interest, outcome: Claimed = NOTHING, since: int | None = None) -> None:
+        since = len(self.polls) + 1 if since is None else since
+        self.polls[worker] = self.room.park(ops.Submission(claim(wanted, worker, since=since), OPEN), outcome)
+
+    def come_back(self, worker: str, outcome: Claimed = NOTHING, taken: tuple[int, ...] = ()) -> None:
+        if outcome.grants:
+            self.room.leave(self.polls[worker])
+        self.room.returned(self.polls[worker], outcome, set(taken))
+
+    def said(self) -> list[str]:
+        asked, self.asked[:] = list(self.asked), []
+        return asked
+
+
+def ready(path: str = "/a", kind: str = "agent", tags: tuple[str, ...] = (), host: str = "", task_id: int = 1) -> Ready:
+    return Ready(task_id, path, host, kind, tags)
+
+
+def got(task_id: int) -> Claimed:
+    return Claimed([Grant(task_id, f"{task_id}.1.a", 1)])
+
+
+def test_only_a_claim_is_parked() -> None:
+    with pytest.raises(TypeError):
+        WaitingRoom(lambda _: None).park(ops.Submission(ops.Tick(), OPEN), NOTHING)
+
+
+def test_the_oldest_of_those_who_match_is_asked() -> None:
+    room = Room()
+    room.park("elsewhere", interest("/b"))
+    room.park("kind", interest("/a", kinds=["script"]))
+    room.park("tag", interest("/a", tags=["gpu"]))
+    room.park("above", interest("/"))
+    room.park("recursive", interest("/", recursive=True))
+    room.park("exact", interest("/a"))
+    room.room.wake(ready())
+    assert room.said() == ["recursive"]
+    room.room.wake(ready(kind="script"))
+    assert room.said() == ["kind"]
+    room.room.wake(ready(tags=("gpu", "x"), host="h1"))
+    assert room.said() == []
+
+
+def test_a_baton_goes_from_interest_to_interest_until_the_task_is_taken() -> None:
+    room = Room()
+    for worker, wanted in (
+        ("one", interest("/a")),
+        ("same", interest("/a")),
+        ("two", interest("/a", "/b")),
+        ("three", interest("/", recursive=True)),
+    ):
+        room.park(worker, wanted)
+    room.room.wake(ready())
+    assert room.said() == ["one"]
+    room.come_back("one")
+    assert room.said() == ["two"]
+    room.come_back("two")
+    assert room.said() == ["three"]
+    room.come_back("three", got(1), taken=(1,))
+    assert room.said() == []
+    assert room.room.size == 3
+
+
+def test_who_got_another_task_hands_on_within_its_own_interest() -> None:
+    room = Room()
+    room.park("one", interest("/a"))
+    room.park("same", interest("/a"))
+    room.room.wake(ready(task_id=1))
+    room.come_back("one", got(7), taken=(7,))
+    assert room.said() == ["one", "same"]
+
+
+def test_who_is_asking_already_takes_the_baton_along() -> None:
+    room = Room()
+    room.park("one", interest("/a"))
+    room.park("other", interest("/a", kinds=["agent"]))
+    room.room.wake(ready(task_id=1))
+    room.room.wake(ready(task_id=2))
+    assert room.said() == ["one", "other"]
+    room.room.wake(ready(task_id=3))
+    assert room.said() == []
+    room.come_back("one", got(1), taken=(1, 2))
+    room.come_back("other", got(2), taken=(1, 2))
+    assert room.room.size == 0
+
+
+def test_what_is_freed_wakes_only_whom_something_was_kept_from() -> None:
+    room = Room()
+    room.park("idle", interest("/a"))
+    room.park("above", interest("/", recursive=True), HELD)
+    room.park("below", interest("/a/b"), HELD)
+    room.park("beside", interest("/c"), HELD)
+    room.room.wake(Freed("/a"))
+    assert room.said() == ["above"]
+    room.come_back("above", HELD)
+    assert room.said() == ["below"]
+    room.come_back("below")
+    assert room.said() == []
+    room.room.wake(Freed(None))
+    assert room.said() == ["above"]
+
+
+def test_who_leaves_is_not_asked() -> None:
+    room = Room()
+    room.park("one", interest("/a"))
+    room.park("two", interest("/a"))
+    room.room.leave(room.polls["one"])
+    room.room.leave(room.polls["one"])
+    room.room.wake(ready())
+    assert room.said() == ["two"]
+    room.room.leave(room.polls["two"])
+    room.come_back("two")
+    assert room.said() == []
+    assert (room.room.size, room.room._groups, room.room._at, room.room._paths) == (0, {}, {}, [])
+
+
+def test_nobody_is_asked_while_the_server_drains() -> None:
+    room = Room()
+    room.park("one", interest("/a"))
+    room.room.closed = True
+    room.room.wake(ready())
+    assert room.said() == []
+
+
+def test_a_reservation_begins_with_patience_and_ends_with_who_held_it() -> None:
+    room = Room()
+    room.park("exclusive", interest("/a", exclusive=True), HELD, since=1_000)
+    room.park("young", interest("/a", exclusive=True), HELD, since=5_000)
+    room.park("shared", interest("/a/b"), HELD, since=2_000)
+    room.park("paused", interest("/a/c", exclusive=True), Claimed([], held_at="/a/c"), since=1)
+    assert room.room.reservations(1_000 + 29_999, 30_000) == ()
+    (reserved,) = room.room.reservations(1_000 + 30_000, 30_000)
+    assert (reserved.path, reserved.since, reserved.worker_id) == ("/a", 1_000, "exclusive")
+    room.room.leave(room.polls["exclusive"])
+    assert room.said() == []
+    room.room.settled()
+    assert room.said() == ["paused"]
+
+
+def test_exclusive_askers_remember_when_they_began() -> None:
+    asking = Asking()
+    patient, shared = claim(interest("/a", exclusive=True)), claim(interest("/a"))
+    assert asking.since(shared, 5).since == 5
+    assert asking.since(patient, 10).since == 10
+    assert asking.since(patient, 60_010).since == 10
+    assert asking.since(patient, 120_011).since == 120_011
+    asking.got(patient)
+    assert asking.since(patient, 120_012).since == 120_012
+
+
+def test_no_more_askers_are_remembered_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.queue.asking._MOST", 2)
+    asking = Asking()
+    asks = [claim(interest("/a", exclusive=True), f"w{n}") for n in range(3)]
+    for op in asks:
+        asking.since(op, 1)
+    assert [asking.since(op, 9).since for op in reversed(asks)] == [1, 1, 9]
