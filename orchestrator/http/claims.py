@@ -3,7 +3,6 @@
 from typing import cast
 
 from litestar import get, post
-from structlog.contextvars import bind_contextvars
 
 from orchestrator.domain.outcomes import Claimed, Outcome
 from orchestrator.http import intake, views
@@ -12,7 +11,7 @@ from orchestrator.http.delivery import Delivery, unless_gone
 from orchestrator.http.envelope import NO_STORE, Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, hold, principal, trace
+from orchestrator.http.scope import Asked, hold, logged_worker_id, principal, trace
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 
@@ -45,7 +44,7 @@ async def claim_many(request: Asked) -> Answer:
 
 
 async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claimed:
-    bind_contextvars(worker_id=asked.worker_id)
+    logged_worker_id.set(asked.worker_id)
     queue: Queue = request.app.state.queue
     by = principal(request)
     op, traced = intake.claim(asked, by, limit), trace(request)

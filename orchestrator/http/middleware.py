@@ -8,9 +8,8 @@ from typing import Any
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
-from orchestrator.http.scope import HELD, REQUEST_ID
+from orchestrator.http.scope import HELD, REQUEST_ID, logged_request_id
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 
 _HEADER = b"x-request-id"
@@ -51,7 +50,7 @@ class Frame:
                 message["headers"] = headers if facts["method"] != "OPTIONS" else self._corrected(facts, headers)
             return send(message)
 
-        tokens = bind_contextvars(request_id=request_id)
+        token = logged_request_id.set(request_id)
         try:
             await self._app(scope, receive, framed)
         finally:
@@ -66,7 +65,7 @@ class Frame:
                 self._log.info("request", **_line(facts, status, seconds))
             else:
                 self._log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
-            reset_contextvars(**tokens)
+            logged_request_id.reset(token)
 
     def _corrected(self, facts: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Litestar's own answers to OPTIONS name only the methods that the path had when its first handler came."""

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 from litestar import Request
+from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
 from orchestrator.domain.principal import OPEN, Principal
 from worker_client.errors import ValidationFailed
@@ -14,6 +16,9 @@ Asked = Request[Any, Any, Any]
 
 REQUEST_ID: Final = "orchestrator.request_id"
 HELD: Final = "orchestrator.held"
+# What structlog's bind_contextvars comes to, at a tenth of its cost.
+logged_request_id: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
+logged_worker_id: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}worker_id")
 _LARGEST: Final = 2**63 - 1
 _LONGEST: Final = len(str(_LARGEST))
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
