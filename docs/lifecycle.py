@@ -38,8 +38,8 @@ def page() -> str:
         "| --- | --- |",
         *(f"| `{status}` | {MEANINGS[status]} |" for status in Status),
         "",
-        "A task that neither runs nor has ended is *blocked*, else *parked*, else *scheduled*, else *waiting*: open dependencies,",
-        "a hold and a due time are separate facts about it, and one function derives the status from them in this order.",
+        "A task that neither runs nor has ended is *blocked*, else *parked*, else *scheduled*, else *waiting*: open",
+        "dependencies, a hold and a due time are separate facts, and one function derives the status from them in this order.",
         "",
         "| what happens | who does it | from | to |",
         "| --- | --- | --- | --- |",
@@ -49,8 +49,8 @@ def page() -> str:
             for before, after in _merged(rows)
         ),
         "",
-        "Everything else is refused: with `LEASE_LOST` when a worker reports on a lease that is not the current one, with `CONFLICT`",
-        "otherwise.",
+        "Everything else is refused: with `LEASE_LOST` when a worker reports on a lease that is not the current one, with",
+        "`CONFLICT` otherwise.",
         "",
     ])  # fmt: skip
 

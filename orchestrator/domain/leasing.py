@@ -36,11 +36,11 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
             Saved(taken),
             happened("claimed", taken, worker_id=op.worker_id, attempt=taken.attempt, lease_no=taken.lease_no),
         ]
-        world.apply(step)  # the next grant must see this one
         changes += step
         grants.append(Grant(taken.id, str(Lease(taken.id, taken.lease_no, taken.nonce or "")), taken.delivery_no))
         if len(grants) == op.limit:
             break
+        world.apply(step)  # the next grant must see this one
     return Decision(Claimed(grants, gate.held_at, gate.leased_at, gate.full), changes)
 
 

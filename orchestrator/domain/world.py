@@ -41,6 +41,7 @@ class World:
         self._written: dict[int, list[Outputs]] = defaultdict(list)
         self._log_positions: dict[tuple[int, int], tuple[int, int]] = {}
         self._settings: dict[tuple[str, str], DirectorySetting] | None = None
+        self._asked: dict[Interest, set[tuple[str, str, str]]] = {}
         self._streams: dict[tuple[str, bool], list[tuple[str, str, str]]] = {}
         self._pages: dict[tuple[str, str, str], _Pages] = {}
         self._leased: dict[tuple[str, str, bool], bool] = {}
@@ -159,16 +160,15 @@ class World:
 
     def candidates(self, interest: Interest) -> Iterator[Head]:
         """Waiting tasks of the directories asked for, by rank, then id; those that this batch claimed are left out."""
-        streams = {
-            stream
-            for path in interest.paths
-            for stream in self._streams_of(path, recursive=interest.recursive)
-            if (not interest.kinds or stream[1] in interest.kinds) and stream[2] in {interest.host, ""}
-        }
-        if len(streams) == 1:
-            ordered: Iterable[Head] = self._stream(streams.pop())
-        else:
-            ordered = merge(*map(self._stream, streams), key=_place)
+        streams = self._asked.get(interest)
+        if streams is None:
+            streams = self._asked[interest] = {
+                stream
+                for path in interest.paths
+                for stream in self._streams_of(path, recursive=interest.recursive)
+                if (not interest.kinds or stream[1] in interest.kinds) and stream[2] in {interest.host, ""}
+            }
+        ordered = merge(*map(self._stream, streams), key=_place) if len(streams) > 1 else chain(*map(self._stream, streams))
         return (head for head in ordered if not self.taken(head))
 
     def taken(self, head: Head) -> bool:
@@ -286,7 +286,10 @@ class _Footprint:
         self._below: dict[str, set[str]] = {}
 
     def add(self, path: str, host: str) -> None:
-        self._at.setdefault(path, set()).add(host)
+        hosts = self._at.setdefault(path, set())
+        if host in hosts:
+            return
+        hosts.add(host)
         for above in ancestors(path):
             self._below.setdefault(above, set()).add(host)
 
