@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.domain import operations as ops
 from orchestrator.domain.principal import OPEN, SYSTEM, Principal
 from orchestrator.domain.task import Head, Outputs
+from tests.properties.invariants import lease_of
 from tests.rig import HOUR, claim, enqueue, interest, new_task
 from worker_client.contract.enums import LogStream, Status
 
@@ -66,11 +67,11 @@ class Actions:
 
     def _report(self) -> ops.Submission:
         """Mostly with a lease that lives, often with one that did."""
-        live = [
-            (head.id, f"{head.id}.{head.lease_no}.{head.nonce}") for head in self._tasks.values() if head.status is Status.RUNNING
-        ]
-        from_all = not live or self._may(0.3)
-        task_id, lease = self._pick(self._leases if from_all and self._leases else live or [(999, "999.1.ff")])
+        live = {head.id: lease_of(head) for head in self._tasks.values() if head.status is Status.RUNNING}
+        stale = [(task_id, lease) for task_id, lease in self._leases if live.get(task_id, lease) != lease]
+        choices: list[Sequence[tuple[int, str]]] = [list(live.items()), stale, self._leases, [(999, "999.1.ff")]]
+        chosen = self._random.choices(choices, [7, 2, 2, 0.1])[0] or self._leases or choices[-1]
+        task_id, lease = self._pick(chosen)
         by = OPEN
         if (head := self._tasks.get(task_id)) is not None and head.claimed_by == OTHER.id and self._may(0.8):
             by = OTHER
