@@ -249,13 +249,13 @@ async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path) -> None:
     await town.open()
     try:
         for number in range(1_000):
-            town.poll(claim(interest(f"/work/{number}"), f"w{number}"))
+            town.poll(claim(interest(f"/srv/{number}"), f"w{number}"))
         await town.quiet()
         assert town.queue.parked == 1_000
         claims = counted(town)
-        town.report(enqueue(new_task("/work/500")))
+        town.report(enqueue(new_task("/srv/500")))
         await town.quiet()
-        assert [op.interest.paths for op in claims] == [("/work/500",)]
+        assert [op.interest.paths for op in claims] == [("/srv/500",)]
         assert town.queue.parked == 999
         assert len(town.held) == 1
     finally:
