@@ -57,8 +57,9 @@ async def _whole(request: Asked) -> bytes:
 
 async def _rest(request: Asked, raw: bytearray) -> bytes:
     most = request.app.state.settings.limits.max_body_bytes
+    announced = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"0")
     while True:
-        if len(raw) > most:
+        if max(len(raw), int(announced)) > most:
             raise too_large(most)
         message: Any = await request.receive()
         if message["type"] == "http.disconnect":

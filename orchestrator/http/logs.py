@@ -8,7 +8,7 @@ from litestar import get, post
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Logged
-from orchestrator.http import intake
+from orchestrator.http import reported
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer, text
 from orchestrator.http.holding import held
@@ -53,7 +53,7 @@ async def append_logs(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, output.AppendLogs)
-    op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=intake.log_lines(body), first_line=body.first_line)
+    op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=reported.log_lines(body), first_line=body.first_line)
     logged: Logged = await request.app.state.queue.submit(op, principal(request), trace(request))
     request.app.state.bells.ring(task_id)
     return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))

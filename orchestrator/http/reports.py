@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Beat, Changed
-from orchestrator.http import intake, views
+from orchestrator.http import intake, reported, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.holding import directive
@@ -41,7 +41,7 @@ async def heartbeat(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, reports.Heartbeat)
-    op = intake.beat(task_id, body)
+    op = reported.beat(task_id, body)
     if body.wait > 0:
         return _beat(await directive(request, op, body.wait))
     return _beat(await request.app.state.queue.submit(op, principal(request), trace(request)))
@@ -55,7 +55,7 @@ async def complete_task(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, reports.Complete, optional=True)
-    return await changed(request, intake.completion(task_id, body))
+    return await changed(request, reported.completion(task_id, body))
 
 
 @post("/tasks/{task_id:str}/fail", opt=described(body=reports.Fail, **_REPORT))
@@ -63,7 +63,7 @@ async def fail_task(request: Asked) -> Answer:
     """End an attempt badly: the task runs again after its backoff, or has failed for good."""
     task_id = path_id(request)
     body = await read(request, reports.Fail)
-    return await changed(request, intake.failure(task_id, body))
+    return await changed(request, reported.failure(task_id, body))
 
 
 @post("/tasks/{task_id:str}/release", opt=described(body=reports.Release, **_REPORT))
@@ -80,28 +80,28 @@ async def park_task(request: Asked) -> Answer:
     """Give a task back until something outside happens: a time, an answer, an approval; no attempt is counted."""
     task_id = path_id(request)
     body = await read(request, reports.Park)
-    return await changed(request, intake.parking(task_id, body))
+    return await changed(request, reported.parking(task_id, body))
 
 
 @post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=reports.Heartbeats))
 async def heartbeat_many(request: Asked) -> Answer:
     """Send up to 1000 heartbeats; one outcome each, in order. None is held."""
     body = await read(request, reports.Heartbeats)
-    return await _each(request, body.items, intake.beat)
+    return await _each(request, body.items, reported.beat)
 
 
 @post("/tasks/complete", opt=described(outcomes.TaskOutcomes, body=reports.Completions))
 async def complete_many(request: Asked) -> Answer:
     """Complete up to 1000 tasks; one outcome each, in order."""
     body = await read(request, reports.Completions)
-    return await _each(request, body.items, intake.completion)
+    return await _each(request, body.items, reported.completion)
 
 
 @post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=reports.Failures))
 async def fail_many(request: Asked) -> Answer:
     """Fail up to 1000 tasks; one outcome each, in order."""
     body = await read(request, reports.Failures)
-    return await _each(request, body.items, intake.failure)
+    return await _each(request, body.items, reported.failure)
 
 
 async def _each(request: Asked, items: list[Item], operation: Callable[[int, Item], ops.Operation]) -> Answer:

@@ -151,6 +151,14 @@ async def test_a_body_that_is_streamed_is_bounded_too(server: Running) -> None:
     assert error["code"] == "PAYLOAD_TOO_LARGE"
 
 
+async def test_a_body_that_is_announced_too_large_is_not_waited_for(server: Running) -> None:
+    parts = urlsplit(server.address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: test\r\ncontent-length: 99999999999\r\n\r\n{")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
+
+
 async def test_an_unknown_path_and_a_wrong_method(server: Running) -> None:
     assert (await server.refused("GET", "/nothing", 404))["code"] == "NOT_FOUND"
     answer = await server.client.delete("/tasks")
