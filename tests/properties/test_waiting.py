@@ -244,35 +244,24 @@ def counted(town: Town) -> list[ops.Claim]:
     return claims
 
 
-async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["created", "executed"])
+@pytest.mark.parametrize("directories", [1_000, 1])
+async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path, directories: int, how: str) -> None:
     town = Town(tmp_path, random.Random(1), Rules())
     await town.open()
+    path = f"/work/{directories // 2}"
     try:
         for number in range(1_000):
-            town.poll(claim(interest(f"/srv/{number}"), f"w{number}"))
+            town.poll(claim(interest(f"/work/{number % directories}"), f"w{number}"))
+        if how == "executed":
+            town.report(enqueue(new_task(path, delay_ms=HOUR)))
         await town.quiet()
         assert town.queue.parked == 1_000
         claims = counted(town)
-        town.report(enqueue(new_task("/srv/500")))
+        town.report(ops.Execute(task_id=1) if how == "executed" else enqueue(new_task(path)))
         await town.quiet()
-        assert [op.interest.paths for op in claims] == [("/srv/500",)]
+        assert [op.interest.paths for op in claims] == [(path,)]
         assert town.queue.parked == 999
         assert len(town.held) == 1
-    finally:
-        await town.close()
-
-
-async def test_one_task_wakes_one_of_many_polls_on_one_directory(tmp_path: Path) -> None:
-    town = Town(tmp_path, random.Random(1), Rules())
-    await town.open()
-    try:
-        for number in range(200):
-            town.poll(claim(worker=f"w{number}"))
-        await town.quiet()
-        claims = counted(town)
-        town.report(enqueue(new_task()))
-        await town.quiet()
-        assert town.queue.parked == 199
-        assert len(claims) == 1
     finally:
         await town.close()

@@ -128,6 +128,18 @@ def test_what_is_freed_wakes_only_whom_something_was_kept_from() -> None:
     assert room.said() == ["above"]
 
 
+def test_a_grant_does_not_tell_of_what_was_kept_back() -> None:
+    """An urgent task came first in the order, so the claim never got to look at the one that is kept back."""
+    room = Room()
+    room.park("one", interest("/", recursive=True), HELD)
+    room.park("two", interest("/", recursive=True), HELD)
+    room.room.wake(ready("/b", task_id=1))
+    room.come_back("one", got(1), taken=(1,))
+    room.said()
+    room.room.wake(Freed("/a"))
+    assert room.said() == ["two"]
+
+
 def test_who_leaves_is_not_asked() -> None:
     room = Room()
     room.park("one", interest("/a"))
