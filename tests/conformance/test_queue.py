@@ -2,13 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Created
 from orchestrator.domain.principal import OPEN, SYSTEM
-from tests.rig import claim, enqueue, interest, new_task
+from orchestrator.domain.rules import Rules
+from tests.rig import HOUR, claim, enqueue, interest, new_task
 from tests.serving import LONG, Server, grants
 from worker_client.contract.enums import Status
 from worker_client.errors import Internal, Overloaded
@@ -192,3 +194,37 @@ async def test_a_refusal_of_a_parked_poll_ends_it(server: Server) -> None:
     with pytest.raises(Exception, match="poll_id"):
         await poll
     assert server.queue.parked == 0
+
+
+async def test_the_end_of_a_lease_reaches_all_that_its_limit_kept_back(server: Server) -> None:
+    await server.do(ops.SetDirectory(path="/a", max_running=1))
+    task_id = await server.add("/a/b")
+    grant = await server.take("/a/b")
+    beside = await server.add("/a/c")
+    poll = await server.parked(claim(interest("/a/c"), worker="w2"))
+    await server.do(ops.Complete(task_id=task_id, lease=grant.lease))
+    assert grants(await poll) == [beside]
+
+
+@pytest.mark.parametrize("how", [ops.Cancel, ops.Delete, ops.Update], ids=lambda op: op.__name__)
+async def test_an_exclusive_task_that_gives_up_lets_those_behind_it_go(server: Server, how: type[ops.Operation]) -> None:
+    await server.add("/a")
+    await server.take("/a", lease_ms=HOUR)
+    patient, behind = await server.add("/a", exclusive=True), await server.add("/a")
+    for _ in range(10):
+        server.time.pass_(4_000)
+        await server.do(ops.Tick())
+    poll = await server.parked(claim(worker="w2"))
+    moved: dict[str, Any] = {"path": "/elsewhere"} if how is ops.Update else {}
+    await server.do(how(task_id=patient, **moved))
+    assert grants(await poll) == [behind]
+
+
+async def test_the_end_of_any_lease_reaches_all_when_the_server_is_full(server: Server) -> None:
+    server.queue.rules = Rules(max_running=1)
+    task_id = await server.add("/a")
+    grant = await server.take("/a")
+    far = await server.add("/far")
+    poll = await server.parked(claim(interest("/far"), worker="w2"))
+    await server.do(ops.Complete(task_id=task_id, lease=grant.lease))
+    assert grants(await poll) == [far]
