@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.domain.lifecycle import Verb, derive, permit
@@ -88,20 +89,22 @@ def settle(head: Head, world: World, rules: Rules, **facts: Any) -> Head:
     return replace(settled, status=status, rank=rules.rank(settled.ready_at, settled.priority), finished_at=None)
 
 
+_UNLEASED: dict[str, Any] = {
+    "lease_mode": 0,
+    "lease_host": None,
+    "lease_ends_at": None,
+    "lease_deadline": None,
+    "confirm_by": None,
+    "expire_at": None,
+    "poll_key": None,
+    "poll_hash": None,
+    "cancel_requested_at": None,
+}
+
+
 def unlease(verb: Verb) -> dict[str, Any]:
     """The facts of a task whose lease has just ended; its number and nonce stay, to know a repeated report."""
-    return {
-        "lease_mode": 0,
-        "lease_host": None,
-        "lease_ends_at": None,
-        "lease_deadline": None,
-        "confirm_by": None,
-        "expire_at": None,
-        "poll_key": None,
-        "poll_hash": None,
-        "cancel_requested_at": None,
-        "ended_by": str(verb),
-    }
+    return {**_UNLEASED, "ended_by": verb.value}
 
 
 def finish(head: Head, world: World, status: Status, **facts: Any) -> Head:
@@ -131,9 +134,24 @@ def freed(head: Head, world: World, rules: Rules) -> Wake:
     return Freed(limited[-1] if limited else head.path)
 
 
-def happened(kind: str, head: Head, **data: Any) -> Happened:
-    """An event of the feed about a task."""
-    return Happened(f"task.{kind}", head, to_json({name: value for name, value in data.items() if value is not None}))
+class Facts(Struct, kw_only=True, omit_defaults=True):
+    """What an event says beyond the task's status; only what applies is written."""
+
+    attempt: int | None = None
+    lease_no: int | None = None
+    worker_id: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    due_at: int | None = None
+    parent: int | None = None
+    previous: str | None = None
+    source: str | None = None
+    fields: list[str] | None = None
+
+
+def happened(kind: str, head: Head, **facts: Any) -> Happened:
+    """An event of the feed about a task, with the Facts that apply."""
+    return Happened(f"task.{kind}", head, to_json(Facts(**facts)) if facts else "{}")
 
 
 def account(

@@ -302,7 +302,7 @@ class Enqueue(Operation, frozen=True, kw_only=True):
         return len(self.tasks)
 
 
-class Interest(Struct, frozen=True):
+class Interest(Struct, frozen=True, cache_hash=True):
     """What an asker takes: polls with equal interest can stand in for each other."""
 
     paths: tuple[str, ...]

@@ -5,7 +5,7 @@ from msgspec import Struct
 from orchestrator.domain.paths import contains
 
 
-class Pattern(Struct, frozen=True):
+class Pattern(Struct, frozen=True, cache_hash=True):
     """One directory, or with `below` the directory and everything below it."""
 
     path: str
@@ -16,7 +16,7 @@ class Pattern(Struct, frozen=True):
         return contains(self.path, path) if self.below else path == self.path
 
 
-class PathScope(Struct, frozen=True):
+class PathScope(Struct, frozen=True, cache_hash=True):
     """The directories that a credential sees; None means all of them."""
 
     patterns: tuple[Pattern, ...] | None = None
@@ -40,7 +40,7 @@ class PathScope(Struct, frozen=True):
 EVERYWHERE = PathScope()
 
 
-class Principal(Struct, frozen=True):
+class Principal(Struct, frozen=True, cache_hash=True):
     """An authenticated caller: its id, scopes (read, submit, work, admin) and directories."""
 
     id: str

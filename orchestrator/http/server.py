@@ -30,6 +30,8 @@ class AddressTakenError(OrchestratorError):
 class Protocol(HttpToolsProtocol):
     """Tells handlers whether the client has closed its end, as soon as the kernel knows."""
 
+    _closed: Callable[[int], list[tuple[int, int]]] | None = None
+
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
@@ -47,12 +49,18 @@ class Protocol(HttpToolsProtocol):
     def _hung_up(self) -> bool:
         if self.transport.is_closing():
             return True
-        connection = self.transport.get_extra_info("socket")
-        if connection is None or not hasattr(select, "POLLRDHUP"):
-            return False
-        poll = select.poll()
-        poll.register(connection.fileno(), _CLOSED)
-        return bool(poll.poll(0))
+        if self._closed is None:
+            self._closed = _watched(self.transport.get_extra_info("socket"))
+        return bool(self._closed(0))
+
+
+def _watched(connection: socket.socket | None) -> Callable[[int], list[tuple[int, int]]]:
+    """Tells what the kernel knows of a connection's end; nothing where it cannot be asked."""
+    if connection is None or not hasattr(select, "POLLRDHUP"):
+        return lambda _: []
+    poll = select.poll()
+    poll.register(connection.fileno(), _CLOSED)
+    return poll.poll
 
 
 class Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file in WAL mode, one connection that writes, a few that read."""
 
 import json
+import os
 import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from orchestrator.store.reads import Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.sql import queries
 from orchestrator.store.transaction import Transaction, fill
+from worker_client.contract.enums import Status
 from worker_client.errors import Conflict
 
 if TYPE_CHECKING:
@@ -36,6 +38,19 @@ _VACUUM_PAGES: Final = 500
 
 class DatabaseInUseError(Conflict):
     """Another server has the database open for writing."""
+
+
+class _Nonces:
+    """Random 64-bit numbers in hexadecimal; the system is asked for many at once, as each question costs a call of it."""
+
+    def __init__(self) -> None:
+        self._pool: list[str] = []
+
+    def __call__(self) -> str:
+        if not self._pool:
+            text = os.urandom(8 * 256).hex()
+            self._pool = [text[at : at + 16] for at in range(0, len(text), 16)]
+        return self._pool.pop()
 
 
 class _Session:
@@ -79,14 +94,14 @@ class SQLiteStore:
         busy_ms: int = 30_000,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
-        nonce: Callable[[], str] = lambda: secrets.token_hex(8),
+        nonce: Callable[[], str] | None = None,
     ) -> None:
         self.path = path
         self.epoch = ""
         self.asleep_ms = 0
         self._clock = clock or Clock()
         self._chance = chance
-        self._nonce = nonce
+        self._nonce = nonce or _Nonces()
         self._readers = readers
         self._busy_ms = busy_ms
         self._sql = fill(queries("common", "sqlite"))
@@ -172,13 +187,16 @@ class SQLiteStore:
         return Commit(now, decisions, transaction.events, *due)
 
     def _remember(self, saved: Mapping[int, Head | None]) -> None:
-        """Keep the heads that changed last: who reports on a task has claimed it not long ago."""
+        """Keep the heads that will be asked for: those that wait first, and all that somebody works on."""
         for task_id, head in saved.items():
-            self._known.pop(task_id, None)
-            if head is not None:
+            if head is None or head.status.final:
+                self._known.pop(task_id, None)
+            elif task_id in self._known or len(self._known) < _KNOWN:
                 self._known[task_id] = head
-        while len(self._known) > _KNOWN:
-            del self._known[next(iter(self._known))]
+            elif head.status is not Status.WAITING:
+                # Whoever came first is claimed first, so a full memory has no room for another that waits.
+                self._known.popitem()
+                self._known[task_id] = head
 
     async def wal_bytes(self) -> int:
         """The size of the write-ahead log."""

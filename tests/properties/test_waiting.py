@@ -249,10 +249,10 @@ def counted(town: Town) -> list[ops.Claim]:
 async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path, directories: int, how: str) -> None:
     town = Town(tmp_path, random.Random(1), Rules())
     await town.open()
-    path = f"/work/{directories // 2}"
+    path = f"/srv/{directories // 2}"
     try:
         for number in range(1_000):
-            town.poll(claim(interest(f"/work/{number % directories}"), f"w{number}"))
+            town.poll(claim(interest(f"/srv/{number % directories}"), f"w{number}"))
         if how == "executed":
             town.report(enqueue(new_task(path, delay_ms=HOUR)))
         await town.quiet()
