@@ -1,9 +1,11 @@
 """Domain and store together against everything at once: after each transaction the promises hold."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -130,10 +132,13 @@ class QueueMachine(RuleBasedStateMachine):
                 self.counted_from[op.task_id] = self.known[op.task_id].lease_no - (op.task_id in claimed)
 
 
-def _prepare() -> None:
-    QueueMachine.copy = staticmethod(template(Path(tempfile.mkdtemp())))
+@pytest.fixture(scope="module", autouse=True)
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every example begins with a copy of one empty database."""
+    QueueMachine.copy = staticmethod(template(tmp_path_factory.mktemp("template")))
+    yield
+    QueueMachine.copy = None
 
 
 QueueMachine.TestCase.settings = settings(stateful_step_count=30)
-QueueMachine.TestCase.setUpClass = classmethod(lambda _: _prepare())  # type: ignore[assignment]
 TestQueue = QueueMachine.TestCase
