@@ -90,7 +90,7 @@ def new_task(path: str = "/a", *, prompt: str | None = "do it", **facts: Any) ->
 
 def enqueue(*tasks: NewTask) -> ops.Enqueue:
     """The operation that creates tasks."""
-    return ops.Enqueue(tasks=tasks)
+    return ops.Enqueue(tasks=tasks, many=len(tasks) > 1)
 
 
 def claim(wanted: ops.Interest | None = None, worker: str = "w1", **facts: Any) -> ops.Claim:

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.dependencies import lost_parents
+from orchestrator.domain.ending import FOR_PEOPLE
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, ready, revise, settle, stood_aside, visible
 from orchestrator.domain.outcomes import (
@@ -26,7 +27,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import DirectorySetting, Head, Outputs
 from orchestrator.domain.world import World
 from worker_client.contract.enums import ParkReason, Status
-from worker_client.errors import Conflict, Forbidden
+from worker_client.errors import Conflict, Forbidden, ValidationFailed
 
 
 def cancel(op: ops.Cancel, by: Principal, world: World, _rules: Rules) -> Decision:
@@ -56,12 +57,12 @@ def retry(op: ops.Retry, by: Principal, world: World, rules: Rules) -> Decision:
     head = visible(op.task_id, by, world)
     permit(Verb.RETRY, head.status, head.id)
     if lost := lost_parents(head, world):
-        raise Conflict(
-            f"task {head.id} depends on task {lost[0]}, which has not completed and never will: retry that first", parents=lost
-        )
-    after = settle(
-        head, world, rules, attempt=0, releases=0, due_at=None, ready_at=world.now, reason=None, ended_by=None, hold_until=None
-    )
+        step = "create this one anew" if world.head(lost[0]) is None else "retry that first"
+        raise Conflict(f"task {head.id} depends on task {lost[0]}, which has not completed and never will: {step}", parents=lost)
+    # How the last lease ended stays known, for a report of it that is sent again.
+    ended_by = None if head.ended_by == Verb.ORPHAN else head.ended_by
+    facts = {"attempt": 0, "releases": 0, "due_at": None, "hold_until": None, "reason": None, "ended_by": ended_by}
+    after = settle(head, world, rules, ready_at=world.now, **facts)
     changes: list[Change] = [
         Saved(after),
         Written(head.id, Outputs(result="null", error="null", progress="null")),
@@ -75,7 +76,7 @@ def execute(op: ops.Execute, by: Principal, world: World, rules: Rules) -> Decis
     """Due now: from scheduled or parked for a time to waiting, from waiting to the head of its directory."""
     head = visible(op.task_id, by, world)
     permit(Verb.EXECUTE, head.status, head.id)
-    if head.status is Status.PARKED and head.hold in {ParkReason.QUESTION, ParkReason.APPROVAL}:
+    if head.status is Status.PARKED and head.hold in FOR_PEOPLE:
         step = "answer its question" if head.hold == ParkReason.QUESTION else "approve or reject it"
         raise Conflict(f"task {head.id} is parked for a person: {step}", task_id=head.id, status=str(head.status))
     ready_at = world.now
@@ -136,6 +137,11 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
         )
     if op.path is not UNSET and not by.paths.covers(op.path):
         raise Forbidden(f"this key may not move tasks to {op.path}", field="work_directory")
+    if op.max_attempts is not UNSET and op.max_attempts <= head.attempt:
+        raise ValidationFailed(
+            f"task {head.id} has begun {head.attempt} attempts: max_attempts must be more than that, not {op.max_attempts}",
+            field="max_attempts",
+        )
     names = ("path", "host", "title", "priority", "tags", "exclusive", "run_at", "max_attempts", "timeout_ms", "backoff")
     facts: dict[str, Any] = {name: value for name in names if (value := getattr(op, name)) is not UNSET}
     if "run_at" in facts:

@@ -13,7 +13,7 @@ from worker_client.contract.enums import AttemptOutcome, ParkReason, Status
 from worker_client.contract.reports import TaskError
 from worker_client.errors import Conflict, ValidationFailed
 
-_FOR_PEOPLE = frozenset({ParkReason.QUESTION, ParkReason.APPROVAL, ParkReason.BUDGET})
+FOR_PEOPLE = frozenset({ParkReason.QUESTION, ParkReason.APPROVAL, ParkReason.BUDGET})
 """Holds that a person ends; every other one needs a time."""
 
 
@@ -37,7 +37,7 @@ def _by_prompt(op: ops.Complete, by: Principal, world: World) -> Head:
     if head.status is not Status.RUNNING:
         if head.ended_by == Verb.COMPLETE:
             raise lost(head, Verb.COMPLETE, same=True)
-        permit(Verb.COMPLETE, head.status, head.id)
+        raise Conflict(f"task {head.id} is {head.status}, so nobody works on it: claim it, and send `lease` from the claim")
     if head.lease_no != 1 or head.claimed_by != by.id:
         raise Conflict(
             f"task {head.id} is on lease number {head.lease_no}, so the prompt cannot tell who asks: send `lease` from the claim",
@@ -127,7 +127,7 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
     """Give back until something outside happens; the slot is free meanwhile."""
     head = leased(op.task_id, op.lease, Verb.PARK, by, world)
     until = op.not_before
-    if until is None and op.hold not in _FOR_PEOPLE:
+    if until is None and op.hold not in FOR_PEOPLE:
         until = world.now + rules.quota_hold
     changes = account(head, AttemptOutcome.PARKED, world, outputs=op.outputs, reason=op.hold)
     return _give_back(

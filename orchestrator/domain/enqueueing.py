@@ -18,13 +18,12 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
     created = Created([])
     decision = Decision(created)
     fresh: dict[str, tuple[int, str]] = {}
-    many = len(op.tasks) > 1
     for index, task in enumerate(op.tasks):
-        at = f"tasks[{index}]." if many else ""
+        at = f"tasks[{index}]." if op.many else ""
         if not by.paths.covers(task.path):
             raise Forbidden(f"this key may not create tasks in {task.path}", field=f"{at}work_directory")
         if task.key is not None and (known := fresh.get(task.key) or world.key(scope, task.key)):
-            created.tasks.append((_known(task, known, world, in_batch=task.key in fresh), False))
+            created.tasks.append((_known(task, known, world, at, in_batch=task.key in fresh), False))
             continue
         parents = _parents(task, by, world, at)
         head = _head(world.new_id(), task, parents, world, rules)
@@ -37,14 +36,14 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
     return decision
 
 
-def _known(task: NewTask, known: tuple[int, str], world: World, *, in_batch: bool) -> int:
+def _known(task: NewTask, known: tuple[int, str], world: World, at: str, *, in_batch: bool) -> int:
     task_id, digest = known
     if digest != task.key_hash:
         raise Conflict(
-            f"key {task.key!r} stands for task {task_id}, which was created with another body; use a new key", field="key"
+            f"key {task.key!r} stands for task {task_id}, which was created with another body; use a new key", field=f"{at}key"
         )
     if not in_batch and world.head(task_id) is None:
-        raise Conflict(f"key {task.key!r} stands for task {task_id}, which has been removed; use a new key", field="key")
+        raise Conflict(f"key {task.key!r} stands for task {task_id}, which has been removed; use a new key", field=f"{at}key")
     return task_id
 
 

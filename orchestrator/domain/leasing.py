@@ -30,7 +30,7 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
     changes: list[Change] = []
     grants: list[Grant] = []
     gate = _Gate(op, world, rules)
-    for head in gate.open(world.candidates(op.interest)):
+    for head in gate.open(world.candidates(op.interest, gate.shuts)):
         taken = _take(head, op, by, world, rules, poll_key)
         step: list[Change] = [
             Saved(taken),
@@ -56,6 +56,20 @@ class _Gate:
         self._rules = rules
         self._starved: list[Reservation] = []
 
+    def shuts(self, path: str, kind: str) -> bool:
+        """Whether no task of a kind in a directory can be given now, so that none of them need be looked at."""
+        if self._op.interest.tags:
+            return False  # what is held would be said of tasks that are not asked for
+        if self._limited(path):
+            self.held_at = self.held_at or path
+            return True
+        # A lease above owns all that a task here could touch, so also what a starved task here would reserve.
+        if kind not in DIRECTORYLESS and self._world.owned(path, self._op.interest.host):
+            self.held_at = self.held_at or path
+            self.leased_at = self.leased_at or path
+            return True
+        return False
+
     def open(self, candidates: Iterator[Head]) -> Iterator[Head]:
         wanted = self._op.interest
         for head in candidates:
@@ -66,7 +80,7 @@ class _Gate:
             if self._rules.max_running and self._world.running_below(None, "") >= self._rules.max_running:
                 self.held_at, self.full = head.path, True
                 return
-            if self._limited(head):
+            if self._limited(head.path):
                 self.held_at = self.held_at or head.path
             elif self._excluded(head):
                 self.held_at = self.held_at or head.path
@@ -74,8 +88,8 @@ class _Gate:
             else:
                 yield head
 
-    def _limited(self, head: Head) -> bool:
-        for setting in self._world.settings_over(head.path, self._op.interest.host):
+    def _limited(self, path: str) -> bool:
+        for setting in self._world.settings_over(path, self._op.interest.host):
             if setting.paused:
                 return True
             if setting.max_running is not None:
@@ -128,7 +142,7 @@ def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, 
         lease_ends_at=ends_at,
         lease_deadline=deadline,
         confirm_by=confirm_by,
-        expire_at=expiry(ends_at, op.lease_ms, confirm_by, rules),
+        expire_at=expiry(now, ends_at, confirm_by, rules),
         used=False,
         worker_id=op.worker_id,
         account=op.account,
@@ -141,9 +155,9 @@ def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, 
     )
 
 
-def expiry(ends_at: Millis, lease_ms: int, confirm_by: Millis | None, rules: Rules) -> Millis:
+def expiry(now: Millis, ends_at: Millis, confirm_by: Millis | None, rules: Rules) -> Millis:
     """When the server acts on the end of a lease: a little later than the worker, so that the work has stopped."""
-    at = ends_at + min(rules.expiry_grace, lease_ms // 10)
+    at = ends_at + min(rules.expiry_grace, max(0, ends_at - now) // 10)
     return at if confirm_by is None else min(at, confirm_by)
 
 
@@ -170,9 +184,8 @@ def heartbeat(op: ops.Heartbeat, by: Principal, world: World, rules: Rules) -> D
     if head.cancel_requested_at is not None:
         until = min(until, head.cancel_requested_at + rules.cancel_grace)
     ends_at = max(until, head.lease_ends_at or 0)
-    extended = revise(
-        head, world, used=True, confirm_by=None, lease_ends_at=ends_at, expire_at=expiry(ends_at, head.lease_ms, None, rules)
-    )
+    expire_at = expiry(world.now, ends_at, None, rules)
+    extended = revise(head, world, used=True, confirm_by=None, lease_ends_at=ends_at, expire_at=expire_at)
     changes: list[Change] = [Saved(extended)]
     if op.outputs is not None:
         changes.append(Written(head.id, op.outputs))
@@ -189,7 +202,7 @@ def append_logs(op: ops.AppendLogs, by: Principal, world: World, rules: Rules) -
     lines = op.lines[known:]
     changes: list[Change] = []
     if not head.used:
-        expire_at = expiry(head.lease_ends_at or 0, head.lease_ms, None, rules)
+        expire_at = expiry(world.now, head.lease_ends_at or 0, None, rules)
         changes.append(Saved(revise(head, world, used=True, confirm_by=None, expire_at=expire_at)))
     if lines:
         stamped = tuple(line if line.at is not None else replace(line, at=world.now) for line in lines)

@@ -285,11 +285,12 @@ class Prune(Operation, frozen=True, kw_only=True):
 
 
 class Enqueue(Operation, frozen=True, kw_only=True):
-    """Create tasks, all or none."""
+    """Create tasks, all or none; `many`: they came as a list, so that errors name the place in it."""
 
     phase = Phase.ENQUEUE
     sheds = True
     tasks: tuple[NewTask, ...]
+    many: bool = False
 
     @property
     def touches(self) -> tuple[int, ...]:

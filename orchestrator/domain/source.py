@@ -73,6 +73,10 @@ class Source(Protocol):
         """Whether a lease around the path is live."""
         ...
 
+    def owned(self, path: str, host: str) -> bool:
+        """Whether an exclusive lease on the path or above it is live."""
+        ...
+
     def running_below(self, path: str | None, host: str) -> int:
         """How many run in a directory and below; None: anywhere."""
         ...

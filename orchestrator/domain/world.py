@@ -44,6 +44,7 @@ class World:
         self._asked: dict[Interest, set[tuple[str, str, str]]] = {}
         self._streams: dict[tuple[str, bool], list[tuple[str, str, str]]] = {}
         self._pages: dict[tuple[str, str, str], _Pages] = {}
+        self._owned: dict[tuple[str, str], bool] = {}
         self._leased: dict[tuple[str, str, bool], bool] = {}
         self._running_below: dict[tuple[str | None, str], int] = {}
         self._claimed: list[Head] = []
@@ -158,8 +159,11 @@ class World:
         rows += [head for head in self._claimed if head.poll_key == poll_key and head.id not in {row.id for row in rows}]
         return [row for row in rows if row.status is Status.RUNNING and row.poll_key == poll_key]
 
-    def candidates(self, interest: Interest) -> Iterator[Head]:
-        """Waiting tasks of the directories asked for, by rank, then id; those that this batch claimed are left out."""
+    def candidates(self, interest: Interest, shuts: Callable[[str, str], bool]) -> Iterator[Head]:
+        """Waiting tasks of the directories asked for, by rank, then id; those that this batch claimed are left out.
+
+        `shuts` tells of a path and a kind that none of its tasks need be looked at.
+        """
         streams = self._asked.get(interest)
         if streams is None:
             streams = self._asked[interest] = {
@@ -168,7 +172,8 @@ class World:
                 for stream in self._streams_of(path, recursive=interest.recursive)
                 if (not interest.kinds or stream[1] in interest.kinds) and stream[2] in {interest.host, ""}
             }
-        ordered = merge(*map(self._stream, streams), key=_place) if len(streams) > 1 else chain(*map(self._stream, streams))
+        rows = [self._stream(stream) for stream in streams if not shuts(stream[0], stream[1])]
+        ordered = merge(*rows, key=_place) if len(rows) > 1 else chain(*rows)
         return (head for head in ordered if not self.taken(head))
 
     def taken(self, head: Head) -> bool:
@@ -193,6 +198,13 @@ class World:
         if key not in self._leased:
             self._leased[key] = self.source.leased(path, host, exclusive_only=only_exclusive)
         return self._leased[key] or self._exclusive.touches(path, host) or (exclusive and self._shared.touches(path, host))
+
+    def owned(self, path: str, host: str) -> bool:
+        """Whether a live exclusive lease is on the path or above it, on this host."""
+        key = (path, host)
+        if key not in self._owned:
+            self._owned[key] = self.source.owned(path, host)
+        return self._owned[key] or self._exclusive.above(path, host)
 
     def running_below(self, path: str | None, host: str) -> int:
         """Live leases in a directory and below it (None: anywhere), on a host (empty: on all)."""
@@ -294,9 +306,11 @@ class _Footprint:
             self._below.setdefault(above, set()).add(host)
 
     def touches(self, path: str, host: str) -> bool:
-        if not self._at:
-            return False
-        return any(_meet(host, self._at.get(above)) for above in ancestors(path)) or _meet(host, self._below.get(path))
+        return self.above(path, host) or _meet(host, self._below.get(path))
+
+    def above(self, path: str, host: str) -> bool:
+        """Whether one of them is the path or contains it."""
+        return bool(self._at) and any(_meet(host, self._at.get(above)) for above in ancestors(path))
 
 
 def _meet(host: str, hosts: set[str] | None) -> bool:

@@ -74,10 +74,15 @@ def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
         backoff=_backoff(body.backoff),
         depends_on=_distinct(body.depends_on),
         key=body.key,
-        key_hash=None if body.key is None else sha256(_deterministic.encode(body)).hexdigest(),
+        key_hash=None if body.key is None else _digest(body, path),
         requires_approval=body.requires_approval,
         inputs=inputs,
     )
+
+
+def _digest(body: CreateTask, path: str) -> str:
+    """Equal for bodies that ask for the same task; two spellings of one directory are the same."""
+    return sha256(_deterministic.encode(replace(body, work_directory=path))).hexdigest()
 
 
 def change(task_id: int, body: UpdateTask, kind: str, settings: Settings) -> ops.Update:

@@ -47,7 +47,7 @@ async def create_tasks(request: Asked) -> Answer:
     body = await read(request, contract.CreateTasks)
     settings = request.app.state.settings
     new = tuple(intake.new_task(task, settings, f"tasks[{place}].") for place, task in enumerate(body.tasks))
-    outcome: Created = await request.app.state.queue.submit(ops.Enqueue(tasks=new), principal(request), trace(request))
+    outcome: Created = await request.app.state.queue.submit(ops.Enqueue(tasks=new, many=True), principal(request), trace(request))
     return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
 
 

@@ -146,6 +146,10 @@ class Transaction:
         name = "leased_exclusive" if exclusive_only else "leased_shared"
         return bool(self._fetch(name, self._session.listed(ancestors(path)), *span(path), host)[0][0])
 
+    def owned(self, path: str, host: str) -> bool:
+        """Whether an exclusive lease on or above a path is live on the host."""
+        return bool(self._fetch("owned", self._session.listed(ancestors(path)), host)[0][0])
+
     def running_below(self, path: str | None, host: str) -> int:
         """How many tasks run in a directory and below."""
         rows = self._fetch("running_everywhere") if path is None else self._fetch("running_below", path, *span(path), host)

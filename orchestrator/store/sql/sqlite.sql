@@ -54,6 +54,13 @@ SELECT EXISTS (
     WHERE status = 'running' AND lease_mode = 2 AND path > ?2 AND path < ?3 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
 );
 
+-- name: owned
+SELECT EXISTS (
+    SELECT 1 FROM tasks
+    WHERE status = 'running' AND lease_mode = 2 AND path IN (SELECT value FROM json_each(?1))
+      AND (?2 = '' OR lease_host = '' OR lease_host = ?2)
+);
+
 -- name: last_ids
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tasks'), 0),
        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0);
