@@ -18,6 +18,7 @@ from worker_client.contract.enums import FINAL, Status
 from worker_client.errors import Conflict, NotFound, ValidationFailed
 
 _AT_ONCE = 500
+_CRITERIA = tuple(name for name in contract.TaskFilter.__struct_fields__ if name != "recursive")
 _UNDER_WAY = frozenset(Status) - FINAL
 _FILTER = described(contract.Counted, query=contract.TaskFilter, body=contract.TaskFilter, body_optional=True)
 
@@ -26,7 +27,7 @@ _FILTER = described(contract.Counted, query=contract.TaskFilter, body=contract.T
 async def retry_many(request: Asked) -> Answer:
     """Begin all tasks of a filter again; those that failed, when it names no status.
 
-    The filter stands in the query or in the body.
+    The filter stands in the query or in the body, and has at least one criterion.
     """
     return await _all(request, frozenset({Status.FAILED}), lambda task_id: ops.Retry(task_id=task_id))
 
@@ -35,7 +36,7 @@ async def retry_many(request: Asked) -> Answer:
 async def cancel_many(request: Asked) -> Answer:
     """Cancel all tasks of a filter; all that have not ended, when it names no status.
 
-    The filter stands in the query or in the body.
+    The filter stands in the query or in the body, and has at least one criterion.
     """
     return await _all(request, _UNDER_WAY, lambda task_id: ops.Cancel(task_id=task_id))
 
@@ -63,7 +64,13 @@ async def _filter(request: Asked) -> contract.TaskFilter:
     query = parse(request, contract.TaskFilter)
     if nothing not in (body, query):
         raise ValidationFailed("send the filter in the query or in the body, not both", field="")
-    return intake.filtered(body if query == nothing else query)
+    where = body if query == nothing else query
+    # A client whose variable is empty must not change every task there is.
+    if not any(getattr(where, name) for name in _CRITERIA):
+        raise ValidationFailed(
+            "give at least one criterion, for example `work_path`; a `status` that lists all statuses means all tasks", field=""
+        )
+    return intake.filtered(where)
 
 
 HANDLERS = tagged((retry_many, cancel_many), "Tasks")

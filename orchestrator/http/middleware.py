@@ -9,8 +9,10 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.http.envelope import Answer, refusal
 from orchestrator.http.scope import HELD, REQUEST_ID, logged_request_id
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
+from worker_client.errors import NotFound
 
 _HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -52,7 +54,8 @@ class Frame:
 
         token = logged_request_id.set(request_id)
         try:
-            await self._app(scope, receive, framed)
+            refused = self._refused(facts)
+            await (self._app if refused is None else refused)(scope, receive, framed)
         finally:
             seconds = time.perf_counter() - started
             template = facts.get("path_template", UNMATCHED)
@@ -66,6 +69,15 @@ class Frame:
             else:
                 self._log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
             logged_request_id.reset(token)
+
+    def _refused(self, facts: dict[str, Any]) -> Answer | None:
+        """What no handler gets to see."""
+        path: str = facts["path"]
+        if "//" in path:
+            # Routing would fold it, and so /tasks//cancel, where an id is missing, into a call on many tasks.
+            told = f"there is nothing at {path[:200]}: a part between its slashes is empty"
+            return refusal(NotFound(told, path=path[:200]))
+        return None
 
     def _corrected(self, facts: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Litestar's own answers to OPTIONS name only the methods that the path had when its first handler came."""

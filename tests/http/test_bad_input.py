@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.http.conftest import Running
+from tests.http.conftest import Running, serving
+from worker_client.contract.enums import Status
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +116,10 @@ CASES = {
         "POST", "/tasks/{id}/heartbeat", b'{"lease": "1.1.a", "usage": {"input_tokens": -1}}', "usage.input_tokens", ">= 0"
     ),
     "body where there is none": Case("POST", "/tasks/{id}/retry", b'{"now": true}', "now", "nothing is expected"),
+    "cancel without a filter": Case("POST", "/tasks/cancel", b"", "", "at least one criterion"),
+    "retry without a filter": Case("POST", "/tasks/retry", b"{}", "", "at least one criterion"),
+    "filter that is empty": Case("POST", "/tasks/cancel?recursive=true&q=", b"", "", "at least one criterion"),
+    "filter of empty lists": Case("POST", "/tasks/cancel", b'{"tag": [], "work_path": []}', "", "at least one criterion"),
     "filter twice": Case("POST", "/tasks/retry?q=a", b'{"q": "b"}', "", "not both"),
 }
 
@@ -157,6 +163,29 @@ async def test_a_body_that_is_announced_too_large_is_not_waited_for(server: Runn
     writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: test\r\ncontent-length: 99999999999\r\n\r\n{")
     assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/tasks//cancel"),
+        ("POST", "/tasks//retry"),
+        ("POST", "/tasks/%2F/cancel"),
+        ("GET", "//tasks"),
+        ("GET", "/tasks//"),
+    ],
+)
+async def test_an_empty_part_of_a_path_is_not_folded(server: Running, directory: str, method: str, path: str) -> None:
+    task = await server.task(directory)
+    error = await server.refused(method, f"{server.address}/api/v1{path}", 404)
+    assert (error["code"], "is empty" in error["message"]) == ("NOT_FOUND", True)
+    assert (await server.get(f"/tasks/{task['id']}"))["status"] == "waiting"
+
+
+async def test_all_statuses_mean_all_tasks(tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db") as server:
+        await server.task("/all")
+        assert await server.post("/tasks/cancel", {"status": list(Status)}) == {"count": 1}
 
 
 async def test_an_unknown_path_and_a_wrong_method(server: Running) -> None:
