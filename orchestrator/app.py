@@ -20,6 +20,7 @@ from orchestrator.http.logs import Bells
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
 from orchestrator.http.server import Server, bound, configured
+from orchestrator.http.visitors import Visitors
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.queue.commit import Queue
@@ -53,7 +54,8 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loop
     )
     # Litestar's own middleware would not see unknown paths.
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
-    app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, _request_ids(), methods))
+    visitors = Visitors(settings.server.host, settings.server.cors_origins)
+    app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, visitors, _request_ids(), methods))
     return app
 
 

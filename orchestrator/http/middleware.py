@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.http.envelope import Answer, refusal
 from orchestrator.http.scope import HELD, REQUEST_ID, logged_request_id
+from orchestrator.http.visitors import Visitors
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 from worker_client.errors import NotFound
 
@@ -21,11 +22,20 @@ _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 class Frame:
     """Around everything, unknown paths included.
 
-    `ids` makes the ids of requests that bring none that is fit for a log; `methods`: those of each path template.
+    `visitors` judges who may ask at all; `ids` makes the ids of requests that bring none that is fit for a log; `methods`: those
+    of each path template.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, ids: Callable[[], str], methods: Mapping[str, Iterable[str]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        visitors: Visitors,
+        ids: Callable[[], str],
+        methods: Mapping[str, Iterable[str]],
+    ) -> None:
         self._app = app
+        self._visitors = visitors
         self._methods = {template: ", ".join(sorted(names)).encode() for template, names in methods.items()}
         self._metrics = metrics
         self._ids = ids
@@ -38,8 +48,8 @@ class Frame:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = self._id(scope["headers"])
         facts: dict[str, Any] = scope  # type: ignore[assignment]
+        request_id, refused = self._looked_over(facts)
         facts[REQUEST_ID] = request_id
         header = (_HEADER, request_id.encode())
         status = 0
@@ -54,7 +64,6 @@ class Frame:
 
         token = logged_request_id.set(request_id)
         try:
-            refused = self._refused(facts)
             await (self._app if refused is None else refused)(scope, receive, framed)
         finally:
             seconds = time.perf_counter() - started
@@ -70,25 +79,33 @@ class Frame:
                 self._log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
             logged_request_id.reset(token)
 
-    def _refused(self, facts: dict[str, Any]) -> Answer | None:
-        """What no handler gets to see."""
+    def _looked_over(self, facts: dict[str, Any]) -> tuple[str, Answer | None]:
+        """The id of a request, and the refusal of one that no handler gets to see; one pass over the headers."""
+        request_id = host = origin = site = None
+        for name, value in facts["headers"]:
+            if name == b"host":
+                # Of several, one that is wrong is enough.
+                host = value if host is None or host == value else b"%b, %b" % (host, value)
+            elif name == _HEADER:
+                request_id = request_id or value
+            elif name == b"origin":
+                origin = value
+            elif name == b"sec-fetch-site":
+                site = value
+        named = request_id.decode("ascii") if request_id is not None and _SAFE.fullmatch(request_id) else self._ids()
         path: str = facts["path"]
+        if (forbidden := self._visitors.refused(path, host, origin, site)) is not None:
+            return named, refusal(forbidden)
         if "//" in path:
             # Routing would fold it, and so /tasks//cancel, where an id is missing, into a call on many tasks.
             told = f"there is nothing at {path[:200]}: a part between its slashes is empty"
-            return refusal(NotFound(told, path=path[:200]))
-        return None
+            return named, refusal(NotFound(told, path=path[:200]))
+        return named, None
 
     def _corrected(self, facts: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Litestar's own answers to OPTIONS name only the methods that the path had when its first handler came."""
         allowed = self._methods.get(facts.get("path_template", ""))
         return [(name, allowed if allowed and name.lower() == b"allow" else value) for name, value in headers]
-
-    def _id(self, headers: Any) -> str:
-        for name, value in headers:
-            if name == _HEADER:
-                return value.decode("ascii") if _SAFE.fullmatch(value) else self._ids()
-        return self._ids()
 
 
 def _line(facts: dict[str, Any], status: int, seconds: float) -> dict[str, Any]:

@@ -78,7 +78,7 @@ async def until(holds: Callable[[], object]) -> None:
 @asynccontextmanager
 async def serving(path: Path, **sections: Any) -> AsyncIterator[Running]:
     """A server on a database file, with its defaults except for what a test says."""
-    settings = Settings(server=Listening(port=0), database=Database(url=f"sqlite:///{path}"), **sections)
+    settings = Settings(**{"server": Listening(port=0), "database": Database(url=f"sqlite:///{path}"), **sections})
     app = compose(settings)
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with bound("127.0.0.1", 0) as listening:

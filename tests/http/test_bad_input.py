@@ -160,7 +160,7 @@ async def test_a_body_that_is_streamed_is_bounded_too(server: Running) -> None:
 async def test_a_body_that_is_announced_too_large_is_not_waited_for(server: Running) -> None:
     parts = urlsplit(server.address)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: test\r\ncontent-length: 99999999999\r\n\r\n{")
+    writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n{")
     assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
     writer.close()
 
@@ -199,7 +199,7 @@ async def test_an_unknown_path_and_a_wrong_method(server: Running) -> None:
 async def test_what_is_not_http(server: Running) -> None:
     parts = urlsplit(server.address)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(b"GET /\xff\xff HTTP/1.1\r\nhost: test\r\n\r\n")
+    writer.write(b"GET /\xff\xff HTTP/1.1\r\nhost: localhost\r\n\r\n")
     head, _, content = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")

@@ -21,7 +21,7 @@ async def connect(server: Running) -> asyncio.StreamWriter:
 
 def ask(writer: asyncio.StreamWriter, path: str, body: bytes = b"") -> None:
     method = "POST" if body else "GET"
-    writer.write(f"{method} /api/v1{path} HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    writer.write(f"{method} /api/v1{path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
 
 
 def cut(writer: asyncio.StreamWriter) -> None:
@@ -123,7 +123,7 @@ async def test_a_claim_whose_client_never_confirms_comes_back(server: Running, d
 
 async def test_a_client_that_hangs_up_with_half_a_body(server: Running) -> None:
     writer = await connect(server)
-    writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n{")
+    writer.write(b"POST /api/v1/tasks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{")
     await until(lambda: server.server.server_state.tasks)
     cut(writer)
     await until(lambda: not server.server.server_state.tasks)
