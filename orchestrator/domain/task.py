@@ -1,6 +1,7 @@
 """A task as the rules see it: a narrow head without prompt and result, which live in tables of their own."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from worker_client.contract.enums import Status
 
@@ -102,6 +103,14 @@ class Outputs(Struct, frozen=True):
     question: str | None = None
     options: str | None = None
     answer: str | None = None
+
+
+def merged(before: Outputs | None, change: Outputs) -> Outputs:
+    """Outputs with a change laid over them."""
+    if before is None:
+        return change
+    later = {name: new for name in Outputs.__struct_fields__ if (new := getattr(change, name)) is not None}
+    return replace(before, **later)
 
 
 class TaskView(Struct, frozen=True):

@@ -21,7 +21,7 @@ from orchestrator.domain.outcomes import (
 )
 from orchestrator.domain.paths import ancestors
 from orchestrator.domain.source import Source
-from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs
+from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs, merged
 from worker_client.contract.enums import Status
 
 
@@ -106,11 +106,10 @@ class World:
 
     def outputs(self, task_id: int) -> Outputs:
         """The outputs of a task, with the changes of this batch."""
-        stored = self.source.outputs(task_id)
-        fields = {name: getattr(stored, name) for name in Outputs.__struct_fields__}
+        outputs = self.source.outputs(task_id)
         for change in self._written[task_id]:
-            fields.update({name: new for name in fields if (new := getattr(change, name)) is not None})
-        return Outputs(**fields)
+            outputs = merged(outputs, change)
+        return outputs
 
     def log_position(self, task_id: int, lease_no: int) -> tuple[int, int]:
         """The numbers of the last stored line: of the task, and of the lease."""

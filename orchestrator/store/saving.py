@@ -21,7 +21,7 @@ from orchestrator.domain.outcomes import (
     Saved,
     Written,
 )
-from orchestrator.domain.task import Head, Inputs, Millis
+from orchestrator.domain.task import Head, Inputs, Millis, Outputs
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import FIXED, HEAD_FIELDS, INPUT_FIELDS, OUTPUT_FIELDS, row_of
 from orchestrator.store.session import Session
@@ -55,9 +55,9 @@ class Writes:
         self._rows: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
         self.heads: dict[int, Head] = {}
         self._inserted: dict[int, Inputs] = {}
-        self._edited: dict[int, dict[str, str | None]] = {}
+        self.edited: dict[int, dict[str, str | None]] = {}
         self.removed: dict[int, Head] = {}
-        self._outputs: list[Sequence[Any]] = []
+        self.outputs: list[tuple[int, Outputs]] = []
         self._tally = Tally(now)
 
     def add(self, change: Change) -> None:
@@ -79,7 +79,7 @@ class Writes:
 
     def _edit(self, change: Edited) -> None:
         self.heads[change.head.id] = change.head
-        self._edited.setdefault(change.head.id, {}).update(change.inputs)
+        self.edited.setdefault(change.head.id, {}).update(change.inputs)
 
     def _insert(self, change: Inserted) -> None:
         self.heads[change.head.id] = change.head
@@ -91,7 +91,7 @@ class Writes:
         self.removed[change.head.id] = change.head
 
     def _write(self, change: Written) -> None:
-        self._outputs.append((change.task_id, *astuple(change.outputs)))
+        self.outputs.append((change.task_id, change.outputs))
 
     def _satisfy(self, change: EdgeSatisfied) -> None:
         self._rows["satisfy_edge"].append((change.child, change.parent))
@@ -151,10 +151,10 @@ class Writes:
         """
         many = self._session.many
         self._save_tasks(loaded)
-        for task_id, columns in self._edited.items():
+        for task_id, columns in self.edited.items():
             for name, value in columns.items():
                 many(f"UPDATE task_inputs SET {_known(name)} = ? WHERE task_id = ?", [(value, task_id)])
-        many(_WRITE_OUTPUTS, self._outputs)
+        many(_WRITE_OUTPUTS, [(task_id, *astuple(outputs)) for task_id, outputs in self.outputs])
         for name, rows in self._rows.items():
             many(sql[name], rows)
         self._remove_tasks(sql, loaded)
@@ -173,7 +173,7 @@ class Writes:
                 inserts.append(row)
             else:
                 updates.append((*row[FIXED:], head.id, before.version))
-            if head.id in self._edited:
+            if head.id in self.edited:
                 edits.append((*(row[at] for at in _EDITABLE_AT), head.id))
             loaded[head.id] = head
         many = self._session.many

@@ -4,7 +4,7 @@ import json
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,17 +12,17 @@ from filelock import FileLock, Timeout
 
 from orchestrator.domain.operations import Prune, Submission, Tick
 from orchestrator.domain.rules import Rules
-from orchestrator.domain.task import Head, Millis
+from orchestrator.domain.task import Millis
 from orchestrator.domain.world import World
 from orchestrator.store import engine, migrate
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
+from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import Commit
 from orchestrator.store.reads import Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.sql import queries
 from orchestrator.store.transaction import Transaction, fill
-from worker_client.contract.enums import Status
 from worker_client.errors import Conflict
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 ALIVE_AT: Final = "alive_at"
 EPOCH: Final = "epoch"
-_KNOWN: Final = 8_192
-"""Heads kept in memory, about 1 kB each."""
 _VACUUM_PAGES: Final = 500
 """Pages given back to the file system after a step of pruning: 2 MB, some milliseconds."""
 
@@ -106,7 +104,7 @@ class SQLiteStore:
         self._busy_ms = busy_ms
         self._sql = fill(queries("common", "sqlite"))
         self._lock = FileLock(f"{path}.lock")
-        self._known: dict[int, Head] = {}
+        self._memory = Memory()
         self._writer: engine.Connection | None = None
         self._pool: engine.ReaderPool | None = None
 
@@ -169,7 +167,7 @@ class SQLiteStore:
         connection.execute("BEGIN IMMEDIATE")
         try:
             session.begin(*session.fetch(self._sql["last_ids"])[0])
-            transaction = Transaction(session, self._sql, now, self._known)
+            transaction = Transaction(session, self._sql, now, self._memory)
             world = World(transaction, now=now, chance=self._chance, nonce=self._nonce)
             decisions = decide_batch(batch, world, rules, transaction)
             if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
@@ -177,26 +175,14 @@ class SQLiteStore:
             due = transaction.next_due()
             connection.execute("COMMIT")
         except BaseException:
-            self._known.clear()
+            self._memory.clear()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._remember(transaction.saved)
+        self._memory.remember(transaction.saved, transaction.inputs)
         if any(isinstance(submission.op, Prune) for submission in batch):
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         return Commit(now, decisions, transaction.events, *due)
-
-    def _remember(self, saved: Mapping[int, Head | None]) -> None:
-        """Keep the heads that will be asked for: those that wait first, and all that somebody works on."""
-        for task_id, head in saved.items():
-            if head is None or head.status.final:
-                self._known.pop(task_id, None)
-            elif task_id in self._known or len(self._known) < _KNOWN:
-                self._known[task_id] = head
-            elif head.status is not Status.WAITING:
-                # Whoever came first is claimed first, so a full memory has no room for another that waits.
-                self._known.popitem()
-                self._known[task_id] = head
 
     async def wal_bytes(self) -> int:
         """The size of the write-ahead log."""

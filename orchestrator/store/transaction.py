@@ -1,16 +1,19 @@
 """One transaction: it loads what the rules ask for, and saves what they decide. Nothing here knows a rule."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from orchestrator.domain.outcomes import Change
 from orchestrator.domain.paths import ancestors, span
-from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
+from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView, merged
+from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import HEAD_COLUMNS, INPUT_FIELDS, OUTPUT_FIELDS, Row, head_of, inputs_of, outputs_of
 from orchestrator.store.saving import Writes
 from orchestrator.store.session import Session
+
+_NO_OUTPUTS_YET = 2
+"""Up to this version, created and claimed, nothing has written outputs of a task."""
 
 
 def fill(queries: Mapping[str, str]) -> dict[str, str]:
@@ -31,22 +34,22 @@ def fill(queries: Mapping[str, str]) -> dict[str, str]:
 class Transaction:
     """The domain's Source over a session, and the saving of changes.
 
-    `known`: heads as of the last commit, where nobody else writes. A stale one is found out by the version guard.
+    `memory`: what need not be read, where nobody else writes.
     """
 
-    def __init__(
-        self, session: Session, queries: Mapping[str, str], now: Millis, known: Mapping[int, Head] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, session: Session, queries: Mapping[str, str], now: Millis, memory: Memory | None = None) -> None:
         self._session = session
         self._sql = queries
         self._now = now
-        self._known = known
+        self._memory = memory or Memory()
         self._loaded: dict[int, Head] = {}
         self._pending: list[Change] = []
-        self._new: dict[int, Inputs] = {}
+        self._written: dict[int, Outputs] = {}
         self.events: list[FeedEvent] = []
         self.saved: dict[int, Head | None] = {}
         """Heads as flushed; None: removed."""
+        self.inputs: dict[int, Inputs | None] = {}
+        """Inputs of new tasks; None: changed."""
         self.wrote = False
 
     # Loading
@@ -65,7 +68,7 @@ class Transaction:
         heads: list[Head] = []
         missing: list[int] = []
         for task_id in ids:
-            head = self._loaded.get(task_id) or self._known.get(task_id)
+            head = self._loaded.get(task_id) or self._memory.heads.get(task_id)
             if head is None:
                 missing.append(task_id)
             else:
@@ -173,16 +176,27 @@ class Transaction:
         return min((at for at in times if at is not None), default=None), times[2] is not None
 
     def views(self, ids: Iterable[int]) -> dict[int, TaskView]:
-        """Whole tasks as flushed; bodies that this transaction made itself are not read back."""
+        """Whole tasks as flushed; bodies that are known are not read back."""
         wanted = set(ids)
-        found = {id_: TaskView(self._loaded[id_], self._new[id_], Outputs()) for id_ in wanted if id_ in self._new}
-        missing = wanted - found.keys()
-        if unloaded := missing - self._loaded.keys():
+        if unloaded := wanted - self._loaded.keys():
             self.heads(unloaded)
+        found = {task_id: view for task_id in wanted if (view := self._known_view(task_id))}
+        missing = wanted - found.keys()
         for row in self._fetch("bodies", self._session.listed(missing)) if missing else ():
             outputs = outputs_of(row[1 + len(INPUT_FIELDS) :])
             found[row[0]] = TaskView(self._loaded[row[0]], inputs_of(row[1 : 1 + len(INPUT_FIELDS)]), outputs)
         return found
+
+    def _known_view(self, task_id: int) -> TaskView | None:
+        """A task whose inputs are in memory, and for which nobody but this transaction can have written outputs."""
+        head = self._loaded.get(task_id)
+        inputs = self.inputs[task_id] if task_id in self.inputs else self._memory.inputs.get(task_id)
+        if head is None or inputs is None:
+            return None
+        written = self._written.get(task_id)
+        if head.version > _NO_OUTPUTS_YET + (written is not None):
+            return None
+        return TaskView(head, inputs, written or Outputs())
 
     # Saving
 
@@ -199,7 +213,10 @@ class Transaction:
         for change in self._pending:
             writes.add(change)
         self._pending.clear()
-        self._new.update(writes.run(self._sql, self._loaded))
+        self.inputs.update(writes.run(self._sql, self._loaded))
+        self.inputs.update(dict.fromkeys(writes.edited))
+        for task_id, outputs in writes.outputs:
+            self._written[task_id] = merged(self._written.get(task_id), outputs)
         self.saved.update(writes.heads)
         self.saved.update(dict.fromkeys(writes.removed))
         self.events += writes.events

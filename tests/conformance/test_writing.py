@@ -1,11 +1,12 @@
 """What is written down: logs, usage, outputs, leases that are shifted, rollups; and the guard against other writers."""
 
 import json
+from typing import Any
 
 import pytest
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.outcomes import Logged
+from orchestrator.domain.outcomes import Created, Logged
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Outputs
 from orchestrator.store.saving import StaleRowError
@@ -141,3 +142,32 @@ def test_the_rollups_are_a_recount(rig: Rig) -> None:
     sums = rig.fetch("SELECT sum(created), sum(completed), sum(failed), sum(cancelled) FROM task_rates")
     assert sums == [(24, 3, 0, 1)]
     assert rig.fetch("SELECT sum(n) FROM task_durations") == [(3,)]
+
+
+def test_what_is_shown_from_memory_is_what_is_stored(rig: Rig) -> None:
+    """A task with a key is shown again at every point of its life, by an operation that changes nothing."""
+    body = new_task(key="k", key_hash="h", max_attempts=9)
+    create = enqueue(body)
+
+    def shown() -> Any:
+        outcome = rig.do(create)
+        assert isinstance(outcome, Created)
+        rig.store._memory.clear()
+        again = rig.do(create)
+        assert isinstance(again, Created)
+        assert again.views == outcome.views
+        return outcome.views[1]
+
+    rig.do(create)
+    shown()
+    lease = rig.take()
+    shown()
+    rig.do(ops.Fail(task_id=1, lease=lease.lease, error='{"type":"Broken"}'))
+    assert shown().outputs.error == '{"type":"Broken"}'
+    rig.pass_(HOUR)
+    rig.do(ops.Promote())
+    lease = rig.take()
+    rig.do(ops.Heartbeat(task_id=1, lease=lease.lease, outputs=Outputs(progress='{"percent":5}')))
+    assert shown().outputs.progress == '{"percent":5}'
+    rig.do(ops.Complete(task_id=1, lease=lease.lease, result="7"))
+    assert shown().outputs.result == "7"
