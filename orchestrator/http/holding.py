@@ -45,7 +45,7 @@ def _ended(view: TaskView) -> TaskView | None:
 
 
 async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
-    """A heartbeat, held up to `wait` seconds or half its lease until there is a directive.
+    """A heartbeat, held up to `wait` seconds or half of what is left of its lease until there is a directive.
 
     Raises LeaseLost when the lease ends meanwhile.
     """
@@ -62,7 +62,9 @@ async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
                 raise lost(view.head, Verb.HEARTBEAT, same=_latest(view.head) == Lease.parse(op.lease))
             return None if view.head.cancel_requested_at is None else replace(beat, directive=Directive.CANCEL)
 
-        return await _until(request, watch, min(wait, beat.lease_ms / 2000), told) or beat
+        # Not of what was asked for: a task's time-out, or an older and longer lease, may end it at another time.
+        left = max(0, beat.lease_ends_at - queue.now())
+        return await _until(request, watch, min(wait, left / 2000), told) or beat
 
 
 def _latest(head: Head) -> Lease:

@@ -50,6 +50,14 @@ async def test_a_heartbeat_is_not_held_longer_than_half_its_lease(server: Runnin
     assert beat["directive"] == "continue"
 
 
+async def test_a_heartbeat_is_not_held_past_the_time_out_of_its_task(server: Running, directory: str) -> None:
+    await server.task(directory, timeout_seconds=1)
+    task = await server.claim(directory, lease_seconds=60)
+    async with asyncio.timeout(0.95):
+        beat = await server.post(f"/tasks/{task['id']}/heartbeat", {"lease": task["lease"], "wait": 50})
+    assert (beat["directive"], beat["lease_expires_at"]) == ("continue", task["lease_expires_at"])
+
+
 async def test_what_a_heartbeat_carries(server: Running, directory: str) -> None:
     task = await running(server, directory)
     news = {
