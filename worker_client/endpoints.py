@@ -218,9 +218,9 @@ def delete_task(task_id: int) -> Call[None]:
     return Call(method="DELETE", path=_task(task_id), returns=None)
 
 
-def task_attempts(task_id: int) -> Call[Page[attempts.Attempt]]:
-    """The attempts of a task, newest first."""
-    return _read(_task(task_id, "/attempts"), Page[attempts.Attempt])
+def task_attempts(task_id: int, query: attempts.ListTaskAttempts | None = None) -> Call[Page[attempts.Attempt]]:
+    """A page of the attempts of a task, in their order."""
+    return _read(_task(task_id, "/attempts"), Page[attempts.Attempt], query)
 
 
 def read_logs(task_id: int, query: output.ReadLogs) -> Call[output.LogPage]:
@@ -259,9 +259,9 @@ def attempt_stats() -> Call[attempts.AttemptStats]:
     return _read(f"{API}/execution-logs/stats", attempts.AttemptStats)
 
 
-def list_workers() -> Call[Page[workers.Worker]]:
-    """Who asked within the last minutes, or holds a lease."""
-    return _read(f"{API}/workers", Page[workers.Worker])
+def list_workers(query: workers.ListWorkers | None = None) -> Call[Page[workers.Worker]]:
+    """A page of those who asked within the last minutes, or hold a lease."""
+    return _read(f"{API}/workers", Page[workers.Worker], query)
 
 
 def list_directories(query: directories.ListDirectories) -> Call[Page[directories.Directory]]:

@@ -11,8 +11,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from worker_client import endpoints
 from worker_client.contract import logs as output
 from worker_client.contract import reports, tasks
-from worker_client.contract.attempts import ListAttempts
+from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.directories import ListDirectories, SetDirectory
+from worker_client.contract.workers import ListWorkers
 from worker_client.endpoints import Call
 
 P = ParamSpec("P")
@@ -85,7 +86,7 @@ class Methods:
     list = _of(endpoints.list_tasks, tasks.ListTasks)
     update = _on_task(endpoints.update_task, tasks.UpdateTask)
     delete = Method(endpoints.delete_task)
-    attempts = Method(endpoints.task_attempts)
+    attempts = _on_task(endpoints.task_attempts, ListTaskAttempts)
     logs = _on_task(endpoints.read_logs, output.ReadLogs)
     logs_as_text = _on_task(endpoints.read_logs_as_text, output.ReadLogs)
     append_logs = _on_task(endpoints.append_logs, output.AppendLogs)
@@ -93,7 +94,7 @@ class Methods:
     list_attempts = _of(endpoints.list_attempts, ListAttempts)
     get_attempt = Method(endpoints.get_attempt)
     attempt_stats = Method(endpoints.attempt_stats)
-    workers = Method(endpoints.list_workers)
+    workers = _of(endpoints.list_workers, ListWorkers)
     directories = _of(endpoints.list_directories, ListDirectories)
     set_directory = _of(endpoints.set_directory, SetDirectory)
     health = Method(endpoints.get_health)

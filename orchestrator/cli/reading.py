@@ -1,10 +1,16 @@
 """Commands that look: list, show, why, workers, stats."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from orchestrator.cli.options import PRIORITIES, STATUSES, TASK_ID, Session, connected, work_path
+
+if TYPE_CHECKING:
+    from worker_client.contract.envelope import Page
+
+MOST = 1000
+"""What the server lists at once."""
 
 
 @click.command("list")
@@ -50,8 +56,8 @@ def show(session: Session, task_id: int) -> None:
         return
     from orchestrator.cli import views
 
-    attempts = session.client.attempts(task_id).items
-    session.put(task, views.facts(task), *([views.attempts(attempts)] if attempts else []))
+    page = session.client.attempts(task_id, limit=MOST)
+    session.put(task, views.facts(task), *([views.attempts(page.items)] if page.items else []), *_cut(page))
 
 
 @click.command()
@@ -71,10 +77,15 @@ def workers(session: Session) -> None:
     """List who asks for work, and what they hold."""
     from orchestrator.cli import views
 
-    page = session.client.workers()
-    session.put(
-        page, views.workers(page.items) if page.items else "no worker has asked lately: orchestrator-worker run --dir PATH"
-    )
+    page = session.client.workers(limit=MOST)
+    nobody = "no worker has asked lately: orchestrator-worker run --dir PATH"
+    session.put(page, views.workers(page.items) if page.items else nobody, *_cut(page))
+
+
+def _cut(page: "Page[Any]") -> list[str]:
+    """What to say of a list that is longer than one answer."""
+    more = "" if page.total_exact else "more than "
+    return [f"the first {len(page.items)} of {more}{page.total}"] if page.next_cursor else []
 
 
 @click.command()

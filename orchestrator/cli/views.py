@@ -99,7 +99,7 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
 
 
 def attempts(made: list[Attempt]) -> Table:
-    """Attempts of a task, newest first."""
+    """Attempts of a task, in their order."""
     rows = (
         (
             str(one.attempt),

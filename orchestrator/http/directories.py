@@ -8,6 +8,7 @@ from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.intake import work_path
 from orchestrator.http.openapi import described, tagged
+from orchestrator.http.paging import page, place
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, principal, trace
 from orchestrator.queue.commit import Queue
@@ -23,9 +24,10 @@ async def list_directories(request: Asked) -> Answer:
     if query.work_path is not None:
         query = replace(query, work_path=work_path(query.work_path, "work_path"))
     queue: Queue = request.app.state.queue
-    found = await queue.reads.directories(query, principal(request).paths)
-    page = Page(items=found.items, total=found.total, total_exact=found.total_exact, limit=query.limit, offset=query.offset)
-    return answer(page)
+    # One more than asked for tells whether there is another page.
+    wanted = replace(query, limit=query.limit + 1, offset=place(query))
+    found = await queue.reads.directories(wanted, principal(request).paths)
+    return answer(page(found.items, query, total=found.total, total_exact=found.total_exact))
 
 
 @put("/directories", opt=described(Directory, body=SetDirectory, errors=(403,)))

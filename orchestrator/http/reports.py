@@ -37,7 +37,7 @@ class Refused(Struct):
 async def heartbeat(request: Asked) -> Answer:
     """Extend a lease and say what is new.
 
-    With `wait` the answer is held, but not longer than half of what is left of the lease, until there is a directive or the lease ends.
+    With `wait` the answer is held until there is a directive or the lease ends, but not longer than half of what is left of it.
     """
     task_id = path_id(request)
     body = await read(request, reports.Heartbeat)

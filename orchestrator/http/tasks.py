@@ -12,12 +12,13 @@ from orchestrator.http import intake, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer, empty
 from orchestrator.http.openapi import described, tagged
+from orchestrator.http.paging import part
 from orchestrator.http.query import nothing, parse
 from orchestrator.http.scope import Asked, path_id, principal, trace
 from orchestrator.http.why import explained
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
-from worker_client.contract.attempts import Attempt
+from worker_client.contract.attempts import Attempt, ListTaskAttempts
 from worker_client.contract.envelope import Page
 from worker_client.errors import NotFound
 
@@ -158,15 +159,15 @@ async def why_task(request: Asked) -> Answer:
     return answer(await explained(view.head, request.app.state.queue, principal(request).paths))
 
 
-@get("/tasks/{task_id:str}/attempts", opt=described(Page[Attempt]))
+@get("/tasks/{task_id:str}/attempts", opt=described(Page[Attempt], query=ListTaskAttempts))
 async def list_task_attempts(request: Asked) -> Answer:
     """List the attempts of a task in their order; the one that runs comes last, and has no id yet."""
-    nothing(request)
     task_id = path_id(request)
+    query = parse(request, ListTaskAttempts)
     attempts = await request.app.state.queue.reads.attempts_of(task_id, principal(request).paths)
     if attempts is None:
         raise missing(task_id)
-    return answer(Page(items=attempts, total=len(attempts), limit=len(attempts), offset=0))
+    return answer(part(attempts, query))
 
 
 async def changed(request: Asked, op: ops.Operation) -> Answer:

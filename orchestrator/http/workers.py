@@ -7,26 +7,25 @@ from litestar import get
 from orchestrator.domain.principal import PathScope
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.openapi import described, tagged
-from orchestrator.http.query import nothing
+from orchestrator.http.paging import part
+from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, principal
 from orchestrator.queue.commit import Queue
 from orchestrator.queue.presence import Present
 from orchestrator.store.reads import Held
 from orchestrator.store.reads.values import moment
 from worker_client.contract.envelope import Page
-from worker_client.contract.workers import Worker
-
-_MOST = 1000
+from worker_client.contract.workers import ListWorkers, Worker
 
 
-@get("/workers", opt=described(Page[Worker]))
+@get("/workers", opt=described(Page[Worker], query=ListWorkers))
 async def list_workers(request: Asked) -> Answer:
-    """List workers that asked for work within ten minutes, or hold a lease, by id; the first 1000."""
-    nothing(request)
+    """List workers that asked for work within ten minutes, or hold a lease, by id."""
+    query = parse(request, ListWorkers)
     queue: Queue = request.app.state.queue
     visible = principal(request).paths
     workers = _workers(queue.presence.list(queue.now()), await queue.reads.holdings(visible), visible)
-    return answer(Page(items=workers[:_MOST], total=len(workers), limit=_MOST, offset=0))
+    return answer(part(workers, query))
 
 
 def _workers(present: Iterable[Present], held: Iterable[Held], visible: PathScope) -> list[Worker]:

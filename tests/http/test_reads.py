@@ -67,7 +67,10 @@ async def test_attempts_are_listed_counted_and_read(server: Running, directory: 
         ("/execution-logs/stats?limit=0", 400, "limit"),
         ("/directories?work_path=here", 400, "work_path"),
         ("/directories?cursor=x", 400, "cursor"),
-        ("/workers?limit=1", 400, "limit"),
+        ("/directories?cursor=cDk5OTk5OTk5OTk5OTk5OTk5OTk", 400, "cursor"),
+        ("/directories?cursor=cDE&offset=1", 400, "offset"),
+        ("/workers?limit=0", 400, "limit"),
+        ("/workers?cursor=dDE", 400, "cursor"),
     ],
 )
 async def test_questions_that_make_no_sense_are_refused(server: Running, path: str, status: int, field: str | None) -> None:

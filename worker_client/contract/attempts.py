@@ -5,9 +5,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from worker_client.contract.enums import AttemptOutcome
-from worker_client.contract.fields import Id, Limit, Name, Offset, Path, When
+from worker_client.contract.fields import Id, Name, Path, When
 from worker_client.contract.reports import TaskError, Usage
-from worker_client.contract.request import Request
+from worker_client.contract.request import Paged
 
 
 class Attempt(Struct, kw_only=True):
@@ -31,7 +31,7 @@ class Attempt(Struct, kw_only=True):
     reason: str | None
 
 
-class ListAttempts(Request, kw_only=True):
+class ListAttempts(Paged, kw_only=True):
     """A page of attempts across tasks, newest first."""
 
     task_id: Id | None = None
@@ -41,9 +41,10 @@ class ListAttempts(Request, kw_only=True):
     worker_id: Name | None = None
     started_after: When | None = None
     started_before: When | None = None
-    limit: Limit = 50
-    offset: Offset = 0
-    cursor: Name | None = None
+
+
+class ListTaskAttempts(Paged, kw_only=True):
+    """A page of the attempts of one task, in their order."""
 
 
 class AttemptStats(Struct, kw_only=True):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from worker_client.contract.fields import Limit, Offset, Path, Text
-from worker_client.contract.request import Request
+from worker_client.contract.fields import Path, Text
+from worker_client.contract.request import Paged, Request
 
 
 class SetDirectory(Request, kw_only=True):
@@ -19,13 +19,11 @@ class SetDirectory(Request, kw_only=True):
     max_running: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
 
 
-class ListDirectories(Request, kw_only=True):
+class ListDirectories(Paged, kw_only=True):
     """A page of directories, by path."""
 
     work_path: Path | None = None
     recursive: bool = True
-    limit: Limit = 50
-    offset: Offset = 0
 
 
 class Directory(Struct, kw_only=True):

@@ -4,6 +4,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from worker_client.contract.request import Paged
+
+
+class ListWorkers(Paged, kw_only=True):
+    """A page of workers, by id."""
+
 
 class Holding(Struct, kw_only=True):
     """A lease that a worker holds."""
