@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.http.explain import invalid, nul
+from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked
 from worker_client.errors import PayloadTooLarge, ValidationFailed
 
@@ -20,11 +21,13 @@ class ClientGoneError(Exception):
     """The client hung up before its request was whole: there is nobody to answer."""
 
 
-async def read(request: Asked, of: type[S], *, optional: bool = False) -> S:
-    """The JSON body as an `of`; with `optional`, no body stands for an empty object.
+async def read(request: Asked, of: type[S], *, optional: bool = False, query: bool = False) -> S:
+    """The JSON body as an `of`; with `optional`, no body stands for an empty object, with `query` there may be parameters, too.
 
     Raises ValidationFailed with the path of the field, PayloadTooLarge past the setting `limits.max_body_bytes`.
     """
+    if not query:
+        nothing(request)
     raw = await _whole(request)
     if optional and not raw.strip():
         raw = b"{}"

@@ -60,7 +60,7 @@ async def _all(request: Asked, unless_said: frozenset[Status], operation: Callab
 
 async def _filter(request: Asked) -> contract.TaskFilter:
     nothing = contract.TaskFilter()
-    body = await read(request, contract.TaskFilter, optional=True)
+    body = await read(request, contract.TaskFilter, optional=True, query=True)
     query = parse(request, contract.TaskFilter)
     if nothing not in (body, query):
         raise ValidationFailed("send the filter in the query or in the body, not both", field="")

@@ -93,6 +93,7 @@ async def update_task(request: Asked) -> Answer:
 @delete("/tasks/{task_id:str}", opt=described(None, status=204, **_CHANGED), status_code=200)
 async def delete_task(request: Asked) -> Answer:
     """Delete a task that is not running, with its attempts and logs."""
+    nothing(request)
     await request.app.state.queue.submit(ops.Delete(task_id=path_id(request)), principal(request))
     return empty()
 
