@@ -11,9 +11,10 @@ from orchestrator.http.delivery import Delivery, unless_gone
 from orchestrator.http.envelope import NO_STORE, Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, hold, logged_worker_id, principal, trace
+from orchestrator.http.scope import HEAD, Asked, hold, logged_worker_id, principal, trace
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
+from worker_client.errors import MethodNotAllowed
 
 _NOBODY: list[object] = []
 
@@ -25,6 +26,8 @@ async def claim_next(request: Asked) -> Answer:
     Held up to `wait` seconds when there is none; then `data` is null. The same `poll_id` again returns the same claim while its
     lease lives.
     """
+    if HEAD in request.scope:
+        raise MethodNotAllowed("HEAD is not possible at /tasks/next: what it claims nobody would get to see", allowed="GET")
     asked = parse(request, contract.ClaimNext)
     claimed = await _claim(request, asked, 1)
     if not claimed.grants:
@@ -50,10 +53,11 @@ async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claim
     op, traced = intake.claim(asked, by, limit), trace(request)
     if asked.wait > 0:
         hold(request)
-    with queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
-        claimed: Outcome = await queue.submit(op, by, traced)
-        if asked.wait > 0 and not claimed.shows:
-            # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
+    queue.presence.seen(asked.worker_id, op.interest, asked.account, queue.now())
+    claimed: Outcome = await queue.submit(op, by, traced)
+    if asked.wait > 0 and not claimed.shows:
+        # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
+        with queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
             claimed = await unless_gone(request, queue.submit(op, by, traced, wait_ms=round(asked.wait * 1000)))
     return cast("Claimed", claimed)
 

@@ -44,8 +44,7 @@ class Delivery(Answer):
 
     def __init__(self, data: object, nothing: object, grants: list[Grant], queue: Queue, by: Principal) -> None:
         ready = answer(data, headers=NO_STORE)
-        super().__init__(ready.body, headers=())
-        self.raw_headers = ready.raw_headers
+        self.body, self.status_code, self.raw_headers = ready.body, ready.status_code, ready.raw_headers
         self._nothing = nothing
         self._grants = grants
         self._queue = queue

@@ -12,6 +12,8 @@ from orchestrator.domain.task import Millis
 UNSEEN_MS = 10 * 60_000
 """After so long without a question a worker is forgotten."""
 _INTERESTS = 16
+_LOOK_MS = 1_000
+"""Times are known to the second: who asks in a loop is not written down each time."""
 
 
 class Present(Struct):
@@ -20,17 +22,11 @@ class Present(Struct):
     worker_id: str
     account: str | None
     asked: dict[Interest, Millis]
+    interest: Interest
+    """What it asked for last."""
+    seen_at: Millis
+    """When it last asked."""
     polls: int = 0
-
-    @property
-    def interest(self) -> Interest:
-        """What it asked for last."""
-        return next(reversed(self.asked))
-
-    @property
-    def seen_at(self) -> Millis:
-        """When it last asked."""
-        return self.asked[self.interest]
 
 
 class Presence:
@@ -41,11 +37,15 @@ class Presence:
         self._workers: dict[str, Present] = {}
         self._interests: dict[Interest, Millis] = {}
         self._at: dict[str, set[Interest]] = {}
+        self._looked: Millis = 0
 
     def seen(self, worker_id: str, interest: Interest, account: str | None, now: Millis) -> None:
         """A worker asks."""
-        worker = self._workers.pop(worker_id, None) or Present(worker_id, account, {})
-        worker.account = account
+        known = self._workers.get(worker_id)
+        if known and now - known.seen_at < _LOOK_MS and known.interest == interest and known.account == account:
+            return
+        worker = self._workers.pop(worker_id, None) or Present(worker_id, account, {}, interest, now)
+        worker.account, worker.interest, worker.seen_at = account, interest, now
         _refresh(worker.asked, interest, now)
         while len(worker.asked) > _INTERESTS:
             del worker.asked[next(iter(worker.asked))]
@@ -54,7 +54,8 @@ class Presence:
             for path in interest.paths:
                 self._at.setdefault(path, set()).add(interest)
         _refresh(self._interests, interest, now)
-        self._forget(now)
+        if now - self._looked > _LOOK_MS or len(self._workers) > self._most or len(self._interests) > self._most:
+            self._forget(now)
 
     @contextmanager
     def asking(self, worker_id: str, interest: Interest, account: str | None, now: Millis) -> Iterator[None]:
@@ -86,6 +87,7 @@ class Presence:
         )
 
     def _forget(self, now: Millis | None) -> None:
+        self._looked = self._looked if now is None else now
         oldest = 0 if now is None else now - UNSEEN_MS
         while self._workers:
             worker = next(iter(self._workers.values()))
