@@ -10,6 +10,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from orchestrator.http.body import ClientGoneError, too_large
 from orchestrator.http.envelope import Answer, refusal
+from orchestrator.http.middleware import headed
 from orchestrator.http.scope import Asked, request_id
 from worker_client.errors import Internal, MethodNotAllowed, NotFound, OrchestratorError, ValidationFailed
 
@@ -21,7 +22,10 @@ def refused(request: Asked, error: OrchestratorError) -> Answer:
     if isinstance(error, Internal) and "id" not in error.details:
         error.details["id"] = request_id(request.scope)
         log.error("an operation failed", reason=error.message)
-    return refusal(error)
+    answer = refusal(error)
+    if isinstance(error, MethodNotAllowed):
+        answer.raw_headers.append((b"allow", error.details["allowed"].encode()))
+    return answer
 
 
 def framework(request: Asked, error: HTTPException) -> Answer:
@@ -31,10 +35,9 @@ def framework(request: Asked, error: HTTPException) -> Answer:
         case HTTPStatus.NOT_FOUND:
             return refusal(NotFound(f"there is nothing at {path[:200]}: /schema lists all there is", path=path[:200]))
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = (error.headers or {}).get("allow", "")
-            answer = refusal(MethodNotAllowed(f"{method} is not possible at {path[:200]}: it takes {allowed}", allowed=allowed))
-            answer.raw_headers.append((b"allow", allowed.encode()))
-            return answer
+            allowed = ", ".join(headed((error.headers or {}).get("allow", "").split(", ")))
+            said = f"{method} is not possible at {path[:200]}: it takes {allowed}"
+            return refused(request, MethodNotAllowed(said, allowed=allowed))
         case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return refusal(ValidationFailed(error.detail, field=""))
         case _:

@@ -18,7 +18,7 @@ from orchestrator.http.delivery import unless_gone
 from orchestrator.http.intake import work_path
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, hold, principal
+from orchestrator.http.scope import HEAD, Asked, hold, principal
 from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.reads.values import moment
@@ -180,6 +180,10 @@ class Streamed(ASGIResponse):
         """Write frames as fast as the reader takes them."""
         hold(self._request)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        if HEAD in self._request.scope:
+            await self._frames.aclose()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         try:
             await unless_gone(self._request, asyncio.ensure_future(self._write(send)))
         except (ClientGoneError, TimeoutError):

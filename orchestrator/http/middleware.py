@@ -10,7 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.http.envelope import Answer, refusal
-from orchestrator.http.scope import HELD, REQUEST_ID, logged_request_id
+from orchestrator.http.scope import HEAD, HELD, REQUEST_ID, logged_request_id
 from orchestrator.http.visitors import Visitors
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 from worker_client.errors import NotFound
@@ -36,7 +36,7 @@ class Frame:
     ) -> None:
         self._app = app
         self._visitors = visitors
-        self._methods = {template: ", ".join(sorted(names)).encode() for template, names in methods.items()}
+        self._methods = {template: ", ".join(headed(names)).encode() for template, names in methods.items()}
         self._metrics = metrics
         self._ids = ids
         # Bound once: the lazy logger would find its configuration anew for every line that is not even written.
@@ -48,6 +48,10 @@ class Frame:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        method: str = scope["method"]
+        if method == "HEAD":
+            # The server leaves the body out by the method of the scope that is its own.
+            scope = {**scope, "method": "GET", HEAD: True}  # type: ignore[assignment]
         facts: dict[str, Any] = scope  # type: ignore[assignment]
         request_id, refused = self._looked_over(facts)
         facts[REQUEST_ID] = request_id
@@ -59,7 +63,7 @@ class Frame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message["headers"], header]
-                message["headers"] = headers if facts["method"] != "OPTIONS" else self._corrected(facts, headers)
+                message["headers"] = headers if method != "OPTIONS" else self._corrected(facts, headers)
             return send(message)
 
         token = logged_request_id.set(request_id)
@@ -69,14 +73,14 @@ class Frame:
             seconds = time.perf_counter() - started
             template = facts.get("path_template", UNMATCHED)
             if HELD not in facts:
-                self._metrics.responded(facts["method"], template, status, seconds)
+                self._metrics.responded(method, template, status, seconds)
             # Many 503 are a busy server that says so, and not a defect of each.
             if (status >= 500 and status != 503) or not status:
-                self._log.error("request", **_line(facts, status, seconds))
+                self._log.error("request", method=method, **_line(facts, status, seconds))
             elif status >= 400:
-                self._log.info("request", **_line(facts, status, seconds))
+                self._log.info("request", method=method, **_line(facts, status, seconds))
             else:
-                self._log.debug("request", method=facts["method"], route=template, status=status, seconds=seconds)
+                self._log.debug("request", method=method, route=template, status=status, seconds=seconds)
             logged_request_id.reset(token)
 
     def _looked_over(self, facts: dict[str, Any]) -> tuple[str, Answer | None]:
@@ -108,7 +112,13 @@ class Frame:
         return [(name, allowed if allowed and name.lower() == b"allow" else value) for name, value in headers]
 
 
+def headed(methods: Iterable[str]) -> list[str]:
+    """Methods in their order, with the HEAD that comes with every GET."""
+    found = set(methods)
+    return sorted(found | {"HEAD"} if "GET" in found else found)
+
+
 def _line(facts: dict[str, Any], status: int, seconds: float) -> dict[str, Any]:
     """Never the query or a body: they hold prompts and secrets."""
     ids = {name: value[:20] for name, value in facts.get("path_params", {}).items()}
-    return {"method": facts["method"], "path": facts["path"][:200], "status": status, "seconds": round(seconds, 6), **ids}
+    return {"path": facts["path"][:200], "status": status, "seconds": round(seconds, 6), **ids}

@@ -16,6 +16,8 @@ Asked = Request[Any, Any, Any]
 
 REQUEST_ID: Final = "orchestrator.request_id"
 HELD: Final = "orchestrator.held"
+HEAD: Final = "orchestrator.head"
+"""Stands in the scope of a HEAD, which is handled as the GET of its path."""
 # What structlog's bind_contextvars comes to, at a tenth of its cost.
 logged_request_id: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
 logged_worker_id: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}worker_id")

@@ -212,4 +212,4 @@ async def test_what_is_not_http(server: Running) -> None:
 
 async def test_options_name_all_methods(server: Running) -> None:
     answer = await server.client.options("/tasks/1")
-    assert answer.headers["allow"] == "DELETE, GET, OPTIONS, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"

@@ -36,6 +36,11 @@ async def test_a_server_that_works_says_so(server: Running) -> None:
     assert await asked(server, "/health/ready") == (200, {"status": "ready"})
 
 
+async def test_what_monitors_add_is_ignored(server: Running) -> None:
+    for path in ("/health", "/health/live", "/health/ready"):
+        assert (await asked(server, f"{path}?_=1732&verbose"))[0] == 200
+
+
 async def test_a_database_that_fails_is_unhealthy(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_: Reads) -> None:
         raise OSError("disk I/O error")
