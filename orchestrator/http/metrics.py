@@ -4,6 +4,7 @@ from litestar import get
 from msgspec.structs import replace
 
 from orchestrator.http.envelope import Answer
+from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked
 from orchestrator.queue.commit import Queue
@@ -12,7 +13,7 @@ from orchestrator.telemetry.metrics import CONTENT_TYPE, Metrics
 _HEADERS = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
 
 
-@get("/metrics")
+@get("/metrics", opt=described(None, bare=True, media=("text/plain",)))
 async def metrics(request: Asked) -> Answer:
     """Show counters and gauges in the text format of Prometheus."""
     nothing(request)
@@ -24,5 +25,4 @@ async def metrics(request: Asked) -> Answer:
     return Answer(counted.render(snapshot), headers=_HEADERS)
 
 
-HANDLERS = [metrics]
-"""Outside of /api/v1 and of the OpenAPI document."""
+HANDLERS = tagged((metrics,), "Health")

@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 class Described(Struct, frozen=True, kw_only=True):
     """What a route takes and gives.
 
-    `answer` None is 204; `bare`: without the envelope; `errors`: refusals beside those that every route has; `media`: further
+    `answer` None has no JSON; `bare`: without the envelope; `errors`: refusals beside those that every route has; `media`: other
     forms of the answer.
     """
 
@@ -139,12 +139,11 @@ def _responses(route: HTTPRoute, facts: Described) -> Schema:
 
 
 def _success(facts: Described) -> Schema | None:
-    if facts.answer is None:
-        return None
-    schema = _schema(facts.answer)
-    if not facts.bare:
-        schema = _envelope(schema, {"type": "null"}, success=True)
-    return {JSON: {"schema": schema}} | {media: {"schema": {"type": "string"}} for media in facts.media}
+    content: Schema = {media: {"schema": {"type": "string"}} for media in facts.media}
+    if facts.answer is not None:
+        schema = _schema(facts.answer)
+        content[JSON] = {"schema": schema if facts.bare else _envelope(schema, {"type": "null"}, success=True)}
+    return content or None
 
 
 def _envelope(data: Schema, error: Schema, *, success: bool) -> Schema:

@@ -28,9 +28,14 @@ async def test_every_route_is_described(server: Running) -> None:
     for handlers, prefix in ((API, "/api/v1"), (ROOT, "")):
         for handler in handlers:
             for path in handler.paths:
-                if not path.startswith(("/schema", "/metrics")):
+                if not path.startswith("/schema"):
                     template = prefix + re.sub(r":\w+", "", path)
                     assert {(template, method.lower()) for method in handler.http_methods} <= described
+
+
+async def test_metrics_are_described_as_text(server: Running) -> None:
+    content = (await document(server))["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert content == {"text/plain": {"schema": {"type": "string"}}}
 
 
 async def test_references_lead_somewhere(server: Running) -> None:
