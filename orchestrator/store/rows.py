@@ -24,8 +24,6 @@ _TAGS = HEAD_FIELDS.index("tags")
 _STATUS = HEAD_FIELDS.index("status")
 _HEAD = len(HEAD_FIELDS)
 _INPUTS = _HEAD + len(INPUT_FIELDS)
-FIXED = HEAD_FIELDS.index("version")
-"""Columns before this one change by PUT or never."""
 _STATUSES = {str(status): status for status in Status}
 _tags = msgspec.json.Decoder(tuple[str, ...])
 _encode = msgspec.json.Encoder().encode
@@ -43,7 +41,14 @@ def row_of(head: Head) -> list[Any]:
     """The columns of a head."""
     fields: list[Any] = list(astuple(head))
     fields[_TAGS] = "[]" if not head.tags else _encode(head.tags).decode()
+    # A plain str is bound as it is, for an enum an adapter would be looked for.
+    fields[_STATUS] = head.status.value
     return fields
+
+
+def changed(before: Head, after: Head) -> tuple[int, ...]:
+    """The positions of the columns that differ; a field that a rule left alone is the same object."""
+    return tuple(at for at, (old, new) in enumerate(zip(astuple(before), astuple(after), strict=True)) if old is not new)
 
 
 def inputs_of(row: Row) -> Inputs:

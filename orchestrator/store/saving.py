@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Final
 
 from msgspec.structs import astuple
@@ -23,16 +24,12 @@ from orchestrator.domain.outcomes import (
 )
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs
 from orchestrator.store.protocol import FeedEvent
-from orchestrator.store.rows import FIXED, HEAD_FIELDS, INPUT_FIELDS, OUTPUT_FIELDS, row_of
+from orchestrator.store.rows import HEAD_FIELDS, INPUT_FIELDS, OUTPUT_FIELDS, changed, row_of
 from orchestrator.store.session import Session
 from orchestrator.store.tally import HOUR, MINUTE, Tally
 
 _DAY: Final = 24 * HOUR
-_EDITABLE = ("host", "path", "priority", "tags", "exclusive", "title", "run_at", "max_attempts", "timeout_ms", "backoff")
-_EDITABLE_AT = [HEAD_FIELDS.index(name) for name in _EDITABLE]
 _INSERT_TASK = f"INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) VALUES ({', '.join('?' * len(HEAD_FIELDS))})"
-_UPDATE_TASK = f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in HEAD_FIELDS[FIXED:])} WHERE id = ? AND version = ?"
-_EDIT_TASK = f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in _EDITABLE)} WHERE id = ?"
 _INSERT_INPUTS = f"INSERT INTO task_inputs (task_id, {', '.join(INPUT_FIELDS)}) VALUES (?{', ?' * len(INPUT_FIELDS)})"
 _WRITE_OUTPUTS = (
     f"INSERT INTO task_outputs (task_id, {', '.join(OUTPUT_FIELDS)}) VALUES (?{', ?' * len(OUTPUT_FIELDS)}) "
@@ -164,24 +161,22 @@ class Writes:
 
     def _save_tasks(self, loaded: dict[int, Head]) -> None:
         inserts: list[Sequence[Any]] = []
-        updates: list[Sequence[Any]] = []
-        edits: list[Sequence[Any]] = []
+        updates: defaultdict[tuple[int, ...], list[Sequence[Any]]] = defaultdict(list)
         for head in self.heads.values():
             row, before = row_of(head), loaded.get(head.id)
             self._tally.moved(before, head)
             if before is None:
                 inserts.append(row)
             else:
-                updates.append((*row[FIXED:], head.id, before.version))
-            if head.id in self.edited:
-                edits.append((*(row[at] for at in _EDITABLE_AT), head.id))
+                columns = changed(before, head)
+                updates[columns].append((*(row[at] for at in columns), head.id, before.version))
             loaded[head.id] = head
         many = self._session.many
         many(_INSERT_TASK, inserts)
         many(_INSERT_INPUTS, [(task_id, *astuple(inputs)) for task_id, inputs in self._inserted.items()])
-        if many(_UPDATE_TASK, updates) != len(updates):
-            raise StaleRowError
-        many(_EDIT_TASK, edits)
+        for columns, rows in updates.items():
+            if many(_update(columns), rows) != len(rows):
+                raise StaleRowError
 
     def _remove_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
         stored = {task_id: loaded.pop(task_id) for task_id in self.removed if task_id in loaded}
@@ -191,6 +186,12 @@ class Writes:
         rows = [(head.id, head.version) for head in stored.values()]
         if self._session.many(sql["remove_task"], rows) != len(rows):
             raise StaleRowError
+
+
+@cache
+def _update(columns: tuple[int, ...]) -> str:
+    """Only what changed: a column that is set costs its indexes, too. There are as many kinds of change as rules."""
+    return f"UPDATE tasks SET {', '.join(f'{HEAD_FIELDS[at]} = ?' for at in columns)} WHERE id = ? AND version = ?"
 
 
 def _known(column: str) -> str:
