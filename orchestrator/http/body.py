@@ -3,11 +3,12 @@
 Handlers take the bare request and read the body here: Litestar's `data` converts twice, and its messages lose the field.
 """
 
+import re
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from orchestrator.http.explain import invalid, nul
 from orchestrator.http.query import nothing
@@ -15,6 +16,11 @@ from orchestrator.http.scope import Asked
 from worker_client.errors import PayloadTooLarge, ValidationFailed
 
 S = TypeVar("S", bound=Struct)
+
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_HALF = re.compile(
+    rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}(?!\\u[Dd][C-Fc-f])|(?<!\\u[Dd][89ABab][0-9A-Fa-f]{2})\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}"
+)
 
 
 class ClientGoneError(Exception):
@@ -35,9 +41,9 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     try:
         body = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise invalid(error, of, _loose(raw)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValidationFailed(f"the body is not JSON: {_why(error, raw)}", field="") from None
+        raise _unfit(error, of, raw) from None
+    except _BROKEN as error:
+        raise _broken(error, raw) from None
     # The escape is the only way in for a NUL, and rare enough to look twice.
     if b"\\u0000" in raw and (field := nul(_loose(raw))) is not None:
         raise ValidationFailed(f"`{field}` contains a NUL byte: leave it out", field=field)
@@ -87,13 +93,31 @@ def _decoder(of: type[S]) -> msgspec.json.Decoder[S]:
 def _loose(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    except _BROKEN:
+        return UNSET
 
 
-def _why(error: Exception, raw: bytes) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "it has bytes that are not UTF-8"
+def _unfit(error: msgspec.ValidationError, of: type[Struct], raw: bytes) -> ValidationFailed:
+    """The refusal of a body that is no `of`; it may be broken as well, behind the place where that was found."""
+    try:
+        sent = msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        # A number past all bounds: there is no showing it.
+        sent = UNSET
+    except _BROKEN as worse:
+        return _broken(worse, raw)
+    return invalid(error, of, sent)
+
+
+def _broken(error: Exception, raw: bytes) -> ValidationFailed:
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "it is empty, send an object" if not raw.strip() else str(error)
+        return ValidationFailed("the body is nested too deeply: send it flatter", field="")
+    if isinstance(error, UnicodeDecodeError):
+        why = "it has bytes that are not UTF-8"
+    elif not raw.strip():
+        why = "it is empty, send an object"
+    elif half := _HALF.search(raw):
+        why = f"{half[0].decode()} is half of a surrogate pair, send whole characters"
+    else:
+        why = str(error)
+    return ValidationFailed(f"the body is not JSON: {why}", field="")

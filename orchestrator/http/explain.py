@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Struct, inspect
+from msgspec import UNSET, Struct, inspect
 
 from worker_client.errors import ValidationFailed
 
@@ -16,24 +16,36 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 _TYPES = re.compile(r"\b(str|int|float|bool)\b(?=[^'`]*`)")
 _JSON_WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_TOO_LARGE = "Number out of range"
 _SHOWN = 100
+A_TIME = "an RFC 3339 time with an offset, for example 2030-01-31T18:00:00Z"
 
 
-def invalid(error: msgspec.ValidationError, of: type[Struct], sent: Any, *, within: str = "") -> ValidationFailed:
-    """The refusal for `sent` (as decoded without a type), which is no `of`; `within`: the field that it is the value of."""
+def invalid(
+    error: msgspec.ValidationError, of: type[Struct], sent: Any, *, within: str = "", query: bool = False
+) -> ValidationFailed:
+    """The refusal for `sent` (as decoded without a type; UNSET when that is not possible), which is no `of`.
+
+    `within`: the field that it is the value of. `query`: it is a query string, whose parameters repeat without a place.
+    """
     found = _AT.match(str(error))
     what, path = (found["what"], found["path"] or "") if found else (str(error), "")
     steps = [name or index for name, index in _STEP.findall(path)]
     field = _join(within, path.replace("[...]", "").removeprefix("."))
+    if query:
+        field = field.partition("[")[0]
     if unknown := _UNKNOWN.match(what):
         return not_a_field(_join(field, unknown[1]), unknown[1], _names(_at(inspect.type_info(of), steps)))
     if missing := _MISSING.match(what):
         field = _join(field, missing[1])
         return ValidationFailed(f"`{field}` is missing: send it", field=field)
-    allowed = _values(_at(inspect.type_info(of), steps))
-    expected = f"one of {', '.join(allowed)}" if allowed else _plain(what)
+    kinds = _at(inspect.type_info(of), steps)
     whole = "the body" if not field else f"`{field}`"
-    return ValidationFailed(f"{whole} is {_show(_value(sent, steps))}: expected {expected}", field=field)
+    if what == _TOO_LARGE:
+        is_what = "has a number that is out of range"
+    else:
+        is_what = "cannot be used" if sent is UNSET else f"is {_show(_value(sent, steps))}"
+    return ValidationFailed(f"{whole} {is_what}: expected {_expected(what, kinds)}", field=field)
 
 
 def not_a_field(field: str, name: str, known: Iterable[str]) -> ValidationFailed:
@@ -61,6 +73,28 @@ def _join(field: str, name: str) -> str:
     return f"{field}.{name}" if field and name else field or name
 
 
+def _expected(what: str, kinds: list[inspect.Type]) -> str:
+    if allowed := _values(kinds):
+        return f"one of {', '.join(allowed)}"
+    if any(isinstance(kind, inspect.DateTimeType) for kind in kinds):
+        return A_TIME
+    if what == _TOO_LARGE:
+        return _bounds(kinds)
+    return (_described(kinds) if "regex" in what else None) or _plain(what)
+
+
+def _bounds(kinds: list[inspect.Type]) -> str:
+    numbers = (kind for kind in kinds if isinstance(kind, inspect.IntType | inspect.FloatType))
+    bounds = ((kind.ge, kind.le) for kind in numbers if kind.ge is not None and kind.le is not None)
+    return next((f"a number from {low} to {high}" for low, high in bounds), "a number of 64 bits at the most")
+
+
+def _described(kinds: list[inspect.Type]) -> str | None:
+    """What the contract says in words of a type that it checks by a pattern."""
+    facts = (kind.extra_json_schema or {} for kind in kinds if isinstance(kind, inspect.Metadata))
+    return next((fact["description"] for fact in facts if "description" in fact), None)
+
+
 def _plain(what: str) -> str:
     said = _TYPES.sub(lambda word: _JSON_WORDS[word[1]], what.removeprefix("Expected ")).replace("`", "")
     return said[:1].lower() + said[1:]
@@ -68,16 +102,19 @@ def _plain(what: str) -> str:
 
 def _at(kind: inspect.Type, steps: list[str]) -> list[inspect.Type]:
     """All types that a value at this place of a body may have."""
-    kinds = _alternatives(kind)
+    kinds = alternatives(kind)
     for step in steps:
-        kinds = [inner for outer in kinds for inner in _alternatives(_below(outer, step))]
+        kinds = [inner for outer in kinds for inner in alternatives(_below(outer, step))]
     return kinds
 
 
-def _alternatives(kind: inspect.Type | None) -> list[inspect.Type]:
-    if kind is None:
-        return []
-    return list(kind.types) if isinstance(kind, inspect.UnionType) else [kind]
+def alternatives(kind: inspect.Type | None) -> list[inspect.Type]:
+    """The types that a type consists of, also below what the contract says of them."""
+    if isinstance(kind, inspect.UnionType):
+        return [inner for outer in kind.types for inner in alternatives(outer)]
+    if isinstance(kind, inspect.Metadata):
+        return [kind, *alternatives(kind.type)]
+    return [] if kind is None else [kind]
 
 
 def _below(kind: inspect.Type, step: str) -> inspect.Type | None:

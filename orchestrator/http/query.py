@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec import Struct, inspect
 
-from orchestrator.http.explain import invalid, not_a_field
+from orchestrator.http.explain import A_TIME, alternatives, invalid, not_a_field
 from orchestrator.http.scope import Asked
 from worker_client.errors import ValidationFailed
 
@@ -48,7 +48,7 @@ def parse(request: Asked, of: type[S]) -> S:
         elif kind is _Kind.OTHER and value.lower() == "null":
             raise ValidationFailed(f"`{name}` is null: leave it out", field=name)
         elif kind is _Kind.TIME and not _DATE.match(value):
-            raise ValidationFailed(f"`{name}` is {value[:100]!r}: send a time such as 2030-01-31T12:00:00Z", field=name)
+            raise ValidationFailed(f"`{name}` is {value[:100]!r}: expected {A_TIME}", field=name)
         elif name in sent:
             raise ValidationFailed(f"`{name}` stands twice in the query: send it once", field=name)
         else:
@@ -56,7 +56,7 @@ def parse(request: Asked, of: type[S]) -> S:
     try:
         return msgspec.convert(sent, of, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(error, of, sent) from None
+        raise invalid(error, of, sent, query=True) from None
 
 
 def nothing(request: Asked) -> None:
@@ -96,7 +96,7 @@ def _parameters(of: type[Struct]) -> dict[str, _Kind]:
 
 
 def _kind(found: inspect.Type) -> _Kind:
-    kinds = found.types if isinstance(found, inspect.UnionType) else (found,)
+    kinds = alternatives(found)
     if any(isinstance(one, inspect.ListType) for one in kinds):
         return _Kind.LIST
     if any(isinstance(one, inspect.DateTimeType) for one in kinds):

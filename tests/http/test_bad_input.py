@@ -14,6 +14,8 @@ from worker_client.contract.enums import Status
 pytestmark = pytest.mark.anyio
 
 GOOD = {"work_directory": "/bad/input", "prompt": "Do it"}
+TIME = "expected an RFC 3339 time with an offset, for example 2030-01-31T18:00:00Z"
+TOO_LARGE = "has a number that is out of range: expected a number from 0 to 315360000"
 NEXT = "/tasks/next?work_path=/bad/input&worker_id=w"
 
 
@@ -59,24 +61,34 @@ CASES = {
     "priority": create(body(priority="asap"), "priority", '"asap": expected one of low, normal, high, urgent'),
     "negative delay": create(body(delay_seconds=-1), "delay_seconds", ">= 0"),
     "delay and time": create(body(delay_seconds=1, run_at="2040-01-01T00:00:00Z"), "delay_seconds", "not both"),
-    "time without offset": create(body(run_at="2040-01-01T00:00:00"), "run_at", "timezone"),
+    "time without offset": create(body(run_at="2040-01-01T00:00:00"), "run_at", TIME),
     "time before 1970": create(body(run_at="0001-01-01T00:00:00+14:00"), "run_at", "1970 to 9999"),
     "time after 9999": create(body(run_at="9999-12-31T23:59:59-14:00"), "run_at", "1970 to 9999"),
     "dependency that is not there": create(body(depends_on=[2**62]), "depends_on", "does not exist"),
     "dependency past the ids": create(body(depends_on=[2**63]), "depends_on[0]", "9223372036854775807"),
     "variable with =": create(body(environment={"A=B": "c"}), "environment", "A=B"),
     "empty tag": create(body(tags=["ok", ""]), "tags[1]", "length >= 1"),
-    "kind": create(body(kind="Agent!"), "kind", "matching"),
+    "kind": create(body(kind="Agent!"), "kind", '"Agent!": expected the name of a kind: a lower-case letter'),
     "script without command": create(body(kind="script"), "spec.command", "is missing"),
-    "http with a wrong address": create(body(kind="http", spec={"url": "ftp://x"}), "spec.url", "matching"),
+    "http with a wrong address": create(
+        body(kind="http", spec={"url": "ftp://x"}), "spec.url", '"ftp://x": expected an address that begins with http'
+    ),
     "agent with a wrong spec": create(body(spec={"budget": {"tokens": -1}}), "spec.budget.tokens", ">= 0"),
     "no JSON": create(b"{", "", "not JSON"),
     "no body": create(b"", "", "it is empty"),
     "an array": create(b"[]", "", "an array"),
     "invalid UTF-8": create(b'{"work_directory": "/a", "prompt": "\xff"}', "", "not UTF-8"),
-    "half a surrogate": create(rb'{"work_directory": "/a", "prompt": "\ud800"}', "", "not JSON"),
+    "half a surrogate": create(rb'{"work_directory": "/a", "prompt": "\ud800"}', "", r"\ud800 is half of a surrogate pair"),
+    "the other half": create(rb'{"prompt": "\ud83d\ude00 \uDE01"}', "", r"\uDE01 is half of a surrogate pair"),
+    "a wrong type nested too deeply": create(b'{"prompt": ' + b"[" * 5000 + b"]" * 5000 + b"}", "", "body is nested too deeply"),
+    "a wrong type before broken JSON": create(b'{"prompt": 7, "title": tru}', "", "not JSON"),
+    "a time in words": create(body(run_at="tomorrow"), "run_at", TIME),
+    "a time as a number": create(body(run_at=7), "run_at", f"is 7: {TIME}"),
     "nested too deeply": create(body(metadata=1).replace(b"1", b'{"a":' * 5000 + b"1" + b"}" * 5000), "", "nested"),
-    "a number past all bounds": create(body().replace(b'"Do it"', b'"x", "delay_seconds": 1e999'), "delay_seconds", "range"),
+    "a number past all bounds": create(body().replace(b'"Do it"', b'"x", "delay_seconds": 1e999'), "delay_seconds", TOO_LARGE),
+    "a wrong type before such a number": create(
+        b'{"prompt": 7, "delay_seconds": 1e999}', "prompt", "cannot be used: expected string"
+    ),
     "1001 tasks": Case("POST", "/tasks/batch", json.dumps({"tasks": [GOOD] * 1001}).encode(), "tasks", "1000"),
     "no tasks": Case("POST", "/tasks/batch", b'{"tasks": []}', "tasks", ">= 1"),
     "one of many": Case(
@@ -98,11 +110,13 @@ CASES = {
     "parameter twice": ask(f"{NEXT}&wait=1&wait=2", "wait", "twice"),
     "query that is not UTF-8": ask(f"{NEXT}&host=%ff", "host", "UTF-8"),
     "NUL in the query": ask(f"{NEXT}&host=%00", "host", "NUL"),
-    "status": ask("/tasks?status=done", "status[0]", "waiting"),
+    "status": ask("/tasks?status=done", "status", '`status` is "done": expected one of waiting'),
     "limit": ask("/tasks?limit=1001", "limit", "<= 1000"),
     "cursor": ask("/tasks?cursor=x", "cursor", "next_cursor"),
+    "format": ask("/tasks/1/logs?format=xml", "format", '"xml": expected json or text'),
+    "kind in a query": ask("/tasks?kind=A!", "kind", "expected the name of a kind"),
     "filter before 1970": ask("/tasks?created_after=0001-01-01T00:00:00Z", "created_after", "1970"),
-    "a number for a time": ask("/tasks?created_after=1700000000", "created_after", "2030-01-31T12:00:00Z"),
+    "a number for a time": ask("/tasks?created_after=1700000000", "created_after", TIME),
     "null in words": ask("/tasks?schedule_id=Null", "schedule_id", "leave it out"),
     "parameters where there are none": ask("/tasks/1?x=1", "x", "nothing is expected"),
     "parameters beside a body": Case("POST", "/tasks?priority=high", body(), "priority", "nothing is expected"),

@@ -60,7 +60,7 @@ async def test_attempts_are_listed_counted_and_read(server: Running, directory: 
         ("/execution-logs/x", 400, "attempt_id"),
         (f"/execution-logs/{2**63}", 400, "attempt_id"),
         (f"/execution-logs/{2**63 - 1}", 404, None),
-        ("/execution-logs?outcome=lost", 400, "outcome[0]"),
+        ("/execution-logs?outcome=lost", 400, "outcome"),
         ("/execution-logs?work_path=here", 400, "work_path"),
         ("/execution-logs?cursor=x", 400, "cursor"),
         ("/execution-logs?started_after=yesterday", 400, "started_after"),

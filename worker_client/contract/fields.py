@@ -18,7 +18,13 @@ TimeoutSeconds = Annotated[float, Meta(ge=1, le=31_536_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Path = Annotated[str, Meta(min_length=1, max_length=8192)]
 """Checked and made canonical by the server; 4096 bytes at the most once it is."""
-Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+Kind = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_.-]{0,63}$",
+        description="the name of a kind: a lower-case letter, then lower-case letters, digits, `_`, `.` or `-`; up to 64 in all",
+    ),
+]
 Tag = Annotated[str, Meta(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], Meta(max_length=50)]
 Text = Annotated[str, Meta(max_length=10_000)]

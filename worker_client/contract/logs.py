@@ -31,7 +31,7 @@ class ReadLogs(Request, kw_only=True):
 
     after: Annotated[int, Meta(ge=0, le=2**53)] = 0
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
-    format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
+    format: Annotated[str, Meta(pattern="^(json|text)$", description="json or text")] = "json"
     wait: WaitSeconds = 0
 
 

@@ -38,8 +38,8 @@ class ScriptSpec(Request, kw_only=True):
 class HttpSpec(Request, kw_only=True):
     """A request to send, and what counts as success."""
 
-    url: Annotated[str, Meta(pattern="^https?://")]
-    method: Annotated[str, Meta(pattern="^[A-Za-z]+$")] = "GET"
+    url: Annotated[str, Meta(pattern="^https?://", description="an address that begins with http:// or https://")]
+    method: Annotated[str, Meta(pattern="^[A-Za-z]+$", description="letters only, such as GET")] = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: Json = None
     cookies: dict[str, str] | str | None = None
