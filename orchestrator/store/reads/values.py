@@ -73,6 +73,10 @@ def cursor_at(place: str) -> str:
     return urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
+_DIGITS = len(str(2**63 - 1))
+"""Longer numbers are ids of no row, and more than SQLite can compare with."""
+
+
 def place_of(cursor: str, kinds: str) -> tuple[str, int]:
     """The place that a cursor stands for: one of the letters `kinds`, and an id. Raises ValidationFailed."""
     try:
@@ -80,7 +84,7 @@ def place_of(cursor: str, kinds: str) -> tuple[str, int]:
     except ValueError:
         place = ""
     kind, number = place[:1], place[1:]
-    if kind and kind in kinds and number.isdecimal() and len(number) < 20:
+    if kind and kind in kinds and number.isdecimal() and len(number) < _DIGITS:
         return kind, int(number)
     raise ValidationFailed(
         f"{cursor[:100]!r} is no cursor of this list; send `next_cursor` of the page before, or none for the first page",
