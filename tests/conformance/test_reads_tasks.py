@@ -172,7 +172,10 @@ def test_a_long_list_is_counted_no_further_than_it_must(full: Rig, monkeypatch: 
     assert (page.total, page.total_exact) == (10, False)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "dDI-", "ZTE", "dC0x", "dDFh", "\u00e9", "dDk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "dDk5OTk5OTk5OTk5OTk5OTk5OTk"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "dDI-", "ZTE", "dC0x", "dDFh", "\u00e9", "dDk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "dDk5OTk5OTk5OTk5OTk5OTk5OTk"],
+)
 def test_what_is_no_cursor_is_refused(rig: Rig, cursor: str) -> None:
     with pytest.raises(ValidationFailed) as refusal:
         read(rig, rig.store.reads.tasks(ListTasks(cursor=cursor), EVERYWHERE))
