@@ -18,6 +18,7 @@ from worker_client.contract.tasks import ClaimedTask, ClaimMany, Task
 from worker_client.directories import ConfigurationError, Ground
 from worker_client.endpoints import Call
 from worker_client.errors import Conflict, Forbidden, OrchestratorError, Retriable, Unauthorized, ValidationFailed
+from worker_client.exchange import Retries
 from worker_client.job import Job
 from worker_client.lease import Stop
 from worker_client.runners.base import Runner
@@ -28,6 +29,10 @@ logger = logging.getLogger("worker_client")
 CONFIRM_SECONDS = 15.0
 """A claim whose first heartbeat doesn't come within this goes back: its answer was lost."""
 MOST_PAUSE = 30.0
+ASKING = Retries(attempts=1)
+"""The worker asks again by itself, and says why."""
+FIRST_TRIES = 4
+"""One that is to do what waits and end gives up after so many, when no server has ever answered."""
 
 
 class Worker:
@@ -180,7 +185,7 @@ class Worker:
             # Until it is answered, the same question with the same poll_id: the server may have answered it already.
             question = question or self._question(ground, limit)
             try:
-                claimed = (await self.client.send(endpoints.claim_many(question))).tasks
+                claimed = (await self.client.send(endpoints.claim_many(question), ASKING)).tasks
             except (Unauthorized, Forbidden, ValidationFailed):
                 if not answered:
                     raise
@@ -189,6 +194,8 @@ class Worker:
                 continue
             except OrchestratorError as error:
                 failures += 1
+                if self._until_idle and not answered and failures >= FIRST_TRIES:
+                    raise
                 question = None if isinstance(error, Conflict) else question
                 asked = error.retry_after if isinstance(error, Retriable) else 0.0
                 pause = max(asked, min(MOST_PAUSE, 2.0 ** min(failures, 5)) * random.uniform(0.5, 1.0))  # noqa: S311  spreads the load

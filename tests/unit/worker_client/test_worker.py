@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.unit.worker_client.peer import Reply, lost
-from tests.unit.worker_client.stage import QUICK, HandClock, on_stage, script
+from tests.unit.worker_client.stage import HandClock, on_stage, script
 from worker_client.directories import ConfigurationError
-from worker_client.errors import Forbidden
+from worker_client.errors import Forbidden, ServerUnreachable
 from worker_client.runners.base import RunContext
 from worker_client.runners.outcomes import Failed, Parked
 from worker_client.runners.script import ScriptRunner
@@ -223,15 +223,29 @@ def test_a_question_without_an_answer_is_asked_again_unchanged(tmp_path: Path) -
         clock = HandClock()
         async with on_stage(tmp_path, clock=clock) as stage:
             stage.queue.answer_claim = lambda _: None
-            await stage.queue.until(lambda: len(stage.queue.polls) >= QUICK.attempts)  # type: ignore[operator]
+            await stage.queue.until(lambda: len(stage.queue.polls) >= 1)
             stage.queue.answer_claim = None
             stage.queue.add(7, tmp_path, **script("true"))
-            while len(stage.queue.polls) <= QUICK.attempts:  # type: ignore[operator]
+            while len(stage.queue.polls) <= 1:
                 clock.advance(5)
                 await asyncio.sleep(0.01)
             assert (await stage.end_of(7))[0] == "complete"
             asked = [poll["poll_id"] for poll in stage.queue.polls]
-            assert len(set(asked[: 1 + QUICK.attempts])) == 1  # type: ignore[operator]
+            assert len(set(asked[:2])) == 1
+
+    asyncio.run(scenario())
+
+
+def test_who_is_to_end_ends_when_no_server_answers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = HandClock()
+        worker = Worker("http://127.0.0.1:1", directories=[tmp_path], runners=[ScriptRunner()], until_idle=True, clock=clock)
+        serving = asyncio.create_task(worker.serve())
+        while not serving.done():
+            clock.advance(30)
+            await asyncio.sleep(0.01)
+        with pytest.raises(ServerUnreachable, match="is `orchestrator serve` running there"):
+            await serving
 
     asyncio.run(scenario())
 
