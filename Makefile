@@ -54,7 +54,7 @@ load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on
 lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the newest versions
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) uv; \
-	"$$tools"/bin/$(COMPILE) --extra server --group test --group check --group build pyproject.toml -o requirements.lock; \
+	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --group test --group check --group build pyproject.toml -o requirements.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 

@@ -27,7 +27,7 @@ from orchestrator.queue.commit import Queue
 from orchestrator.settings import Settings
 from orchestrator.store.protocol import Store
 from orchestrator.store.reads.values import PRIORITIES
-from orchestrator.store.sqlite import SQLiteStore
+from orchestrator.store.sqlite.store import SQLiteStore
 from orchestrator.telemetry.metrics import Metrics
 
 

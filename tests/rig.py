@@ -15,7 +15,7 @@ from orchestrator.domain.task import Head, Inputs, NewTask
 from orchestrator.store.clock import Clock
 from orchestrator.store.protocol import Commit
 from orchestrator.store.rows import HEAD_COLUMNS, head_of
-from orchestrator.store.sqlite import SQLiteStore
+from orchestrator.store.sqlite.store import SQLiteStore
 from worker_client.contract.enums import Status
 from worker_client.errors import OrchestratorError
 

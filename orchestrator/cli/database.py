@@ -125,7 +125,7 @@ def _opened(path: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def _in_words(path: Path) -> Iterator[None]:
-    from orchestrator.store.engine import sqlite3
+    from orchestrator.store.sqlite.engine import sqlite3
 
     try:
         yield
@@ -152,7 +152,7 @@ def _read_only() -> Iterator[None]:
 
     import sqlite_utils
 
-    from orchestrator.store.engine import sqlite3
+    from orchestrator.store.sqlite.engine import sqlite3
 
     class ReadOnly(sqlite_utils.Database):
         """A database that is opened with mode=ro; query_only covers what is attached to it."""
@@ -179,7 +179,7 @@ def _read_only() -> Iterator[None]:
 
 def _authorize(action: int, name: str | None, value: str | None, *_: str | None) -> int:
     """SQLite's authorizer: 0 allows, 1 denies; what neither mode=ro nor query_only prevents."""
-    from orchestrator.store.engine import sqlite3
+    from orchestrator.store.sqlite.engine import sqlite3
 
     pragma = (name or "").lower()
     if action != sqlite3.SQLITE_PRAGMA or pragma in PRAGMAS_THAT_READ:

@@ -43,7 +43,7 @@ def migrate(database: str | None, config: Path | None) -> None:
     """Make the database, or bring it up to date; `serve` does it, too."""
     settings = load(config, database={"url": database})
     with _problems(settings):
-        from orchestrator.store.migrate import migrate as bring_up_to_date
+        from orchestrator.store.sqlite.migrate import migrate as bring_up_to_date
 
         for name in bring_up_to_date(settings.database.path):
             click.echo(f"applied {name}")
@@ -67,8 +67,8 @@ def _problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
     try:
         from orchestrator.http.server import AddressTakenError
-        from orchestrator.store.engine import sqlite3
-        from orchestrator.store.sqlite import DatabaseInUseError
+        from orchestrator.store.sqlite.engine import sqlite3
+        from orchestrator.store.sqlite.store import DatabaseInUseError
     except ModuleNotFoundError as error:
         fail(f"{INSTALL} ({error})")
     try:
@@ -89,7 +89,7 @@ def _warn() -> None:
     import structlog
 
     from orchestrator.settings import SECTIONS
-    from orchestrator.store.engine import sqlite3, vulnerable
+    from orchestrator.store.sqlite.engine import sqlite3, vulnerable
 
     log = structlog.get_logger()
     if unknown := unknown_variables():

@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
-from orchestrator.store.engine import sqlite3
 from orchestrator.store.reads import Reads
 from orchestrator.store.rows import HEAD_FIELDS
+from orchestrator.store.sqlite.engine import sqlite3
 from tests.rig import Rig
 from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.directories import ListDirectories

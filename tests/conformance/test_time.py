@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Beat
 from orchestrator.store.clock import Clock
-from orchestrator.store.sqlite import DatabaseInUseError
+from orchestrator.store.sqlite.store import DatabaseInUseError
 from tests.rig import HOUR, Time, claim, make_store
 from tests.serving import Server, grants, until
 from worker_client.contract.enums import Status

@@ -16,8 +16,8 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.world import World
 from orchestrator.loops.reaper import Reaper
 from orchestrator.queue.commit import Queue
-from orchestrator.store.engine import sqlite3
-from orchestrator.store.sqlite import SQLiteStore, _Session
+from orchestrator.store.sqlite.engine import sqlite3
+from orchestrator.store.sqlite.store import SQLiteStore, _Session
 from orchestrator.store.transaction import Transaction
 from orchestrator.telemetry.metrics import Metrics
 from tests.rig import HOUR, Time, claim, enqueue, interest, make_store, new_task

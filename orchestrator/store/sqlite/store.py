@@ -14,7 +14,6 @@ from orchestrator.domain.operations import Prune, Submission, Tick
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.domain.world import World
-from orchestrator.store import engine, migrate
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
 from orchestrator.store.memory import Memory
@@ -22,6 +21,7 @@ from orchestrator.store.protocol import Commit
 from orchestrator.store.reads import Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.sql import queries
+from orchestrator.store.sqlite import engine, migrate
 from orchestrator.store.transaction import Transaction, fill
 from worker_client.errors import Conflict
 

@@ -8,7 +8,7 @@ from filelock import FileLock
 from sqlite_utils import Database, Migrations
 
 from orchestrator import resources
-from orchestrator.store.engine import configure, sqlite3
+from orchestrator.store.sqlite.engine import configure, sqlite3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
