@@ -1,12 +1,12 @@
 """What a store is: it saves what the domain decides, and reads. It knows no rules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from orchestrator.domain.operations import Submission
-from orchestrator.domain.outcomes import Decision
+from orchestrator.domain.outcomes import Decision, Ready
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 
@@ -38,6 +38,10 @@ class Commit(Struct, frozen=True):
     events: list[FeedEvent]
     next_due: Millis | None
     leases: bool
+
+
+class StoreAwayError(Exception):
+    """The database cannot be reached; what was asked of it had no effect."""
 
 
 class Store(Protocol):
@@ -72,4 +76,47 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of the database."""
+        ...
+
+
+class Look(Struct, frozen=True):
+    """How the database stands, whoever wrote it last.
+
+    `ready`: kinds of tasks that wait in the directories asked about and that no exclusive lease keeps back; their id is 0.
+    """
+
+    last_event: int
+    next_due: Millis | None
+    leases: bool
+    ready: list[Ready]
+
+
+class Asker(Struct, frozen=True):
+    """A worker that asks at some server; `present` is JSON."""
+
+    worker_id: str
+    seen_at: Millis
+    present: str
+
+
+class SharedStore(Store, Protocol):
+    """A store that other servers write to, too."""
+
+    async def listen(self, tell: Callable[[tuple[int, ...]], None]) -> None:
+        """From now on, call `tell` in this event loop soon after another server committed events or lines of output.
+
+        It gets the ids of the tasks that have new output. A hint: it may come late, or not at all.
+        """
+        ...
+
+    async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
+        """Look at the database, at what waits in `paths` and in or below `roots`. Raises StoreAwayError."""
+        ...
+
+    async def share(self, askers: Sequence[Asker]) -> None:
+        """Tell the other servers who asks here; replaces what was told of these workers before."""
+        ...
+
+    async def askers(self, since: Millis) -> list[Asker]:
+        """Who has asked at other servers since a time."""
         ...

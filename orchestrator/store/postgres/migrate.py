@@ -1,7 +1,7 @@
 """Numbered .sql files, each applied once, in its own transaction with the record of it."""
 
 from pathlib import Path
-from typing import Final, LiteralString, cast
+from typing import Final
 
 import psycopg
 
@@ -27,7 +27,7 @@ def migrate(url: str, directory: Path | None = None) -> list[str]:
             if file.stem in known:
                 continue
             with connection.transaction():
-                connection.execute(cast("LiteralString", file.read_text(encoding="utf-8")))
+                connection.execute(file.read_text(encoding="utf-8"))
                 connection.execute("INSERT INTO _migrations (name) VALUES (%s)", [file.stem])
             applied.append(file.stem)
     return applied
