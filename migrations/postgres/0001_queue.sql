@@ -91,8 +91,7 @@ CREATE INDEX tasks_held ON tasks (hold_until) WHERE status = 'parked' AND hold_u
 CREATE INDEX tasks_expiring ON tasks (expire_at) WHERE status = 'running';
 CREATE INDEX tasks_leases ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode > 0;
 CREATE INDEX tasks_exclusive ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode = 2;
--- A claim of several marks all but the first with more than the key, so that two replicas cannot both answer one poll.
-CREATE UNIQUE INDEX tasks_polls ON tasks (poll_key) WHERE status = 'running' AND poll_key IS NOT NULL;
+CREATE INDEX tasks_polls ON tasks (poll_key) WHERE status = 'running' AND poll_key IS NOT NULL;
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
 -- For people: lists by status and by directory.
 CREATE INDEX tasks_unfinished ON tasks (status, id) WHERE status NOT IN ('completed', 'cancelled');

@@ -31,7 +31,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     @property
     def touches(self) -> tuple[int, ...]:
-        """Ids of the tasks to load before deciding."""
+        """Ids of the tasks that it may change."""
         return ()
 
     @property
@@ -293,8 +293,8 @@ class Enqueue(Operation, frozen=True, kw_only=True):
     many: bool = False
 
     @property
-    def touches(self) -> tuple[int, ...]:
-        """The parents."""
+    def parents(self) -> tuple[int, ...]:
+        """Ids of the tasks that the new ones wait for."""
         return tuple(parent for task in self.tasks for parent in task.depends_on)
 
     @property

@@ -65,8 +65,8 @@ class Source(Protocol):
         """(path, kind, host) in which tasks wait."""
         ...
 
-    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> list[Head]:
-        """Waiting tasks of a stream, by rank, then id."""
+    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
+        """Waiting tasks of a stream, by rank, then id, about as many as `limit`; and whether these are the last."""
         ...
 
     def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool:

@@ -341,8 +341,7 @@ class _Pages:
             if self._done:
                 return
             after = _place(self._rows[-1]) if self._rows else None
-            page = self._world.source.stream(self._stream, after, self._size)
-            self._done = len(page) < self._size
+            page, self._done = self._world.source.stream(self._stream, after, self._size)
             self._size = min(self._size * 2, self._MOST)
             self._rows += self._world.remember(page)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from orchestrator.domain.decide import decide
+from orchestrator.domain.needs import needed
 from orchestrator.domain.operations import Delete, Phase, Submission
 from orchestrator.domain.outcomes import Changed, Claimed, Created, Decision, Outcome, Removed
 from orchestrator.domain.rules import Rules
@@ -21,10 +22,8 @@ def decide_batch(batch: Sequence[Submission], world: World, rules: Rules, transa
     """
     decisions: dict[int, Decision] = {}
     ordered = sorted(enumerate(batch), key=lambda item: item[1].op.phase)
-    world.load(
-        (task_id for submission in batch for task_id in submission.op.touches),
-        ending=(task_id for submission in batch if submission.op.ends for task_id in submission.op.touches),
-    )
+    needs = needed(batch)
+    world.load([*needs.heads, *needs.parents], ending=needs.ending)
     claiming = False
     gone: dict[int, TaskView] = {}
     for at, submission in ordered:

@@ -22,11 +22,12 @@ from orchestrator.domain.outcomes import (
     Saved,
     Written,
 )
-from orchestrator.domain.task import Head, Inputs, Millis, Outputs
-from orchestrator.store.protocol import FeedEvent
+from orchestrator.domain.paths import span
+from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
 from orchestrator.store.rows import HEAD_FIELDS, INPUT_FIELDS, OUTPUT_FIELDS, changed, row_of
 from orchestrator.store.session import Session
 from orchestrator.store.tally import HOUR, MINUTE, Tally
+from worker_client.contract.enums import Status
 
 _DAY: Final = 24 * HOUR
 _INSERT_TASK = f"INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) VALUES ({', '.join('?' * len(HEAD_FIELDS))})"
@@ -38,38 +39,35 @@ _WRITE_OUTPUTS = (
 )
 
 
-class StaleRowError(Exception):
-    """A row changed between load and save, which only another writer can do: the batch is rolled back and run again."""
+class Late:
+    """What is written at the end of the transaction, as all servers write it: rollups, the feed, what is forgotten."""
+
+    def __init__(self, now: Millis) -> None:
+        self.tally = Tally(now)
+        self.happened: list[Happened] = []
+        self.forgotten: list[tuple[str, Sequence[Any]]] = []
 
 
 class Writes:
     """One flush: tell it the changes, then run it."""
 
-    def __init__(self, session: Session, now: Millis) -> None:
-        self.events: list[FeedEvent] = []
+    def __init__(self, session: Session, now: Millis, late: Late) -> None:
         self._session = session
         self._now = now
+        self._late = late
         self._rows: defaultdict[str, list[Sequence[Any]]] = defaultdict(list)
         self.heads: dict[int, Head] = {}
         self._inserted: dict[int, Inputs] = {}
         self.edited: dict[int, dict[str, str | None]] = {}
         self.removed: dict[int, Head] = {}
-        self.outputs: list[tuple[int, Outputs]] = []
-        self._tally = Tally(now)
+        self.outputs: dict[int, Outputs] = {}
 
     def add(self, change: Change) -> None:
         """Gather the rows of a change."""
         self._ADD[type(change)](self, change)
 
     def _happened(self, change: Happened) -> None:
-        head = change.head
-        event = FeedEvent(
-            self._session.event_id(), self._now, change.type, head.id, head.path, head.host, str(head.status), change.data
-        )
-        self.events.append(event)
-        self._rows["add_event"].append((
-            event.id, event.at, event.type, event.task_id, event.path, event.host, event.status, event.data,
-        ))  # fmt: skip
+        self._late.happened.append(change)
 
     def _saved(self, change: Saved) -> None:
         self.heads[change.head.id] = change.head
@@ -88,7 +86,7 @@ class Writes:
         self.removed[change.head.id] = change.head
 
     def _write(self, change: Written) -> None:
-        self.outputs.append((change.task_id, change.outputs))
+        self.outputs[change.task_id] = merged(self.outputs.get(change.task_id), change.outputs)
 
     def _satisfy(self, change: EdgeSatisfied) -> None:
         self._rows["satisfy_edge"].append((change.child, change.parent))
@@ -98,7 +96,7 @@ class Writes:
 
     def _attempt(self, change: AttemptEnded) -> None:
         head = change.head
-        self._tally.ended(head, change.outcome, change.ended_at)
+        self._late.tally.ended(head, change.outcome, change.ended_at)
         self._rows["add_attempt"].append((
             head.id, head.lease_no, head.attempt, str(change.outcome), head.path, head.lease_host or "", head.kind,
             head.worker_id, head.claimed_by, head.account, change.session_id, head.started_at, change.ended_at,
@@ -112,13 +110,15 @@ class Writes:
         ]
 
     def _forget(self, change: Forgotten) -> None:
-        self._rows["forget_events"].append((change.before, change.limit))
-        self._rows["forget_keys"].append((change.keys_before, change.limit))
         # The rollups are asked about the last 24 hours.
         past = min(change.before, self._now - _DAY)
-        self._rows["forget_rates"].append((past // MINUTE - 1,))
-        self._rows["forget_durations"].append((past // HOUR - 1,))
-        self._rows["forget_counts"].append(())
+        self._late.forgotten += [
+            ("forget_events", (change.before, change.limit)),
+            ("forget_keys", (change.keys_before, change.limit)),
+            ("forget_rates", (past // MINUTE - 1,)),
+            ("forget_durations", (past // HOUR - 1,)),
+            ("forget_counts", ()),
+        ]
 
     def _directory(self, change: DirectorySet) -> None:
         setting = change.setting
@@ -144,48 +144,71 @@ class Writes:
     def run(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> dict[int, Inputs]:
         """Write everything; the inputs of new tasks. `loaded`: heads as in the database, which this brings up to date.
 
-        Raises StaleRowError when a row is not at the version that was loaded.
+        StaleRowError is raised, sooner or later, when a row is not at the version that was loaded.
         """
         many = self._session.many
-        self._save_tasks(loaded)
+        self._save_tasks(sql, loaded)
         for task_id, columns in self.edited.items():
             for name, value in columns.items():
                 many(f"UPDATE task_inputs SET {_known(name)} = ? WHERE task_id = ?", [(value, task_id)])
-        many(_WRITE_OUTPUTS, [(task_id, *astuple(outputs)) for task_id, outputs in self.outputs])
+        many(_WRITE_OUTPUTS, [(task_id, *astuple(outputs)) for task_id, outputs in self.outputs.items()])
         for name, rows in self._rows.items():
             many(sql[name], rows)
         self._remove_tasks(sql, loaded)
-        for name, counted in self._tally.rows():
-            many(sql[name], counted)
         return self._inserted
 
-    def _save_tasks(self, loaded: dict[int, Head]) -> None:
+    def _save_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
         inserts: list[Sequence[Any]] = []
         updates: defaultdict[tuple[int, ...], list[Sequence[Any]]] = defaultdict(list)
+        leases = _Leases()
         for head in self.heads.values():
             row, before = row_of(head), loaded.get(head.id)
-            self._tally.moved(before, head)
+            self._late.tally.moved(before, head)
             if before is None:
                 inserts.append(row)
             else:
                 columns = changed(before, head)
                 updates[columns].append((*(row[at] for at in columns), head.id, before.version))
+                leases.moved(before, head)
             loaded[head.id] = head
+        leases.save(self._session, sql)
         many = self._session.many
         many(_INSERT_TASK, inserts)
         many(_INSERT_INPUTS, [(task_id, *astuple(inputs)) for task_id, inputs in self._inserted.items()])
         for columns, rows in updates.items():
-            if many(_update(columns), rows) != len(rows):
-                raise StaleRowError
+            many(_update(columns), rows, exactly=True)
 
     def _remove_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
         stored = {task_id: loaded.pop(task_id) for task_id in self.removed if task_id in loaded}
         for head in stored.values():
-            self._tally.moved(head, None)
+            self._late.tally.moved(head, None)
         self._session.many(sql["outlive_task"], [(head.finished_at or self._now, head.id) for head in stored.values()])
-        rows = [(head.id, head.version) for head in stored.values()]
-        if self._session.many(sql["remove_task"], rows) != len(rows):
-            raise StaleRowError
+        self._session.many(sql["remove_task"], [(head.id, head.version) for head in stored.values()], exactly=True)
+
+
+class _Leases:
+    """Leases that begin and end, where the database itself is to see that none touches another."""
+
+    def __init__(self) -> None:
+        self._begun: list[Sequence[Any]] = []
+        self._claimed: list[int] = []
+        self._ended: list[Sequence[Any]] = []
+
+    def moved(self, before: Head, after: Head) -> None:
+        if before.lease_mode and not after.lease_mode:
+            self._ended.append((before.id,))
+        elif after.lease_mode and not before.lease_mode:
+            self._begun.append((after.id, after.lease_host or "", *span(after.path), after.lease_mode))
+        if after.status is Status.RUNNING and before.status is not Status.RUNNING:
+            self._claimed.append(after.id)
+
+    def save(self, session: Session, sql: Mapping[str, str]) -> None:
+        if "add_lease" not in sql:
+            return
+        if self._claimed:
+            session.ask(sql["seize"], session.listed(self._claimed))
+        session.many(sql["remove_lease"], self._ended)
+        session.many(sql["add_lease"], self._begun, exactly=True)
 
 
 @cache

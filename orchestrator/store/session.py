@@ -1,9 +1,13 @@
 """What a transaction needs of a database connection."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.store.rows import Row
+
+
+class StaleRowError(Exception):
+    """A row changed between load and save, which only another writer can do: the batch is rolled back and run again."""
 
 
 class Session(Protocol):
@@ -13,8 +17,12 @@ class Session(Protocol):
         """The rows of a query."""
         ...
 
-    def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Run a statement for each row; how many rows it changed."""
+    def ask(self, query: str, *params: Any) -> Callable[[], list[Row]]:
+        """The rows of a query, for later: what is asked before the first answer is taken may travel together."""
+        ...
+
+    def many(self, query: str, rows: Sequence[Sequence[Any]], *, exactly: bool = False) -> None:
+        """Run a statement for each row; `exactly`: raise StaleRowError, sooner or later, unless each changes one row."""
         ...
 
     def listed(self, values: Iterable[Any]) -> Any:
@@ -25,6 +33,6 @@ class Session(Protocol):
         """The next id of a task, never used before."""
         ...
 
-    def event_id(self) -> int:
-        """The next id of an event, in commit order."""
+    def add_events(self, query: str, rows: Sequence[Sequence[Any]]) -> Callable[[], list[int]]:
+        """Add rows to the feed; their ids, for later, in the order of commits."""
         ...

@@ -1,7 +1,10 @@
 """One transaction: it loads what the rules ask for, and saves what they decide. Nothing here knows a rule."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.domain.outcomes import Change
 from orchestrator.domain.paths import ancestors, span
@@ -9,26 +12,35 @@ from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Out
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import HEAD_COLUMNS, INPUT_FIELDS, OUTPUT_FIELDS, Row, head_of, inputs_of, outputs_of
-from orchestrator.store.saving import Writes
+from orchestrator.store.saving import Late, Writes
 from orchestrator.store.session import Session
 
+_MARK = re.compile(r"\{([a-z]+)(\d*)\}")
 _NO_OUTPUTS_YET = 2
 """Up to this version, created and claimed, nothing has written outputs of a task."""
 
 
-def fill(queries: Mapping[str, str]) -> dict[str, str]:
-    """The named queries with their column lists filled in."""
-    lists = {
-        "{head}": HEAD_COLUMNS,
-        "{inputs}": ", ".join(f"i.{name}" for name in INPUT_FIELDS),
-        "{outputs}": ", ".join(f"o.{name}" for name in OUTPUT_FIELDS),
+class Dialect(Struct, frozen=True):
+    """How a database says what the common queries leave open; see sql/common.sql."""
+
+    among: str
+    lock: str
+    skip: str
+
+
+def fill(queries: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
+    """The named queries with their column lists and the words of a dialect filled in."""
+    marks = {
+        "head": HEAD_COLUMNS,
+        "inputs": ", ".join(f"i.{name}" for name in INPUT_FIELDS),
+        "outputs": ", ".join(f"o.{name}" for name in OUTPUT_FIELDS),
+        "in": dialect.among,
+        "lock": dialect.lock,
+        "skip": dialect.skip,
     }
-    filled = {}
-    for name, text in queries.items():
-        for mark, columns in lists.items():
-            text = text.replace(mark, columns)  # noqa: PLW2901 - marks replaced in turn
-        filled[name] = text
-    return filled
+    return {
+        name: _MARK.sub(lambda mark: marks[mark[1]].replace("?", f"?{mark[2]}"), text).rstrip() for name, text in queries.items()
+    }
 
 
 class Transaction:
@@ -45,7 +57,7 @@ class Transaction:
         self._loaded: dict[int, Head] = {}
         self._pending: list[Change] = []
         self._written: dict[int, Outputs] = {}
-        self.events: list[FeedEvent] = []
+        self._late = Late(now)
         self.saved: dict[int, Head | None] = {}
         """Heads as flushed; None: removed."""
         self.inputs: dict[int, Inputs | None] = {}
@@ -134,15 +146,15 @@ class Transaction:
             found = found + self._fetch("streams_below", *span(path))
         return [(at, kind, host) for at, kind, host in found]
 
-    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> list[Head]:
-        """The waiting tasks of a stream in order."""
+    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
+        """The waiting tasks of a stream in order, and whether these are the last."""
         # Ids from the index alone; the heads are often known.
         if after is None:
             rows = self._fetch("stream_first", *stream, limit)
         else:
             rows = self._fetch("stream_after", *stream, *after, limit)
         found = {head.id: head for head in self.heads(task_id for (task_id,) in rows)}
-        return [found[task_id] for (task_id,) in rows]
+        return [found[task_id] for (task_id,) in rows], len(rows) < limit
 
     def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool:
         """Whether a lease on, above or below a path is live on the host."""
@@ -160,7 +172,7 @@ class Transaction:
 
     def first_rank(self, path: str) -> int | None:
         """The lowest rank that waits in a directory."""
-        firsts = [self.stream(stream, None, 1) for stream in self.streams(path, recursive=False)]
+        firsts = [self.stream(stream, None, 1)[0] for stream in self.streams(path, recursive=False)]
         return min((page[0].rank for page in firsts if page), default=None)
 
     def settings(self) -> list[DirectorySetting]:
@@ -205,18 +217,30 @@ class Transaction:
         self._pending += changes
 
     def flush(self) -> None:
-        """Write what was taken; raises StaleRowError when a row is not at the version that was loaded."""
+        """Write what was taken; StaleRowError is raised, sooner or later, when a row is not at the version that was loaded."""
         if not self._pending:
             return
         self.wrote = True
-        writes = Writes(self._session, self._now)
+        writes = Writes(self._session, self._now, self._late)
         for change in self._pending:
             writes.add(change)
         self._pending.clear()
         self.inputs.update(writes.run(self._sql, self._loaded))
         self.inputs.update(dict.fromkeys(writes.edited))
-        for task_id, outputs in writes.outputs:
+        for task_id, outputs in writes.outputs.items():
             self._written[task_id] = merged(self._written.get(task_id), outputs)
         self.saved.update(writes.heads)
         self.saved.update(dict.fromkeys(writes.removed))
-        self.events += writes.events
+
+    def finish(self) -> Callable[[], list[FeedEvent]]:
+        """Write what is written last, in the order of all servers; the events of the transaction, for later."""
+        for name, params in self._late.forgotten:
+            self._session.ask(self._sql[name], *params)
+        for name, counted in self._late.tally.rows():
+            self._session.many(self._sql[name], counted)
+        rows = [
+            (self._now, change.type, change.head.id, change.head.path, change.head.host, str(change.head.status), change.data)
+            for change in self._late.happened
+        ]
+        ids = self._session.add_events(self._sql["add_event"], rows)
+        return lambda: [FeedEvent(number, *row) for number, row in zip(ids(), rows, strict=True)]

@@ -69,7 +69,9 @@ def test_who_asks_for_a_directory_that_somebody_owns_looks_at_none_of_its_tasks(
     looked_at: list[str] = []
     stream = Transaction.stream
 
-    def watched(self: Transaction, at: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> list[Head]:
+    def watched(
+        self: Transaction, at: tuple[str, str, str], after: tuple[int, int] | None, limit: int
+    ) -> tuple[list[Head], bool]:
         looked_at.append(at[0])
         return stream(self, at, after, limit)
 

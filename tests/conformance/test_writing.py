@@ -9,7 +9,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Created, Logged
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Outputs
-from orchestrator.store.saving import StaleRowError
+from orchestrator.store.session import StaleRowError
 from tests.rig import HOUR, Rig, enqueue, new_task
 from worker_client.contract.enums import LogStream, Status
 

@@ -1,4 +1,67 @@
 -- Queries that every dialect takes. {head}, {inputs} and {outputs} are the column lists of store/rows.py.
+-- {in}: is one of a list, which is one parameter. {lock}: nobody else may change the rows before the end of the transaction;
+-- {skip}: nor may somebody else be about to, such rows are left out. SQLite, which has one writer, needs neither.
+
+-- name: heads
+SELECT {head} FROM tasks t WHERE t.id {in} ORDER BY t.id {lock};
+
+-- name: bodies
+SELECT i.task_id, {inputs}, {outputs} FROM task_inputs i LEFT JOIN task_outputs o ON o.task_id = i.task_id
+WHERE i.task_id {in};
+
+-- name: parents
+SELECT child_id, parent_id, satisfied FROM dependencies WHERE child_id {in};
+
+-- name: open_edges
+SELECT parent_id, child_id FROM dependencies
+WHERE satisfied = 0 AND parent_id {in} ORDER BY child_id;
+
+-- name: streams_at
+WITH RECURSIVE first (id) AS (
+    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path = ?1 ORDER BY kind, host LIMIT 1)
+    UNION ALL
+    SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = ?1 AND (n.kind, n.host) > (t.kind, t.host)
+            ORDER BY n.kind, n.host LIMIT 1)
+    FROM first JOIN tasks t ON t.id = first.id
+)
+SELECT t.path, t.kind, t.host FROM first JOIN tasks t ON t.id = first.id;
+
+-- name: streams_below
+WITH RECURSIVE first (id) AS (
+    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?2 ORDER BY path, kind, host LIMIT 1)
+    UNION ALL
+    SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND (n.path, n.kind, n.host) > (t.path, t.kind, t.host)
+            AND n.path < ?2 ORDER BY n.path, n.kind, n.host LIMIT 1)
+    FROM first JOIN tasks t ON t.id = first.id
+)
+SELECT t.path, t.kind, t.host FROM first JOIN tasks t ON t.id = first.id;
+
+-- name: leased_shared
+SELECT EXISTS (
+    SELECT 1 FROM tasks
+    WHERE status = 'running' AND lease_mode > 0 AND path {in1}
+      AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
+) OR EXISTS (
+    SELECT 1 FROM tasks
+    WHERE status = 'running' AND lease_mode > 0 AND path > ?2 AND path < ?3 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
+);
+
+-- name: leased_exclusive
+SELECT EXISTS (
+    SELECT 1 FROM tasks
+    WHERE status = 'running' AND lease_mode = 2 AND path {in1}
+      AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
+) OR EXISTS (
+    SELECT 1 FROM tasks
+    WHERE status = 'running' AND lease_mode = 2 AND path > ?2 AND path < ?3 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
+);
+
+-- name: owned
+SELECT EXISTS (
+    SELECT 1 FROM tasks
+    WHERE status = 'running' AND lease_mode = 2 AND path {in1}
+      AND (?2 = '' OR lease_host = '' OR lease_host = ?2)
+);
 
 -- name: key
 SELECT task_id, digest FROM task_keys WHERE scope = ? AND key = ?;
@@ -14,19 +77,19 @@ SELECT coalesce((SELECT max(number) FROM task_logs WHERE task_id = ?1), 0),
        coalesce((SELECT max(line) FROM task_logs WHERE task_id = ?1 AND lease_no = ?2), 0);
 
 -- name: due
-SELECT {head} FROM tasks t WHERE t.status = 'scheduled' AND t.due_at <= ? ORDER BY t.due_at LIMIT ?;
+SELECT {head} FROM tasks t WHERE t.status = 'scheduled' AND t.due_at <= ? ORDER BY t.due_at LIMIT ? {skip};
 
 -- name: held
-SELECT {head} FROM tasks t WHERE t.status = 'parked' AND t.hold_until IS NOT NULL AND t.hold_until <= ? ORDER BY t.hold_until LIMIT ?;
+SELECT {head} FROM tasks t WHERE t.status = 'parked' AND t.hold_until IS NOT NULL AND t.hold_until <= ? ORDER BY t.hold_until LIMIT ? {skip};
 
 -- name: expired
-SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.expire_at <= ? ORDER BY t.expire_at LIMIT ?;
+SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.expire_at <= ? ORDER BY t.expire_at LIMIT ? {skip};
 
 -- name: ended
-SELECT {head} FROM tasks t WHERE t.finished_at IS NOT NULL AND t.finished_at < ? ORDER BY t.finished_at LIMIT ?;
+SELECT {head} FROM tasks t WHERE t.finished_at IS NOT NULL AND t.finished_at < ? ORDER BY t.finished_at LIMIT ? {skip};
 
 -- name: running
-SELECT {head} FROM tasks t WHERE t.status = 'running';
+SELECT {head} FROM tasks t WHERE t.status = 'running' ORDER BY t.id {lock};
 
 -- name: next_due
 SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
@@ -34,7 +97,7 @@ SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
        (SELECT min(expire_at) FROM tasks WHERE status = 'running');
 
 -- name: delivered
-SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ?;
+SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ? ORDER BY t.id {lock};
 
 -- name: stream_first
 SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? ORDER BY t.rank, t.id LIMIT ?;

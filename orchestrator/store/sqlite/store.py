@@ -1,7 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, one connection that writes, a few that read."""
 
 import json
-import os
 import random
 import secrets
 from collections.abc import Callable, Iterable, Sequence
@@ -17,17 +16,20 @@ from orchestrator.domain.world import World
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
 from orchestrator.store.memory import Memory
+from orchestrator.store.nonces import Nonces
 from orchestrator.store.protocol import Commit
 from orchestrator.store.reads import Reads
 from orchestrator.store.rows import Row
+from orchestrator.store.session import StaleRowError
 from orchestrator.store.sql import queries
 from orchestrator.store.sqlite import engine, migrate
-from orchestrator.store.transaction import Transaction, fill
+from orchestrator.store.transaction import Dialect, Transaction, fill
 from worker_client.errors import Conflict
 
 if TYPE_CHECKING:
     import sqlite3
 
+DIALECT: Final = Dialect(among="IN (SELECT value FROM json_each(?))", lock="", skip="")
 ALIVE_AT: Final = "alive_at"
 EPOCH: Final = "epoch"
 _VACUUM_PAGES: Final = 500
@@ -36,19 +38,6 @@ _VACUUM_PAGES: Final = 500
 
 class DatabaseInUseError(Conflict):
     """Another server has the database open for writing."""
-
-
-class _Nonces:
-    """Random 64-bit numbers in hexadecimal; the system is asked for many at once, as each question costs a call of it."""
-
-    def __init__(self) -> None:
-        self._pool: list[str] = []
-
-    def __call__(self) -> str:
-        if not self._pool:
-            text = os.urandom(8 * 256).hex()
-            self._pool = [text[at : at + 16] for at in range(0, len(text), 16)]
-        return self._pool.pop()
 
 
 class _Session:
@@ -64,10 +53,13 @@ class _Session:
     def fetch(self, query: str, *params: Any) -> list[Row]:
         return self._connection.execute(query, params).fetchall()
 
-    def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
-        if not rows:
-            return 0
-        return self._connection.executemany(query, rows).rowcount
+    def ask(self, query: str, *params: Any) -> Callable[[], list[Row]]:
+        rows = self.fetch(query, *params)
+        return lambda: rows
+
+    def many(self, query: str, rows: Sequence[Sequence[Any]], *, exactly: bool = False) -> None:
+        if rows and self._connection.executemany(query, rows).rowcount != len(rows) and exactly:
+            raise StaleRowError
 
     def listed(self, values: Iterable[Any]) -> str:
         return json.dumps(list(values))
@@ -76,9 +68,10 @@ class _Session:
         self._task_id += 1
         return self._task_id
 
-    def event_id(self) -> int:
-        self._event_id += 1
-        return self._event_id
+    def add_events(self, query: str, rows: Sequence[Sequence[Any]]) -> Callable[[], list[int]]:
+        ids = list(range(self._event_id + 1, self._event_id + 1 + len(rows)))
+        self.many(query, [(number, *row) for number, row in zip(ids, rows, strict=True)])
+        return lambda: ids
 
 
 class SQLiteStore:
@@ -99,10 +92,10 @@ class SQLiteStore:
         self.asleep_ms = 0
         self._clock = clock or Clock()
         self._chance = chance
-        self._nonce = nonce or _Nonces()
+        self._nonce = nonce or Nonces()
         self._readers = readers
         self._busy_ms = busy_ms
-        self._sql = fill(queries("common", "sqlite"))
+        self._sql = fill(queries("common", "sqlite"), DIALECT)
         self._lock = FileLock(f"{path}.lock")
         self._memory = Memory()
         self._writer: engine.Connection | None = None
@@ -170,9 +163,10 @@ class SQLiteStore:
             transaction = Transaction(session, self._sql, now, self._memory)
             world = World(transaction, now=now, chance=self._chance, nonce=self._nonce)
             decisions = decide_batch(batch, world, rules, transaction)
+            due = transaction.next_due()
+            events = transaction.finish()
             if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
                 session.many(self._sql["set_meta"], [(ALIVE_AT, str(now))])
-            due = transaction.next_due()
             connection.execute("COMMIT")
         except BaseException:
             self._memory.clear()
@@ -182,7 +176,7 @@ class SQLiteStore:
         self._memory.remember(transaction.saved, transaction.inputs)
         if any(isinstance(submission.op, Prune) for submission in batch):
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-        return Commit(now, decisions, transaction.events, *due)
+        return Commit(now, decisions, events(), *due)
 
     async def wal_bytes(self) -> int:
         """The size of the write-ahead log."""
