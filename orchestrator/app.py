@@ -54,7 +54,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loop
     )
     # Litestar's own middleware would not see unknown paths.
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
-    visitors = Visitors(settings.server.host, settings.server.cors_origins)
+    visitors = Visitors(settings.server, settings.auth)
     app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, visitors, _request_ids(), methods))
     return app
 

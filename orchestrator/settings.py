@@ -37,6 +37,12 @@ class Server(Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
 
 
+class Auth(Struct, frozen=True, kw_only=True):
+    """Who may ask. `bootstrap_key` is the one key there is: whoever has it may do everything; empty, everybody may."""
+
+    bootstrap_key: str = ""
+
+
 class Database(Struct, frozen=True, kw_only=True):
     """The file and its connections; `busy_timeout` in seconds."""
 
@@ -103,6 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     environment: str = "development"
     server: Server = Server()
+    auth: Auth = Auth()
     database: Database = Database()
     task: Task = Task()
     limits: Limits = Limits()
@@ -116,11 +123,13 @@ class _Value(NamedTuple):
 
 SECTIONS: Final[dict[str, type[Struct]]] = {
     "server": Server,
+    "auth": Auth,
     "database": Database,
     "task": Task,
     "limits": Limits,
     "log": Log,
 }
+_SECRETS: Final = {("auth", "bootstrap_key")}
 _FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
 
 
@@ -146,7 +155,14 @@ def load(
         _merge(merged, {section: {key: environ[name]}}, name)
     given = {section: {k: v for k, v in keys.items() if v is not None} for section, keys in (overrides or {}).items()}
     _merge(merged, given, COMMAND_LINE)
-    return Settings(environment=environment, **{section: _build(section, merged[section]) for section in SECTIONS})
+    settings = Settings(environment=environment, **{section: _build(section, merged[section]) for section in SECTIONS})
+    if not (settings.auth.bootstrap_key or is_loopback(settings.server.host)):
+        raise SettingsError(
+            f"{merged['server']['host'].source}: server.host = {settings.server.host!r}: expected 127.0.0.1, ::1 or localhost: "
+            "beyond its own machine the server answers only to those who have keys. Put one into APP_AUTH_BOOTSTRAP_KEY, "
+            "and the same into ORCHESTRATOR_API_KEY of its clients; `openssl rand -hex 32` makes one"
+        )
+    return settings
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -232,7 +248,7 @@ def _convert(section: str, key: str, value: Any, source: str) -> Any:
         if check := _CHECKS.get((section, key)):
             check(converted)
     except ValueError as error:
-        shown = "(hidden)" if "@" in str(value) else repr(value)
+        shown = "(hidden)" if "@" in str(value) or (section, key) in _SECRETS else repr(value)
         raise SettingsError(f"{source}: {section}.{key} = {shown}: {error}") from None
     return converted
 
@@ -242,13 +258,21 @@ def _hint(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
 
-def _loopback(host: str) -> None:
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a server that listens there."""
+    return host == "localhost" or ip_address(host).is_loopback
+
+
+def _address(host: str) -> None:
     try:
-        local = host == "localhost" or ip_address(host).is_loopback
+        is_loopback(host)
     except ValueError:
-        local = False
-    if not local:
-        raise ValueError("expected 127.0.0.1, ::1 or localhost: without API keys the server answers only to its own machine")
+        raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or 0.0.0.0, or localhost") from None
+
+
+def _key(key: str) -> None:
+    if key and not re.fullmatch(r"[!-~]{32,}", key):
+        raise ValueError("expected at least 32 visible ASCII characters; `openssl rand -hex 32` makes such a key")
 
 
 def _wal(enabled: object) -> None:
@@ -257,7 +281,8 @@ def _wal(enabled: object) -> None:
 
 
 _CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
-    ("server", "host"): _loopback,
+    ("server", "host"): _address,
+    ("auth", "bootstrap_key"): _key,
     ("database", "url"): database_path,
     ("database", "enable_wal_mode"): _wal,
 }

@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from worker_client.contract.envelope import Envelope
-from worker_client.errors import OrchestratorError, Retriable
+from worker_client.errors import OrchestratorError, Retriable, Unauthorized
 
 Header = tuple[bytes, bytes]
 
@@ -58,9 +58,11 @@ def text(body: str, status: int = 200) -> Answer:
 
 
 def refusal(error: OrchestratorError) -> Answer:
-    """An error in the envelope, with its status; `Retry-After` when it helps to come back."""
+    """An error in the envelope, with its status; `Retry-After` when it helps to come back, `WWW-Authenticate` when a key does."""
     headers: tuple[Header, ...] = (_JSON,)
     if isinstance(error, Retriable):
         headers = (_JSON, (b"retry-after", b"%d" % max(1, ceil(error.retry_after))))
+    if isinstance(error, Unauthorized):
+        headers = (_JSON, (b"www-authenticate", b"Bearer"))
     envelope: Envelope[None] = Envelope(success=False, data=None, error=error.body, timestamp=datetime.now(UTC))
     return Answer(_encode(envelope), error.status, headers)

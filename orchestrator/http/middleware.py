@@ -85,7 +85,8 @@ class Frame:
 
     def _looked_over(self, facts: dict[str, Any]) -> tuple[str, Answer | None]:
         """The id of a request, and the refusal of one that no handler gets to see; one pass over the headers."""
-        request_id = host = origin = site = None
+        request_id = host = origin = site = credentials = None
+        preflight = False
         for name, value in facts["headers"]:
             if name == b"host":
                 # Of several, one that is wrong is enough.
@@ -96,9 +97,14 @@ class Frame:
                 origin = value
             elif name == b"sec-fetch-site":
                 site = value
+            elif name == b"authorization":
+                # Of several, none counts.
+                credentials = value if credentials is None else b""
+            elif name == b"access-control-request-method":
+                preflight = facts["method"] == "OPTIONS"
         named = request_id.decode("ascii") if request_id is not None and _SAFE.fullmatch(request_id) else self._ids()
         path: str = facts["path"]
-        if (forbidden := self._visitors.refused(path, host, origin, site)) is not None:
+        if (forbidden := self._visitors.refused(path, host, origin, site, credentials, preflight=preflight)) is not None:
             return named, refusal(forbidden)
         if "//" in path:
             # Routing would fold it, and so /tasks//cancel, where an id is missing, into a call on many tasks.

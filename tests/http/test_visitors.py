@@ -1,4 +1,4 @@
-"""A server without keys is for programs of its machine: web pages of elsewhere get nothing from it."""
+"""A server without keys is for programs of its machine; one with a key is for those who have it."""
 
 from collections.abc import AsyncIterator
 
@@ -6,18 +6,30 @@ import httpx
 import pytest
 
 from orchestrator.http.visitors import Visitors
+from orchestrator.settings import Auth
 from orchestrator.settings import Server as Listening
 from tests.http.conftest import Running, serving
+from worker_client import AsyncClient
+from worker_client.errors import Unauthorized
 
 pytestmark = pytest.mark.anyio
 
 ALLOWED = "https://board.example"
+KEY = "k" * 31 + "~"
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
 
 
 @pytest.fixture(scope="module")
 async def server(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     listening = Listening(port=0, cors_origins=(ALLOWED,))
     async with serving(tmp_path_factory.mktemp("visited") / "tasks.db", server=listening) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def keyed(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    sections = {"server": Listening(port=0, cors_origins=(ALLOWED,)), "auth": Auth(bootstrap_key=KEY)}
+    async with serving(tmp_path_factory.mktemp("keyed") / "tasks.db", **sections) as running:
         yield running
 
 
@@ -64,8 +76,65 @@ async def test_a_link_from_elsewhere_may_lead_to_a_page(server: Running) -> None
 
 
 async def test_a_request_without_a_host_is_no_browser() -> None:
-    visitors = Visitors("0:0:0:0:0:0:0:1", ["*"])
-    assert visitors.refused("/api/v1/tasks", None, None, None) is None
-    assert visitors.refused("/api/v1/tasks", b"[0:0:0:0:0:0:0:1]:8080", b"https://any.example", None) is None
-    assert visitors.refused("/api/v1/tasks", b"", None, None) is not None
-    assert visitors.refused("/api/v1/tasks", b"localhost, rebound.example", None, None) is not None
+    visitors = Visitors(Listening(host="0:0:0:0:0:0:0:1", cors_origins=("*",)), Auth())
+    assert visitors.refused("/api/v1/tasks") is None
+    assert visitors.refused("/api/v1/tasks", b"[0:0:0:0:0:0:0:1]:8080", b"https://any.example") is None
+    assert visitors.refused("/api/v1/tasks", b"") is not None
+    assert visitors.refused("/api/v1/tasks", b"localhost, rebound.example") is not None
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        [], ["Bearer"], [KEY], [f"Basic {KEY}"], [f"Bearer {KEY[:-1]}"], [f"Bearer {KEY}~"], [f"Bearer {KEY} {KEY}"],
+        [f"Bearer {KEY.upper()}"], ["Bearer \xe9"], [f"Bearer {KEY}", f"Bearer {KEY}"], ["Bearer other", f"Bearer {KEY}"],
+    ],
+)  # fmt: skip
+async def test_without_the_key_there_is_nothing(keyed: Running, credentials: list[str]) -> None:
+    headers = [(b"authorization", one.encode("latin-1")) for one in credentials]
+    for path in ("/tasks", "/nothing", keyed.address + "/health", keyed.address + "/metrics", keyed.address + "/schema"):
+        for method in ("GET", "HEAD", "POST", "OPTIONS"):
+            answer = await keyed.client.request(method, path, headers=headers)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+            assert KEY not in answer.text
+    error = await keyed.refused("GET", "/tasks", 401, headers=headers)
+    assert error["code"] == "UNAUTHORIZED"
+    assert "ORCHESTRATOR_API_KEY" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_a_probe_needs_no_key(keyed: Running, path: str) -> None:
+    assert (await keyed.client.get(keyed.address + path, headers={"host": "10.1.2.3:8080"})).status_code == 200
+    assert (await keyed.client.get(f"{keyed.address}{path}/x")).status_code == 401
+
+
+async def test_a_probe_below_a_prefix_needs_no_key() -> None:
+    visitors = Visitors(Listening(root_path="/tasks"), Auth(bootstrap_key=KEY))
+    assert visitors.refused("/tasks/health/live") is None
+    assert isinstance(visitors.refused("/tasks/health"), Unauthorized)
+
+
+@pytest.mark.parametrize("headers", [{"host": "task-orchestrator-service"}, {"origin": "https://elsewhere.example"}, {}])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
+async def test_who_has_the_key_comes_from_anywhere(keyed: Running, scheme: str, headers: dict[str, str]) -> None:
+    answer = await keyed.client.get("/tasks", headers={"authorization": f"{scheme} {KEY}", **headers})
+    assert answer.status_code == 200
+
+
+async def test_the_sdk_brings_the_key(keyed: Running) -> None:
+    async with AsyncClient(keyed.address, KEY) as client:
+        task = await client.create(work_directory="/keyed", prompt="Do it")
+        assert (await client.get(task.id)).prompt == "Do it"
+    async with AsyncClient(keyed.address, KEY[:-1]) as client:
+        with pytest.raises(Unauthorized):
+            await client.get(task.id)
+
+
+async def test_a_browser_may_ask_for_pages_that_the_settings_name(keyed: Running) -> None:
+    asked = await keyed.client.options("/tasks", headers={"origin": ALLOWED, **PREFLIGHT})
+    assert asked.is_success
+    assert asked.headers["access-control-allow-origin"] == ALLOWED
+    assert "authorization" in asked.headers["access-control-allow-headers"].lower()
+    for headers in ({"origin": "https://elsewhere.example", **PREFLIGHT}, PREFLIGHT, {"origin": ALLOWED}):
+        assert (await keyed.client.options("/tasks", headers=headers)).status_code == 401
+    assert (await keyed.client.get("/tasks", headers={"origin": ALLOWED, **PREFLIGHT})).status_code == 401

@@ -20,6 +20,7 @@ def test_the_documented_defaults_are_the_ones_in_code() -> None:
     assert documented.environment == "production"
     assert documented.log.format == "json"
     assert documented.server == Settings().server
+    assert documented.auth == Settings().auth
     assert documented.database == Settings().database
     assert documented.task == Settings().task
     assert documented.limits == Settings().limits
@@ -27,7 +28,7 @@ def test_the_documented_defaults_are_the_ones_in_code() -> None:
 
 def test_every_key_is_documented() -> None:
     text = (resources.config() / "default.toml").read_text()
-    for section in ("server", "database", "task", "limits", "log"):
+    for section in ("server", "auth", "database", "task", "limits", "log"):
         for key in getattr(Settings(), section).__struct_fields__:
             assert f"\n{key} = " in text, f"{section}.{key}"
 
@@ -98,8 +99,10 @@ def test_the_configuration_that_the_seed_document_prints_is_taken(tmp_path: Path
         ({"APP_SERVER_PORT": "x"}, ["APP_SERVER_PORT", "server.port", "'x'", "int"]),
         ({"APP_SERVER_PORT": "65536"}, ["server.port", "'65536'", "65535"]),
         ({"APP_SERVER_PROT": "1"}, ["APP_SERVER_PROT", "'prot'", "did you mean 'port'"]),
-        ({"APP_SERVER_HOST": "0.0.0.0"}, ["server.host", "'0.0.0.0'", "127.0.0.1", "keys"]),  # noqa: S104 - is to be refused
+        ({"APP_SERVER_HOST": "0.0.0.0"}, ["server.host", "'0.0.0.0'", "127.0.0.1", "APP_AUTH_BOOTSTRAP_KEY"]),  # noqa: S104 - it is refused
+        ({"APP_SERVER_HOST": "10.0.0.1"}, ["APP_SERVER_HOST", "'10.0.0.1'", "keys"]),
         ({"APP_SERVER_HOST": "example.org"}, ["server.host", "localhost"]),
+        ({"APP_SERVER_HOST": ""}, ["server.host", "''", "an address of this machine"]),
         ({"APP_SERVER_ROOT_PATH": "tasks"}, ["server.root_path", "'tasks'"]),
         ({"APP_DATABASE_ENABLE_WAL_MODE": "no"}, ["database.enable_wal_mode"]),
         ({"APP_DATABASE_ENABLE_WAL_MODE": "false"}, ["database.enable_wal_mode", "expected true", "write-ahead log"]),
@@ -174,4 +177,22 @@ def test_postgresql_is_refused_without_its_password() -> None:
     with pytest.raises(SettingsError) as caught:
         load(environ={"APP_DATABASE_URL": "postgresql://me:hunter2@db/tasks"})
     assert "not supported yet" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_with_a_key_the_server_may_be_reached_from_elsewhere() -> None:
+    key = "0123456789abcdef" * 4
+    for host in ("0.0.0.0", "::", "10.0.0.1"):  # noqa: S104 - with a key it may
+        loaded = load(environ={"APP_SERVER_HOST": host, "APP_AUTH_BOOTSTRAP_KEY": key})
+        assert (loaded.server.host, loaded.auth.bootstrap_key) == (host, key)
+    for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"):
+        assert load(environ={"APP_SERVER_HOST": host, "APP_AUTH_BOOTSTRAP_KEY": ""}).auth.bootstrap_key == ""
+    with pytest.raises(SettingsError, match=r"the command line: server\.host = '::'"):
+        load(overrides={"server": {"host": "::"}})
+
+
+@pytest.mark.parametrize("key", ["hunter2", "hunter2" * 4 + "abc", "hunter2 " * 8, "hunter2" * 8 + "\n", "hunter2\xe9" * 8])
+def test_a_key_that_is_easy_to_guess_or_no_header_is_refused_unshown(key: str) -> None:
+    with pytest.raises(SettingsError, match=r"auth\.bootstrap_key = \(hidden\): expected at least 32") as caught:
+        load(environ={"APP_AUTH_BOOTSTRAP_KEY": key})
     assert "hunter2" not in str(caught.value)
