@@ -25,9 +25,9 @@ from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.queue.commit import Queue
 from orchestrator.settings import Settings
+from orchestrator.store import choice
 from orchestrator.store.protocol import Store
 from orchestrator.store.reads.values import PRIORITIES
-from orchestrator.store.sqlite.store import SQLiteStore
 from orchestrator.telemetry.metrics import Metrics
 
 
@@ -77,8 +77,7 @@ async def _running(app: Litestar, queue: Queue, loops: Sequence[Loop]) -> AsyncI
 
 def compose(settings: Settings) -> Litestar:
     """The app that settings ask for."""
-    database = settings.database
-    store = SQLiteStore(database.path, readers=database.max_connections, busy_ms=round(database.busy_timeout * 1000))
+    store = choice.store(settings.database)
     metrics = Metrics(__version__)
     queue = Queue(store, rules(settings), metrics, backlog_limit=settings.limits.backlog)
     pruner = Pruner(queue, retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)

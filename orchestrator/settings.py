@@ -44,7 +44,7 @@ class Auth(Struct, frozen=True, kw_only=True):
 
 
 class Database(Struct, frozen=True, kw_only=True):
-    """The file and its connections; `busy_timeout` in seconds."""
+    """Where tasks are kept, and the connections that read; `busy_timeout` in seconds."""
 
     url: str = "sqlite:///data/tasks.db"
     max_connections: Annotated[int, Meta(ge=1, le=1000)] = 4
@@ -57,9 +57,14 @@ class Database(Struct, frozen=True, kw_only=True):
             raise ValueError(f"min_connections {self.min_connections} is more than max_connections {self.max_connections}")
 
     @property
-    def path(self) -> Path:
-        """The file that `url` names."""
+    def path(self) -> Path | None:
+        """The file that `url` names; None for a database on PostgreSQL."""
         return database_path(self.url)
+
+    @property
+    def shown(self) -> str:
+        """`url` without a password."""
+        return without_password(self.url)
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -171,20 +176,26 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name != ENVIRONMENT and name not in known)
 
 
-def database_path(url: str) -> Path:
-    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`.
+def database_path(url: str) -> Path | None:
+    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`; None for `postgresql://host/name`.
 
     Raises ValueError for everything else, without repeating a password.
     """
-    scheme = urlsplit(url).scheme
-    if scheme in {"postgresql", "postgres"}:
-        raise ValueError("this version keeps tasks in SQLite only, PostgreSQL is not supported yet; use sqlite:///data/tasks.db")
+    parts = urlsplit(url)
+    if parts.scheme in {"postgresql", "postgres"}:
+        return None
     rest = url.removeprefix("sqlite:///")
     if rest == url or not rest or rest.startswith(":memory:") or "?" in rest or rest.endswith("/") or "\0" in rest:
         raise ValueError(
-            "expected the address of a file, sqlite:///data/tasks.db (relative) or sqlite:////data/tasks.db (absolute)"
+            "expected the address of a file, sqlite:///data/tasks.db (relative) or sqlite:////data/tasks.db (absolute), "
+            "or of a database, postgresql://user@host/name"
         )
     return Path(rest)
+
+
+def without_password(url: str) -> str:
+    """An address that may be shown."""
+    return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", re.sub(r"(password=)[^&]*", r"\1***", url))
 
 
 def _files(directories: list[Path], environment: str) -> list[Path]:

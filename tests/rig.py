@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import psycopg
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Claimed, Created, Grant, Outcome
@@ -13,16 +15,19 @@ from orchestrator.domain.principal import OPEN, SYSTEM, Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Inputs, NewTask
 from orchestrator.store.clock import Clock
+from orchestrator.store.postgres.store import PostgresStore
 from orchestrator.store.protocol import Commit
 from orchestrator.store.rows import HEAD_COLUMNS, head_of
 from orchestrator.store.sqlite.store import SQLiteStore
+from tests import postgres
 from worker_client.contract.enums import Status
 from worker_client.errors import OrchestratorError
 
+T = TypeVar("T")
 START: Final = 1_800_000_000_000
 MINUTE: Final = 60_000
 HOUR: Final = 3_600_000
-STORES: Final = ("sqlite",)
+STORES: Final = ("sqlite", "postgres")
 """The kinds of store that the conformance suite runs on."""
 
 
@@ -47,19 +52,38 @@ class Time:
         return self.at
 
 
-def make_store(kind: str, directory: Path, time: Time, **options: Any) -> SQLiteStore:
-    """A store of a kind in an empty or used directory."""
-    if kind != "sqlite":
-        raise ValueError(kind)
+def _options(time: Time, given: dict[str, Any]) -> dict[str, Any]:
     nonces = itertools.count(1)
-    return SQLiteStore(
-        directory / "queue.db",
-        readers=1,
-        clock=time.clock(),
-        chance=options.pop("chance", lambda: 0.5),
-        nonce=lambda: f"{next(nonces):016x}",
-        **options,
-    )
+    options = {"readers": 1, "clock": time.clock(), "chance": lambda: 0.5, "nonce": lambda: f"{next(nonces):016x}"}
+    return options | given
+
+
+def make_sqlite(directory: Path, time: Time, **options: Any) -> SQLiteStore:
+    """An embedded store in an empty or used directory."""
+    return SQLiteStore(directory / "queue.db", **_options(time, options))
+
+
+def make_postgres(directory: Path, time: Time, **options: Any) -> PostgresStore:
+    """A store in the database that belongs to a directory."""
+    return PostgresStore(postgres.database(directory), **_options(time, options))
+
+
+def make_store(kind: str, directory: Path, time: Time, **options: Any) -> SQLiteStore | PostgresStore:
+    """A store of a kind, with what belongs to an empty or used directory."""
+    if kind == "sqlite":
+        return make_sqlite(directory, time, **options)
+    assert kind == "postgres"
+    return make_postgres(directory, time, **options)
+
+
+async def meddle(store: SQLiteStore | PostgresStore, statement: str) -> None:
+    """Change the database behind a store's back."""
+    if isinstance(store, SQLiteStore):
+        assert store._writer is not None
+        await store._writer.run(lambda database: database.execute(statement))
+    else:
+        async with await psycopg.AsyncConnection.connect(store.url, autocommit=True) as connection:
+            await connection.execute(statement)
 
 
 def interest(  # one argument for each of its fields
@@ -98,6 +122,20 @@ def claim(wanted: ops.Interest | None = None, worker: str = "w1", **facts: Any) 
     return ops.Claim(interest=wanted or interest(), worker_id=worker, lease_ms=facts.pop("lease_ms", 10_000), **facts)
 
 
+class Runner:
+    """An event loop; asyncio's own Runner describes each result in full when it sets its signal handlers."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        return self._loop.run_until_complete(awaitable)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+
 class Rig:
     """A store, opened; `rules` may be changed between commits."""
 
@@ -105,7 +143,7 @@ class Rig:
         self.time = time or Time()
         self.rules = Rules(backoff='{"jitter": 0}')
         self.events: list[Any] = []
-        self._runner = asyncio.Runner()
+        self._runner = Runner()
         self.store = make_store(kind, directory, self.time, **options)
         self.opened = self._runner.run(self.store.open())
 

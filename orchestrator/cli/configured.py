@@ -15,7 +15,8 @@ CONFIG = "APP_CONFIG"
 database_option = click.option(
     "--database",
     metavar="URL",
-    help="sqlite:///data/tasks.db (relative) or sqlite:////data/tasks.db (absolute).  [env: APP_DATABASE_URL]",
+    help="sqlite:///data/tasks.db (relative), sqlite:////data/tasks.db (absolute) or postgresql://user@host/name.  "
+    "[env: APP_DATABASE_URL]",
 )
 config_option = click.option(
     "--config",

@@ -74,7 +74,10 @@ def db(ctx: click.Context, database: str | None, config: Path | None) -> None:
 
 
 def _path(database: str | None, config: Path | None) -> Path:
-    path = load(config, database={"url": database}).database.path
+    settings = load(config, database={"url": database}).database
+    path = settings.path
+    if path is None:
+        fail(f"`orchestrator db` looks into SQLite files, and tasks are kept at {settings.shown}: use psql there", Exit.USAGE)
     if not path.is_file():
         fail(f"there is no database at {path}; `orchestrator serve` and `orchestrator migrate` make it, --database names another")
     return path

@@ -43,11 +43,11 @@ def migrate(database: str | None, config: Path | None) -> None:
     """Make the database, or bring it up to date; `serve` does it, too."""
     settings = load(config, database={"url": database})
     with _problems(settings):
-        from orchestrator.store.sqlite.migrate import migrate as bring_up_to_date
+        from orchestrator.store import choice
 
-        for name in bring_up_to_date(settings.database.path):
+        for name in choice.migrate(settings.database):
             click.echo(f"applied {name}")
-        click.echo(f"{settings.database.path} is up to date")
+        click.echo(f"{settings.database.shown} is up to date")
 
 
 @click.command()
@@ -67,8 +67,8 @@ def _problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
     try:
         from orchestrator.http.server import AddressTakenError
-        from orchestrator.store.sqlite.engine import sqlite3
-        from orchestrator.store.sqlite.store import DatabaseInUseError
+        from orchestrator.store import choice
+        from orchestrator.store.protocol import DatabaseInUseError
     except ModuleNotFoundError as error:
         fail(f"{INSTALL} ({error})")
     try:
@@ -80,8 +80,8 @@ def _problems(settings: "Settings") -> Iterator[None]:
             cause = cause.exceptions[0]
         if isinstance(cause, AddressTakenError | DatabaseInUseError):
             fail(cause.message, Exit.CONFLICT)
-        if isinstance(cause, OSError | sqlite3.DatabaseError):
-            fail(f"{settings.database.path} cannot be used: {cause}")
+        if isinstance(cause, (OSError, *choice.database_errors())):
+            fail(f"{settings.database.shown} cannot be used: {cause}")
         raise
 
 

@@ -22,16 +22,14 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
     for path in op.interest.paths:
         if not (by.paths.covers_below(path) if op.interest.recursive else by.paths.covers(path)):
             raise Forbidden(f"this key may not claim in {path}", work_path=path)
-    poll_key = None
-    if op.poll_id is not None:
-        poll_key = to_json([by.id, op.worker_id, op.poll_id])
-        if delivered := world.delivered(poll_key):
-            return _again(op, delivered, world)
+    poll = poll_key(op, by)
+    if poll is not None and (delivered := world.delivered(poll)):
+        return _again(op, delivered, world)
     changes: list[Change] = []
     grants: list[Grant] = []
     gate = _Gate(op, world, rules)
     for head in gate.open(world.candidates(op.interest, gate.shuts)):
-        taken = _take(head, op, by, world, rules, poll_key)
+        taken = _take(head, op, by, world, rules, poll)
         step: list[Change] = [
             Saved(taken),
             happened("claimed", taken, worker_id=op.worker_id, attempt=taken.attempt, lease_no=taken.lease_no),
@@ -42,6 +40,11 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
             break
         world.apply(step)  # the next grant must see this one
     return Decision(Claimed(grants, gate.held_at, gate.leased_at, gate.full), changes)
+
+
+def poll_key(op: ops.Claim, by: Principal) -> str | None:
+    """What repetitions of one poll have in common; None when it has no id."""
+    return None if op.poll_id is None else to_json([by.id, op.worker_id, op.poll_id])
 
 
 class _Gate:
@@ -123,7 +126,7 @@ def lease_mode(head: Head, *, exclusive: bool) -> int:
     return LeaseMode.EXCLUSIVE if head.exclusive or exclusive else LeaseMode.SHARED
 
 
-def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, poll_key: str | None) -> Head:
+def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, poll: str | None) -> Head:
     permit(Verb.CLAIM, head.status, head.id)
     now = world.now
     deadline = now + head.timeout_ms
@@ -147,8 +150,8 @@ def _take(head: Head, op: ops.Claim, by: Principal, world: World, rules: Rules, 
         worker_id=op.worker_id,
         account=op.account,
         claimed_by=by.id,
-        poll_key=poll_key,
-        poll_hash=op.fingerprint if poll_key else None,
+        poll_key=poll,
+        poll_hash=op.fingerprint if poll else None,
         delivery_no=1,
         ended_by=None,
         started_at=now,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.leasing import poll_key
 from orchestrator.domain.task import Lease
 
 
@@ -12,7 +13,8 @@ class Needs(Struct, frozen=True):
     """Rows by what is done with them; ids ascend.
 
     `heads` may be changed, `parents` must not change meanwhile, `ending` may end and so concern their dependents; `keys` are
-    (scope, key), `positions` (task id, lease_no), `created` counts new tasks; `settings`: directories may be set.
+    (scope, key), `positions` (task id, lease_no), `polls` keys of polls; `created` counts new tasks; `settings`: directories may
+    be set.
     """
 
     heads: list[int]
@@ -22,6 +24,7 @@ class Needs(Struct, frozen=True):
     keys: list[tuple[str, str]]
     positions: list[tuple[int, int]]
     claims: list[ops.Submission]
+    polls: list[str]
     created: int
     settings: bool
 
@@ -35,6 +38,7 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
     keys: set[tuple[str, str]] = set()
     positions: set[tuple[int, int]] = set()
     claims: list[ops.Submission] = []
+    polls: set[str] = set()
     created = 0
     settings = False
     for submission in batch:
@@ -53,6 +57,8 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
                     positions.add((op.task_id, lease.lease_no))
             case ops.Claim():
                 claims.append(submission)
+                if (poll := poll_key(op, submission.by)) is not None:
+                    polls.add(poll)
             case ops.SetDirectory():
                 settings = True
             case _:
@@ -66,6 +72,7 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
         keys=sorted(keys),
         positions=sorted(positions),
         claims=claims,
+        polls=sorted(polls),
         created=created,
         settings=settings,
     )

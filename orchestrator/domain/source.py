@@ -88,3 +88,7 @@ class Source(Protocol):
     def settings(self) -> list[DirectorySetting]:
         """Directories that are paused or limited."""
         ...
+
+    def alive_at(self) -> Millis:
+        """When a server last told that it is alive; nobody else can tell it until the commit."""
+        ...

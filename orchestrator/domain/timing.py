@@ -34,13 +34,15 @@ def _is_due(head: Head, now: Millis) -> bool:
 
 
 def shift(op: ops.Shift, _by: Principal, world: World, _rules: Rules) -> Decision:
-    """Give every live lease the time back in which the server could not have taken its heartbeat."""
+    """Give every live lease the time back in which no server could have taken its heartbeat."""
+    # Of several servers that woke up the first has done it for all.
+    gap = min(op.by_ms, world.now - world.source.alive_at())
 
     def later(at: Millis | None) -> Millis | None:
-        return None if at is None else at + op.by_ms
+        return None if at is None else at + gap
 
     decision = Decision(Done())
-    for head in world.running():
+    for head in world.running() if gap > 0 else ():
         if head.status is Status.RUNNING:
             after = replace(
                 head,

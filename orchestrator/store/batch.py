@@ -1,13 +1,14 @@
 """A batch within its transaction: decided in phases, saved, its answers completed; the same for every store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from orchestrator.domain.decide import decide
 from orchestrator.domain.needs import needed
-from orchestrator.domain.operations import Delete, Phase, Submission
+from orchestrator.domain.operations import Delete, Phase, Shift, Submission
 from orchestrator.domain.outcomes import Changed, Claimed, Created, Decision, Outcome, Removed
+from orchestrator.domain.principal import SYSTEM
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import TaskView
 from orchestrator.domain.world import World
@@ -15,26 +16,38 @@ from orchestrator.store.transaction import Transaction
 from worker_client.errors import OrchestratorError
 
 
-def decide_batch(batch: Sequence[Submission], world: World, rules: Rules, transaction: Transaction) -> list[Decision]:
+def decide_batch(
+    batch: Sequence[Submission],
+    transaction: Transaction,
+    rules: Rules,
+    *,
+    chance: Callable[[], float],
+    nonce: Callable[[], str],
+) -> list[Decision]:
     """Decide a batch in its phases, save it, and complete the answers with what they show.
 
     Claims come after a flush, so that they find in the tables what the phases before them changed.
     """
     decisions: dict[int, Decision] = {}
-    ordered = sorted(enumerate(batch), key=lambda item: item[1].op.phase)
     needs = needed(batch)
+    transaction.expect(needs)
+    world = World(transaction, now=transaction.now, chance=chance, nonce=nonce)
     world.load([*needs.heads, *needs.parents], ending=needs.ending)
+    if transaction.jump_ms:
+        transaction.take(decide(Submission(Shift(by_ms=transaction.jump_ms), SYSTEM), world, rules).changes)
     claiming = False
     gone: dict[int, TaskView] = {}
-    for at, submission in ordered:
+    for at, submission in sorted(enumerate(batch), key=lambda item: item[1].op.phase):
         if submission.op.phase is Phase.CLAIM and not claiming:
             transaction.flush()
+            transaction.expect_claims(needs)
             claiming = True
         decisions[at] = decision = decide(submission, world, rules)
         transaction.take(decision.changes)
         if isinstance(submission.op, Delete):
             gone |= _last_views(decision, world, transaction)
     transaction.flush()
+    transaction.conclude()
     _show([decision.outcome for decision in decisions.values()], transaction, gone)
     return [decisions[at] for at in range(len(batch))]
 

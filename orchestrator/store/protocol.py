@@ -9,6 +9,7 @@ from orchestrator.domain.operations import Submission
 from orchestrator.domain.outcomes import Decision, Ready
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
+from worker_client.errors import Conflict
 
 if TYPE_CHECKING:
     from orchestrator.store.reads import Reads
@@ -42,6 +43,14 @@ class Commit(Struct, frozen=True):
 
 class StoreAwayError(Exception):
     """The database cannot be reached; what was asked of it had no effect."""
+
+
+class UnsettledError(Exception):
+    """The answer to a commit was lost, and the database did not come back to tell whether it had an effect."""
+
+
+class DatabaseInUseError(Conflict):
+    """Somebody else has the database, or is not done with it."""
 
 
 class Store(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from orchestrator.domain.task import Head, Inputs, Outputs, TaskView
+from orchestrator.domain.task import DirectorySetting, Head, Inputs, Outputs, TaskView
 from worker_client.contract.enums import Status
 
 Row = Sequence[Any]
@@ -64,3 +64,9 @@ def outputs_of(row: Row) -> Outputs:
 def view_of(row: Row) -> TaskView:
     """A whole task from VIEW_COLUMNS."""
     return TaskView(head_of(row), inputs_of(row[_HEAD:_INPUTS]), outputs_of(row[_INPUTS:]))
+
+
+def setting_of(row: Row) -> DirectorySetting:
+    """What was set for a directory, from (host, path, paused, reason, max_running, updated_at)."""
+    host, path, paused, reason, most, at = row
+    return DirectorySetting(host=host, path=path, paused=bool(paused), reason=reason, max_running=most, updated_at=at)

@@ -42,10 +42,16 @@ _WRITE_OUTPUTS = (
 class Late:
     """What is written at the end of the transaction, as all servers write it: rollups, the feed, what is forgotten."""
 
-    def __init__(self, now: Millis) -> None:
-        self.tally = Tally(now)
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.logged: set[int] = set()
         self.happened: list[Happened] = []
         self.forgotten: list[tuple[str, Sequence[Any]]] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing that has to be written in the order of all servers."""
+        return not self.happened and not self.forgotten and self.tally.empty
 
 
 class Writes:
@@ -104,6 +110,7 @@ class Writes:
         ))  # fmt: skip
 
     def _logs(self, change: LogsAppended) -> None:
+        self._late.logged.add(change.task_id)
         self._rows["add_log"] += [
             (change.task_id, change.first_number + at, change.lease_no, change.first_line + at, row.at, str(row.stream), row.text)
             for at, row in enumerate(change.lines)

@@ -16,8 +16,7 @@ _RATES: Final = ("created", str(Status.COMPLETED), str(Status.FAILED), str(Statu
 class Tally:
     """Counts of one transaction; written as one row per directory, not per task."""
 
-    def __init__(self, now: Millis) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str, int]] = Counter()
         self._rates: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._durations: Counter[tuple[int, str, int]] = Counter()
@@ -39,11 +38,16 @@ class Tally:
         if outcome is AttemptOutcome.COMPLETED and head.started_at is not None:
             self._durations[ended_at // HOUR, head.path, bucket(ended_at - head.started_at)] += 1
 
-    def rows(self) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was counted."""
+        return not (self._counts or self._rates or self._durations)
+
+    def rows(self, now: Millis) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
         """The statements to run, by name, with their rows."""
         # Down before up: a row that would fall below zero is a defect, and a CHECK says so.
         yield "count_down", [(*key, n) for key, n in self._counts.items() if n < 0]
         yield "count_up", [(*key, n) for key, n in self._counts.items() if n > 0]
-        minute = self._now // MINUTE
+        minute = now // MINUTE
         yield "add_rates", [(minute, path, *(counts[name] for name in _RATES)) for path, counts in self._rates.items()]
         yield "add_durations", [(*key, n) for key, n in self._durations.items()]

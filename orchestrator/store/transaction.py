@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView, merged
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
-from orchestrator.store.rows import HEAD_COLUMNS, INPUT_FIELDS, OUTPUT_FIELDS, Row, head_of, inputs_of, outputs_of
+from orchestrator.store.rows import HEAD_COLUMNS, INPUT_FIELDS, OUTPUT_FIELDS, Row, head_of, inputs_of, outputs_of, setting_of
 from orchestrator.store.saving import Late, Writes
 from orchestrator.store.session import Session
 
+ALIVE_AT: Final = "alive_at"
 _MARK = re.compile(r"\{([a-z]+)(\d*)\}")
 _NO_OUTPUTS_YET = 2
 """Up to this version, created and claimed, nothing has written outputs of a task."""
@@ -52,19 +54,24 @@ class Transaction:
     def __init__(self, session: Session, queries: Mapping[str, str], now: Millis, memory: Memory | None = None) -> None:
         self._session = session
         self._sql = queries
-        self._now = now
+        self.now = now
         self._memory = memory or Memory()
         self._loaded: dict[int, Head] = {}
         self._pending: list[Change] = []
         self._written: dict[int, Outputs] = {}
-        self._late = Late(now)
+        self._late = Late()
         self.saved: dict[int, Head | None] = {}
         """Heads as flushed; None: removed."""
         self.inputs: dict[int, Inputs | None] = {}
         """Inputs of new tasks; None: changed."""
         self.wrote = False
+        self.jump_ms = 0
+        """How far the clock has been set forward since the last transaction."""
 
     # Loading
+
+    def _ask(self, name: str, *params: Any) -> Callable[[], list[Row]]:
+        return self._session.ask(self._sql[name], *params)
 
     def _fetch(self, name: str, *params: Any) -> list[Row]:
         return self._session.fetch(self._sql[name], *params)
@@ -177,14 +184,26 @@ class Transaction:
 
     def settings(self) -> list[DirectorySetting]:
         """The directories that are paused or limited."""
-        return [
-            DirectorySetting(host=host, path=path, paused=bool(paused), reason=reason, max_running=most, updated_at=at)
-            for host, path, paused, reason, most, at in self._fetch("settings")
-        ]
+        return [setting_of(row) for row in self._fetch("settings")]
+
+    def alive_at(self) -> Millis:
+        """When a server last told that it is alive."""
+        rows = self._fetch("get_meta", ALIVE_AT)
+        return int(rows[0][0]) if rows else 0
+
+    def expect(self, needs: Needs) -> None:
+        """Get ready for a batch: what is near needs no fetching ahead."""
+
+    def expect_claims(self, needs: Needs) -> None:
+        """Get ready for the claims of a batch, what came before them having been flushed."""
+
+    def conclude(self) -> None:
+        """All is flushed: ask what has to be known before the commit."""
+        self._due = self._ask("next_due")
 
     def next_due(self) -> tuple[Millis | None, bool]:
         """When the next task or lease is due, and whether any lease is live."""
-        times = self._fetch("next_due")[0]
+        ((*times,),) = self._due()
         return min((at for at in times if at is not None), default=None), times[2] is not None
 
     def views(self, ids: Iterable[int]) -> dict[int, TaskView]:
@@ -221,7 +240,7 @@ class Transaction:
         if not self._pending:
             return
         self.wrote = True
-        writes = Writes(self._session, self._now, self._late)
+        writes = Writes(self._session, self.now, self._late)
         for change in self._pending:
             writes.add(change)
         self._pending.clear()
@@ -235,11 +254,11 @@ class Transaction:
     def finish(self) -> Callable[[], list[FeedEvent]]:
         """Write what is written last, in the order of all servers; the events of the transaction, for later."""
         for name, params in self._late.forgotten:
-            self._session.ask(self._sql[name], *params)
-        for name, counted in self._late.tally.rows():
+            self._ask(name, *params)
+        for name, counted in self._late.tally.rows(self.now):
             self._session.many(self._sql[name], counted)
         rows = [
-            (self._now, change.type, change.head.id, change.head.path, change.head.host, str(change.head.status), change.data)
+            (self.now, change.type, change.head.id, change.head.path, change.head.host, str(change.head.status), change.data)
             for change in self._late.happened
         ]
         ids = self._session.add_events(self._sql["add_event"], rows)

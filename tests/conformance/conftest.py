@@ -17,6 +17,14 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     rig.close()
 
 
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Rig]:
+    """A fresh SQLite store, for what only the one writer of a file can see."""
+    rig = Rig(tmp_path, "sqlite")
+    yield rig
+    rig.close()
+
+
 @pytest.fixture(params=STORES)
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
     """A queue on a fresh store of each kind."""

@@ -1,10 +1,12 @@
 """What people do to tasks, and what they are told."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.task import Head
-from orchestrator.store.transaction import Transaction
+from orchestrator.domain.world import World
 from tests.rig import Rig, claim, enqueue, interest, new_task
 from worker_client.contract.enums import ParkReason, Status
 from worker_client.errors import Conflict, LeaseLost, ValidationFailed
@@ -67,15 +69,13 @@ def test_who_asks_for_a_directory_that_somebody_owns_looks_at_none_of_its_tasks(
     rig.do(claim())
     rig.do(enqueue(*(new_task() for _ in range(20)), new_task("/a/b"), new_task("/c")))
     looked_at: list[str] = []
-    stream = Transaction.stream
+    stream = World._stream
 
-    def watched(
-        self: Transaction, at: tuple[str, str, str], after: tuple[int, int] | None, limit: int
-    ) -> tuple[list[Head], bool]:
+    def watched(self: World, at: tuple[str, str, str]) -> Iterator[Head]:
         looked_at.append(at[0])
-        return stream(self, at, after, limit)
+        return stream(self, at)
 
-    monkeypatch.setattr(Transaction, "stream", watched)
+    monkeypatch.setattr(World, "_stream", watched)
     got = rig.do(claim(interest("/", recursive=True), worker="w2", limit=100))
     assert looked_at == ["/c"]
     assert (len(got.grants), got.held_at is not None) == (1, True)  # type: ignore[attr-defined]

@@ -9,8 +9,8 @@ import pytest
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Beat
 from orchestrator.store.clock import Clock
-from orchestrator.store.sqlite.store import DatabaseInUseError
-from tests.rig import HOUR, Time, claim, make_store
+from orchestrator.store.protocol import DatabaseInUseError
+from tests.rig import HOUR, STORES, Time, claim, make_sqlite, meddle
 from tests.serving import Server, grants, until
 from worker_client.contract.enums import Status
 
@@ -68,10 +68,13 @@ async def test_time_does_not_go_back_over_a_restart(server: Server) -> None:
         await other.queue.stop()
 
 
-async def test_one_process_serves_a_database(server: Server) -> None:
-    other = make_store(server.kind, server.directory, server.time)
+async def test_one_process_serves_a_file(tmp_path: Path) -> None:
+    server = Server("sqlite", tmp_path)
+    await server.queue.start()
+    other = make_sqlite(tmp_path, server.time)
     with pytest.raises(DatabaseInUseError, match="served by another process"):
         await other.open()
+    await server.queue.stop()
 
 
 def test_the_clock_goes_on_from_what_has_happened() -> None:
@@ -118,10 +121,10 @@ async def test_ticks_tell_until_when_the_server_was_alive(server: Server) -> Non
         await other.queue.stop()
 
 
-@pytest.fixture
-async def living(tmp_path: Path) -> AsyncIterator[Server]:
+@pytest.fixture(params=STORES)
+async def living(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
     """A server in real time, with its reaper at work."""
-    server = Server("sqlite", tmp_path)
+    server = Server(request.param, tmp_path)
     server.store._clock = Clock()
     await server.queue.start()
     reaper = asyncio.create_task(server.reaper.run())
@@ -168,12 +171,11 @@ async def test_the_reaper_ticks_from_the_moment_that_a_lease_lives(living: Serve
 
 async def test_the_reaper_survives_a_database_that_fails(living: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.loops.reaper.AFTER_ERROR_S", 0.01)
-    assert living.store._writer is not None
     task_id = await living.add(delay_ms=50)
-    await living.store._writer.run(lambda db: db.execute("ALTER TABLE events RENAME TO mislaid"))
+    await meddle(living.store, "ALTER TABLE events RENAME TO mislaid")
     await until(lambda: living.reaper.failed)
     assert living.queue.failing is not None
-    await living.store._writer.run(lambda db: db.execute("ALTER TABLE mislaid RENAME TO events"))
+    await meddle(living.store, "ALTER TABLE mislaid RENAME TO events")
     await happens(living, task_id, "task.ready")
     await until(lambda: not living.reaper.failed)
     assert living.queue.failing is None

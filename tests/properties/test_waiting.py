@@ -17,10 +17,10 @@ from orchestrator.domain.world import World
 from orchestrator.loops.reaper import Reaper
 from orchestrator.queue.commit import Queue
 from orchestrator.store.sqlite.engine import sqlite3
-from orchestrator.store.sqlite.store import SQLiteStore, _Session
+from orchestrator.store.sqlite.store import _Session
 from orchestrator.store.transaction import Transaction
 from orchestrator.telemetry.metrics import Metrics
-from tests.rig import HOUR, Time, claim, enqueue, interest, make_store, new_task
+from tests.rig import HOUR, Time, claim, enqueue, interest, make_sqlite, new_task
 from worker_client.errors import OrchestratorError
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ class Town:
 
     def __init__(self, directory: Path, chance: random.Random, rules: Rules) -> None:
         self.time = Time()
-        self.store: SQLiteStore = make_store("sqlite", directory, self.time, chance=chance.random)
+        self.store = make_sqlite(directory, self.time, chance=chance.random)
         self.queue = Queue(self.store, rules, Metrics("test"))
         self.reaper = Reaper(self.queue)
         self.chance = chance

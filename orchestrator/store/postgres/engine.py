@@ -4,12 +4,15 @@ import re
 from functools import cache
 from typing import Any, Final
 
+from psycopg import Connection, RawCursor
 from psycopg.adapt import AdaptersMap
 from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import Int8Dumper
 
-from orchestrator.domain.task import Millis
-
+SERVED: Final = 0x6F72_6368_7365_7276
+"""The advisory lock that every serving process shares: who moves a database takes it alone."""
+PATIENCE_S: Final = 2
+"""A server that does not answer for so long while one connects is away."""
 _MARK: Final = re.compile(r"\?(\d*)")
 
 SETTINGS: Final = {
@@ -58,7 +61,17 @@ def options(settings: dict[str, str] | None = None) -> str:
     return " ".join(f"-c {name}={value}" for name, value in (SETTINGS | (settings or {})).items())
 
 
-NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-"""The database's clock, in ms: everybody's."""
-
-__all__ = ["NOW", "SETTINGS", "Millis", "adapt", "native", "options"]
+def connect(url: str) -> "Connection[Any]":
+    """The connection that writes. Raises psycopg.OperationalError."""
+    connection: Connection[Any] = Connection.connect(
+        url,
+        autocommit=True,
+        cursor_factory=RawCursor,
+        connect_timeout=PATIENCE_S,
+        options=options(),
+        application_name="task-orchestrator",
+        prepare_threshold=0,
+    )
+    connection.prepared_max = 1000
+    adapt(connection.adapters)
+    return connection

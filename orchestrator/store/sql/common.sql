@@ -118,7 +118,7 @@ WHERE status = 'running' AND (path = ?1 OR (path > ?2 AND path < ?3)) AND (?4 = 
 SELECT host, path, paused, reason, max_running, updated_at FROM directories WHERE paused = 1 OR max_running IS NOT NULL;
 
 -- name: get_meta
-SELECT value FROM meta WHERE key = ?;
+SELECT value FROM meta WHERE key = ? {lock};
 
 -- name: set_meta
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;

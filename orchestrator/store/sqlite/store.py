@@ -12,32 +12,25 @@ from filelock import FileLock, Timeout
 from orchestrator.domain.operations import Prune, Submission, Tick
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
-from orchestrator.domain.world import World
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
 from orchestrator.store.memory import Memory
 from orchestrator.store.nonces import Nonces
-from orchestrator.store.protocol import Commit
-from orchestrator.store.reads import Reads
+from orchestrator.store.protocol import Commit, DatabaseInUseError
+from orchestrator.store.reads import SQLITE, Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.sql import queries
 from orchestrator.store.sqlite import engine, migrate
-from orchestrator.store.transaction import Dialect, Transaction, fill
-from worker_client.errors import Conflict
+from orchestrator.store.transaction import ALIVE_AT, Dialect, Transaction, fill
 
 if TYPE_CHECKING:
     import sqlite3
 
 DIALECT: Final = Dialect(among="IN (SELECT value FROM json_each(?))", lock="", skip="")
-ALIVE_AT: Final = "alive_at"
 EPOCH: Final = "epoch"
 _VACUUM_PAGES: Final = 500
 """Pages given back to the file system after a step of pruning: 2 MB, some milliseconds."""
-
-
-class DatabaseInUseError(Conflict):
-    """Another server has the database open for writing."""
 
 
 class _Session:
@@ -123,7 +116,7 @@ class SQLiteStore:
             self._writer = await engine.connect(self.path, busy_ms=self._busy_ms, writes=True)
             pool = [await engine.connect(self.path, busy_ms=self._busy_ms) for _ in range(self._readers)]
             self._pool = engine.ReaderPool(pool)
-            self._reads = Reads(self._pool.fetch)
+            self._reads = Reads(self._pool.fetch, SQLITE)
             return await self._writer.run(self._begin)
         except BaseException:
             await self.close()
@@ -140,9 +133,10 @@ class SQLiteStore:
         now = self._clock.now()
         self.asleep_ms = now - int(alive_at[0][0]) if alive_at else 0
         session.many(self._sql["set_meta"], [(EPOCH, self.epoch)])
-        due = Transaction(session, self._sql, now).next_due()
+        transaction = Transaction(session, self._sql, now)
+        transaction.conclude()
         connection.execute("COMMIT")
-        return Commit(now, [], [], *due)
+        return Commit(now, [], [], *transaction.next_due())
 
     def now(self) -> Millis:
         """The store's time."""
@@ -161,8 +155,7 @@ class SQLiteStore:
         try:
             session.begin(*session.fetch(self._sql["last_ids"])[0])
             transaction = Transaction(session, self._sql, now, self._memory)
-            world = World(transaction, now=now, chance=self._chance, nonce=self._nonce)
-            decisions = decide_batch(batch, world, rules, transaction)
+            decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
             due = transaction.next_due()
             events = transaction.finish()
             if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):

@@ -1,0 +1,58 @@
+"""What one server asks of the database about the others: how it stands, and who asks for work there."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from orchestrator.domain.outcomes import Ready
+from orchestrator.domain.paths import ancestors, span
+from orchestrator.domain.task import Millis
+from orchestrator.store.protocol import Asker, Look
+from orchestrator.store.reads import Fetch
+
+_NOBODY: Final = "\x01"
+"""A host that there is not: whoever may run anywhere is kept back only by what holds a directory on all hosts."""
+
+
+class Looking:
+    """`server` names this one among those that share the database."""
+
+    def __init__(self, fetch: Fetch, sql: Mapping[str, str], server: str) -> None:
+        self._fetch = fetch
+        self._sql = sql
+        self._server = server
+
+    async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
+        """How the database stands, and what waits in `paths` and in or below `roots`."""
+        ((last_event, *times),) = await self._fetch(self._sql["standing"], ())
+        streams = await self._fetch(self._sql["streams_among"], (sorted({*paths, *roots}),)) if paths or roots else []
+        for root in roots:
+            streams += await self._fetch(self._sql["streams_below"], span(root))
+        return Look(
+            last_event=last_event,
+            next_due=min((at for at in times if at is not None), default=None),
+            leases=times[2] is not None,
+            ready=await self._free({(path, kind, host) for path, kind, host in streams}),
+        )
+
+    async def _free(self, streams: set[tuple[str, str, str]]) -> list[Ready]:
+        if not streams:
+            return []
+        asked = sorted({(path, host or _NOBODY) for path, _, host in streams})
+        facts: list[dict[str, Any]] = []
+        for path, host in asked:
+            low, high = span(path)
+            facts.append({"path": path, "host": host, "low": low, "high": high, "above": ancestors(path)})
+        rows = await self._fetch(self._sql["leases_among"], (json.dumps(facts),))
+        owned = {(path, host) for path, host, above, *_ in rows if above}
+        return [Ready(0, path, host, kind, ()) for path, kind, host in sorted(streams) if (path, host or _NOBODY) not in owned]
+
+    async def share(self, askers: Sequence[Asker]) -> None:
+        """Tell the other servers who asks here."""
+        rows = [{"worker_id": one.worker_id, "seen_at": one.seen_at, "present": one.present} for one in askers]
+        await self._fetch(self._sql["share"], (self._server, json.dumps(rows)))
+
+    async def askers(self, since: Millis) -> list[Asker]:
+        """Who has asked at other servers since a time; older ones are forgotten."""
+        rows = await self._fetch(self._sql["askers"], (since, self._server))
+        return [Asker(worker_id, seen_at, present) for worker_id, seen_at, present in rows]

@@ -1,0 +1,303 @@
+"""The store for several servers: one PostgreSQL database, which they all write to."""
+
+import asyncio
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import psycopg
+import structlog
+from msgspec.structs import replace
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from orchestrator.domain.operations import Submission, Tick
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import Millis
+from orchestrator.store.batch import decide_batch
+from orchestrator.store.clock import Clock, steady_ms
+from orchestrator.store.nonces import Nonces
+from orchestrator.store.postgres import engine, migrate
+from orchestrator.store.postgres.listening import Listener
+from orchestrator.store.postgres.looking import Looking
+from orchestrator.store.postgres.reading import Readers
+from orchestrator.store.postgres.session import PostgresSession, Statements
+from orchestrator.store.postgres.transaction import PostgresTransaction
+from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, Look, StoreAwayError
+from orchestrator.store.reads import Reads
+from orchestrator.store.reads.dialect import POSTGRES
+from orchestrator.store.session import StaleRowError
+from orchestrator.store.sql import queries
+from orchestrator.store.transaction import ALIVE_AT, Dialect, fill
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+DIALECT: Final = Dialect(among="= ANY (?)", lock="FOR NO KEY UPDATE", skip="FOR NO KEY UPDATE SKIP LOCKED")
+EPOCH: Final = "epoch"
+TRIES: Final = 20
+"""Runs of a batch that meets other servers' transactions; past that each of its operations runs alone."""
+ALIVE_MS: Final = 1_000
+JUMP_MS: Final = 5_000
+SETTLE_S: Final = 120.0
+_AGAIN: Final = (
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.LockNotAvailable,
+    errors.UniqueViolation,
+    errors.ExclusionViolation,
+    StaleRowError,
+)
+
+
+class UnsettledError(Exception):
+    """The answer to a commit was lost, and the database did not come back to tell."""
+
+
+class _DoubtError(Exception):
+    """The connection broke while a transaction was being committed."""
+
+    def __init__(self, xid: str, commit: Commit) -> None:
+        super().__init__(xid)
+        self.xid = xid
+        self.commit = commit
+
+
+class _Time:
+    """The database's clock as last heard, carried on by a clock that nobody sets; it never goes back."""
+
+    def __init__(self) -> None:
+        self._offset: Millis | None = None
+        self._ahead = 0
+        self._last = 0
+
+    def heard(self, at: Millis, alive_at: Millis) -> tuple[Millis, int]:
+        """The time of a transaction that the database says is `at`, and how far its clock has just been set forward.
+
+        `alive_at`: what has been written down has happened, so time goes on from there when the clock was set back.
+        """
+        if at >= alive_at:
+            self._ahead = 0
+        elif at + self._ahead < alive_at:
+            self._ahead = alive_at - at
+        offset = at + self._ahead - steady_ms()
+        jump = 0 if self._offset is None else offset - self._offset
+        self._offset = offset
+        self._last = max(self._last, at + self._ahead)
+        return self._last, jump if jump > JUMP_MS else 0
+
+    def now(self) -> Millis:
+        self._last = max(self._last, steady_ms() + (self._offset or 0))
+        return self._last
+
+
+class PostgresStore:
+    """`url`: postgresql://...; made and migrated when it is opened.
+
+    `chance` and `nonce` are what the rules get of randomness; `clock` stands in for the database's.
+    """
+
+    shared = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        readers: int = 4,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        nonce: Callable[[], str] | None = None,
+    ) -> None:
+        self.url = url
+        self.epoch = ""
+        self.asleep_ms = 0
+        self._clock = clock
+        self._time = _Time()
+        self._chance = chance
+        self._nonce = nonce or Nonces()
+        self._pool = Readers(url, most=readers)
+        self._sql = fill(queries("common", "postgres"), DIALECT)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
+        self._writer: psycopg.Connection[Any] | None = None
+        self._statements: Statements | None = None
+        self._closing = threading.Event()
+        self._looking = Looking(self._pool.fetch, self._sql, secrets.token_hex(8))
+        self._listener: Listener | None = None
+        self._writer_pid: int | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """Queries outside the queue."""
+        return self._reads
+
+    # Life
+
+    async def open(self) -> Commit:
+        """Migrate the database, connect; the (empty) commit says what time it is and what is due.
+
+        `asleep_ms` is then how long no server has committed. Raises DatabaseInUseError, psycopg.Error.
+        """
+        try:
+            opened = await self._run(self._open)
+            await self._pool.open()
+        except BaseException:
+            await self.close()
+            raise
+        self._reads = Reads(self._pool.fetch, POSTGRES)
+        return opened
+
+    def _open(self) -> Commit:
+        migrate.migrate(self.url)
+        connection = self._connected()
+        connection.execute(engine.native(self._sql["first_meta"]), [EPOCH, secrets.token_hex(6)])
+        database_now, alive_at = self._row(connection, "clock")
+        if alive_at is not None and self._clock is not None:
+            self._clock.not_before(int(alive_at))
+        now, _ = self._heard(database_now, int(alive_at or 0))
+        connection.execute(engine.native(self._sql["first_meta"]), [ALIVE_AT, str(now)])
+        (self.epoch,) = self._row(connection, "get_meta", EPOCH)
+        self.asleep_ms = 0 if alive_at is None else max(0, now - int(alive_at))
+        times = self._row(connection, "next_due")
+        return Commit(now, [], [], min((at for at in times if at is not None), default=None), times[2] is not None)
+
+    def _row(self, connection: "psycopg.Connection[Any]", name: str, *params: Any) -> tuple[Any, ...]:
+        (row,) = connection.execute(engine.native(self._sql[name]), params).fetchall()
+        found: tuple[Any, ...] = row
+        return found
+
+    def _heard(self, at: Millis, alive_at: Millis) -> tuple[Millis, int]:
+        return self._time.heard(at, alive_at) if self._clock is None else (self._clock.now(), 0)
+
+    def now(self) -> Millis:
+        """The store's time."""
+        return self._time.now() if self._clock is None else self._clock.now()
+
+    # The other servers
+
+    async def listen(self, tell: Callable[[tuple[int, ...]], None]) -> None:
+        """From now on, call `tell` soon after another server committed events, or lines of output of tasks with these ids."""
+        self._listener = Listener(self.url, tell, lambda: self._writer_pid)
+        await self._listener.start()
+
+    async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
+        """Look at the database, at what waits in `paths` and in or below `roots`. Raises StoreAwayError."""
+        return await self._looking.look(paths, roots)
+
+    async def share(self, askers: Sequence[Asker]) -> None:
+        """Tell the other servers who asks here."""
+        await self._looking.share(askers)
+
+    async def askers(self, since: Millis) -> list[Asker]:
+        """Who has asked at other servers since a time."""
+        return await self._looking.askers(since)
+
+    async def close(self) -> None:
+        """Close the connections; to do so twice is harmless."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        if self._listener is not None:
+            await self._listener.stop()
+        await self._pool.close()
+        await self._run(self._close)
+        self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    # Writing
+
+    async def commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
+        """Decide and save a batch in one transaction; on return it is on disk.
+
+        Raises StoreAwayError when the database cannot be reached, and UnsettledError when it went away in the commit and stays
+        away.
+        """
+        return await self._run(self._commit, batch, rules)
+
+    def _commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
+        for last in (*[False] * (TRIES - 1), True):
+            connection = self._connected()
+            try:
+                return self._attempt(connection, batch, rules)
+            except _AGAIN:
+                if last:
+                    raise
+            except _DoubtError as doubt:
+                if self._committed(doubt.xid):
+                    return doubt.commit
+            except psycopg.Error as error:
+                if last or not connection.closed:
+                    raise
+                log.warning("the database hung up, the transaction is run again", error=_words(error))
+            finally:
+                if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+                    connection.execute("ROLLBACK")
+        raise AssertionError("the last try returns or raises")
+
+    def _attempt(self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules) -> Commit:
+        """One transaction; what is sent together is answered together."""
+        commit = xid = None
+        try:
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                session = PostgresSession(connection, self._known(connection), self._sql["new_ids"])
+                transaction = PostgresTransaction(session, self._sql, self._heard)
+                decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
+                commit = Commit(transaction.now, decisions, [], *transaction.next_due())
+                events = transaction.finish()
+                if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
+                    transaction.tell_alive(ALIVE_MS)
+                xid = transaction.xid
+                connection.execute("COMMIT")
+        except psycopg.Error:
+            if connection.closed and xid is not None and commit is not None:
+                raise _DoubtError(xid, commit) from None
+            raise
+        return replace(commit, events=events())
+
+    def _known(self, connection: "psycopg.Connection[Any]") -> Statements:
+        if self._statements is None:
+            self._statements = Statements(dict(connection.execute(engine.native(self._sql["columns"])).fetchall()))
+        return self._statements
+
+    def _connected(self) -> "psycopg.Connection[Any]":
+        if self._writer is None or self._writer.closed:
+            try:
+                self._writer = engine.connect(self.url)
+            except psycopg.OperationalError as error:
+                raise StoreAwayError(_words(error)) from None
+            self._writer_pid = self._writer.info.backend_pid
+            (free,) = self._row(self._writer, "serve", engine.SERVED)
+            if not free:
+                raise DatabaseInUseError("the database is being copied; wait until that is done")
+        return self._writer
+
+    def _committed(self, xid: str) -> bool:
+        """What became of a transaction whose commit was not answered."""
+        log.warning("the database hung up in a commit; asking what became of it", transaction=xid)
+        end = time.monotonic() + SETTLE_S
+        while time.monotonic() < end and not self._closing.wait(0.05):
+            try:
+                (status,) = self._row(self._connected(), "transaction_status", xid)
+            except (StoreAwayError, psycopg.OperationalError):
+                self._closing.wait(0.2)
+                continue
+            if status in {"committed", "aborted"}:
+                log.info("the transaction is settled", transaction=xid, status=status)
+                return bool(status == "committed")
+        raise UnsettledError(f"the database did not come back to tell what became of transaction {xid}")
+
+
+def _words(error: psycopg.Error) -> str:
+    """The first line of what libpq says, which names host and port, and no password."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,226 @@
+"""A transaction that fetches in a few goes what a batch says it needs, and keeps the order of all servers."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from orchestrator.domain.needs import Needs
+from orchestrator.domain.operations import Claim
+from orchestrator.domain.paths import ancestors, span
+from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
+from orchestrator.store.postgres.session import PostgresSession
+from orchestrator.store.protocol import FeedEvent
+from orchestrator.store.rows import Row, head_of, outputs_of, setting_of
+from orchestrator.store.transaction import Transaction
+
+CLAIMS: Final = 1
+FEED: Final = 2
+_LOCK: Final = 0x6F72_6368_0000_0000
+_FEW: Final = 32
+"""Streams of which a page is fetched ahead; of each of more than that only the first tasks."""
+_NOTIFIED: Final = 500
+"""Ids of tasks in one notification, which may be 8,000 bytes long."""
+
+Stream = tuple[str, str, str]
+Clock = Callable[[Millis, Millis], tuple[Millis, int]]
+
+
+class PostgresTransaction(Transaction):
+    """`clock` says, for the database's time and when a server was last alive, the transaction's time, and how far it jumped."""
+
+    _session: PostgresSession
+
+    def __init__(self, session: PostgresSession, queries: Mapping[str, str], clock: Clock) -> None:
+        super().__init__(session, queries, 0)
+        self._clock = clock
+        self._alive_at: Millis = 0
+        self.xid: str | None = None
+        self._edges: dict[int, list[int]] = {}
+        self._keys: dict[tuple[str, str], tuple[int, str] | None] = {}
+        self._outputs: dict[int, Outputs] = {}
+        self._positions: dict[tuple[int, int], tuple[int, int]] = {}
+        self._polls: dict[str, list[Head]] = {}
+        self._set: list[DirectorySetting] | None = None
+        self._streams: dict[tuple[str, bool], list[Stream]] = {}
+        self._pages: dict[Stream, tuple[list[Head], bool]] = {}
+        self._leases: dict[tuple[str, str], tuple[bool, bool, bool, bool]] = {}
+        self._claiming = False
+        self._xid: Callable[[], list[Row]] | None = None
+
+    def _lock(self, number: int, name: str) -> None:
+        self._ask(name, _LOCK + number)
+
+    # Before anything is decided
+
+    def expect(self, needs: Needs) -> None:
+        """Lock and load what may be changed: tasks in the order of their ids, then the parents of new ones."""
+        clock = self._ask("clock")
+        heads = self._ask("heads", needs.heads) if needs.heads else list
+        parents = self._ask("parents_kept", needs.parents) if needs.parents else list
+        if needs.settings:
+            self._hold_claims()
+        edges = self._ask("open_edges", needs.ending) if needs.ending else list
+        keys = self._ask("keys_among", _objects(("scope", "key"), needs.keys)) if needs.keys else list
+        outputs = self._ask("outputs_among", needs.outputs) if needs.outputs else list
+        positions = self._ask("positions_among", _objects(("task_id", "lease_no"), needs.positions)) if needs.positions else list
+        reserved = self._session.reserve(needs.created) if needs.created else lambda: None
+        ((now, alive_at),) = clock()
+        self._alive_at = int(alive_at)
+        self.now, self.jump_ms = self._clock(now, self._alive_at)
+        for row in [*heads(), *parents()]:
+            self._loaded.setdefault(row[0], head_of(row))
+        self._edges = {parent: [] for parent in needs.ending}
+        for parent, child in edges():
+            self._edges[parent].append(child)
+        self._keys = dict.fromkeys(needs.keys)
+        self._keys |= {(scope, key): (task_id, digest) for scope, key, task_id, digest in keys()}
+        self._outputs = dict.fromkeys(needs.outputs, Outputs())
+        self._outputs |= {row[0]: outputs_of(row[1:]) for row in outputs()}
+        self._positions = {(task_id, lease_no): (number, line) for task_id, lease_no, number, line in positions()}
+        reserved()
+
+    def open_edges(self, parents: Iterable[int]) -> list[tuple[int, int]]:
+        """(parent, child) of the unsatisfied edges of these parents."""
+        wanted = list(parents)
+        known = [(parent, child) for parent in wanted for child in self._edges.get(parent, ())]
+        missing = [parent for parent in wanted if parent not in self._edges]
+        return known + super().open_edges(missing) if missing else known
+
+    def key(self, scope: str, key: str) -> tuple[int, str] | None:
+        """The task and body digest that an idempotency key stands for."""
+        return self._keys[scope, key] if (scope, key) in self._keys else super().key(scope, key)
+
+    def outputs(self, task_id: int) -> Outputs:
+        """The outputs of a task."""
+        return self._outputs[task_id] if task_id in self._outputs else super().outputs(task_id)
+
+    def log_position(self, task_id: int, lease_no: int) -> tuple[int, int]:
+        """The last stored numbers: of the task's lines, of the lease's."""
+        return self._positions.get((task_id, lease_no)) or super().log_position(task_id, lease_no)
+
+    # Before claims are decided
+
+    def _hold_claims(self) -> None:
+        if not self._claiming:
+            self._claiming = True
+            self._lock(CLAIMS, "claim_lock")
+
+    def expect_claims(self, needs: Needs) -> None:
+        """Wait for the claims of other servers, then load what the batch's claims look at, in two goes."""
+        self._hold_claims()
+        claims = [submission.op for submission in needs.claims if isinstance(submission.op, Claim)]
+        at = sorted({path for op in claims for path in op.interest.paths})
+        below = sorted({path for op in claims if op.interest.recursive for path in op.interest.paths})
+        settings = self._ask("settings")
+        delivered = self._ask("delivered_among", needs.polls) if needs.polls else list
+        streams_at = self._ask("streams_among", at)
+        streams_below = {path: self._ask("streams_below", *span(path)) for path in below}
+        self._set = [setting_of(row) for row in settings()]
+        self._polls = {poll: [] for poll in needs.polls}
+        for row in delivered():
+            head = self._loaded.setdefault(row[0], head_of(row))
+            self._polls[head.poll_key or ""].append(head)
+        self._streams = {(path, False): [] for path in at}
+        for path, kind, host in streams_at():
+            self._streams[path, False].append((path, kind, host))
+        for path, rows in streams_below.items():
+            self._streams[path, True] = [*self._streams[path, False], *((below, kind, host) for below, kind, host in rows())]
+        self._expect_streams(claims)
+
+    def _expect_streams(self, claims: list[Claim]) -> None:
+        """The first tasks of what is asked for, and the leases around them."""
+        asked: set[Stream] = set()
+        around: set[tuple[str, str]] = set()
+        for op in claims:
+            wanted = op.interest
+            for path in wanted.paths:
+                for stream in self._streams[path, wanted.recursive]:
+                    if (not wanted.kinds or stream[1] in wanted.kinds) and stream[2] in {wanted.host, ""}:
+                        asked.add(stream)
+                        around.add((stream[0], wanted.host))
+        if not asked:
+            return
+        most = min(64, sum(op.limit for op in claims)) if len(asked) <= _FEW else 1
+        pages = self._ask("pages", _objects(("path", "kind", "host"), asked), most)
+        leases = self._ask("leases_among", json.dumps([_around(path, host) for path, host in around]))
+        found: dict[Stream, list[Head]] = {stream: [] for stream in asked}
+        for row in pages():
+            head = self._loaded.setdefault(row[0], head_of(row))
+            found[head.path, head.kind, head.host].append(head)
+        self._pages = {stream: (heads, len(heads) < most) for stream, heads in found.items()}
+        self._leases = {(path, host): tuple(facts) for path, host, *facts in leases()}
+
+    def settings(self) -> list[DirectorySetting]:
+        """The directories that are paused or limited."""
+        return super().settings() if self._set is None else self._set
+
+    def delivered(self, poll_key: str) -> list[Head]:
+        """Live leases of one poll."""
+        return self._polls[poll_key] if poll_key in self._polls else super().delivered(poll_key)
+
+    def streams(self, path: str, *, recursive: bool) -> list[Stream]:
+        """(path, kind, host) in which tasks wait."""
+        known = self._streams.get((path, recursive))
+        return super().streams(path, recursive=recursive) if known is None else known
+
+    def stream(self, stream: Stream, after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
+        """The waiting tasks of a stream in order, and whether these are the last."""
+        if after is None and stream in self._pages:
+            return self._pages[stream]
+        if after is None:
+            rows = self._fetch("pages", _objects(("path", "kind", "host"), [stream]), limit)
+        else:
+            rows = self._fetch("page_after", *stream, *after, limit)
+        return [self._loaded.setdefault(row[0], head_of(row)) for row in rows], len(rows) < limit
+
+    def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool:
+        """Whether a lease on, above or below a path is live on the host."""
+        if (facts := self._leases.get((path, host))) is None:
+            return super().leased(path, host, exclusive_only=exclusive_only)
+        return any(facts[:2] if exclusive_only else facts[2:])
+
+    def owned(self, path: str, host: str) -> bool:
+        """Whether an exclusive lease on or above a path is live on the host."""
+        facts = self._leases.get((path, host))
+        return super().owned(path, host) if facts is None else facts[0]
+
+    # The end
+
+    def conclude(self) -> None:
+        """Ask what has to be known before the commit."""
+        super().conclude()
+        if self.wrote:
+            self._xid = self._ask("transaction_id")
+
+    def next_due(self) -> tuple[Millis | None, bool]:
+        """When the next task or lease is due, and whether any lease is live; by now all is flushed for certain."""
+        found = super().next_due()
+        self.xid = None if self._xid is None else self._xid()[0][0]
+        self._session.settle()
+        return found
+
+    def tell_alive(self, every: Millis) -> None:
+        """Tell that a server is alive, unless that has been told within the last `every` ms, or is being told."""
+        if self.now - self._alive_at > every:
+            self._ask("alive", str(self.now), self.now - every)
+
+    def finish(self) -> Callable[[], list[FeedEvent]]:
+        """Write what is written last, one server after the other, and tell the others."""
+        if not self._late.empty:
+            self._lock(FEED, "feed_lock")
+        events = super().finish()
+        if self._late.happened:
+            self._ask("notify", "")
+        logged = sorted(self._late.logged)
+        for first in range(0, len(logged), _NOTIFIED):
+            self._ask("notify", ",".join(map(str, logged[first : first + _NOTIFIED])))
+        return events
+
+
+def _objects(names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _around(path: str, host: str) -> dict[str, Any]:
+    low, high = span(path)
+    return {"path": path, "host": host, "low": low, "high": high, "above": ancestors(path)}

@@ -1,0 +1,144 @@
+-- What only PostgreSQL says so: its clock, its locks, its guards, and sets where SQLite, which has no way to go, asks one by one.
+
+-- name: clock
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT value FROM meta WHERE key = 'alive_at');
+
+-- name: alive
+UPDATE meta SET value = ?1 WHERE key IN (
+    SELECT key FROM meta WHERE key = 'alive_at' AND value::bigint < ?2 FOR UPDATE SKIP LOCKED
+);
+
+-- name: first_meta
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING;
+
+-- name: serve
+SELECT pg_try_advisory_lock_shared(?);
+
+-- name: columns
+SELECT table_name || '.' || column_name, data_type FROM information_schema.columns WHERE table_schema = current_schema();
+
+-- name: transaction_id
+SELECT pg_current_xact_id()::text;
+
+-- name: transaction_status
+SELECT pg_xact_status(?::xid8);
+
+-- name: claim_lock
+-- Claims of all servers are decided one batch after the other: who sees a task, a lease or a limit sees it as it stays.
+SELECT pg_advisory_xact_lock(?);
+
+-- name: feed_lock
+-- Taken last, and held until the commit: so ids of events rise in the order in which they can be read.
+SELECT pg_advisory_xact_lock(?);
+
+-- name: notify
+SELECT pg_notify('orchestrator', ?);
+
+-- name: parents_kept
+SELECT {head} FROM tasks t WHERE t.id {in} ORDER BY t.id FOR SHARE OF t;
+
+-- name: seize
+-- Who waits for a row here may be waited for: better to begin again.
+SELECT t.id FROM tasks t WHERE t.id {in} ORDER BY t.id FOR NO KEY UPDATE OF t NOWAIT;
+
+-- name: remove_lease
+DELETE FROM leases WHERE task_id = ?;
+
+-- name: add_lease
+INSERT INTO leases (task_id, hosts, span, modes)
+SELECT r.task_id, CASE r.host WHEN '' THEN text_range(NULL, NULL) ELSE text_range(r.host, r.host, '[]') END,
+    text_range(r.low, r.high), CASE r.mode WHEN 2 THEN int8range(NULL, NULL) ELSE int8range(r.task_id, r.task_id, '[]') END
+FROM json_to_recordset(?) AS r (task_id bigint, host text, low text, high text, mode integer)
+ON CONFLICT DO NOTHING;
+
+-- name: new_ids
+SELECT nextval(pg_get_serial_sequence('tasks', 'id')) FROM generate_series(1, ?);
+
+-- name: add_event
+INSERT INTO events (at, type, task_id, path, host, status, data)
+SELECT r.at, r.type, r.task_id, r.path, r.host, r.status, r.data
+FROM json_to_recordset(?) AS r (at bigint, type text, task_id bigint, path text, host text, status text, data text)
+RETURNING id;
+
+-- name: keys_among
+SELECT k.scope, k.key, k.task_id, k.digest
+FROM json_to_recordset(?) AS r (scope text, key text) JOIN task_keys k ON k.scope = r.scope AND k.key = r.key;
+
+-- name: outputs_among
+SELECT o.task_id, {outputs} FROM task_outputs o WHERE o.task_id {in};
+
+-- name: positions_among
+SELECT r.task_id, r.lease_no, coalesce((SELECT max(number) FROM task_logs l WHERE l.task_id = r.task_id), 0),
+    coalesce((SELECT max(line) FROM task_logs l WHERE l.task_id = r.task_id AND l.lease_no = r.lease_no), 0)
+FROM json_to_recordset(?) AS r (task_id bigint, lease_no integer);
+
+-- name: delivered_among
+SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key {in} ORDER BY t.id {lock};
+
+-- name: streams_among
+SELECT w.path, s.kind, s.host
+FROM unnest(?::text[]) AS w (path) CROSS JOIN LATERAL (
+    WITH RECURSIVE stream (kind, host) AS (
+        (SELECT t.kind, t.host FROM tasks t WHERE t.status = 'waiting' AND t.path = w.path ORDER BY t.kind, t.host LIMIT 1)
+        UNION ALL
+        SELECT n.kind, n.host FROM stream CROSS JOIN LATERAL (
+            SELECT t.kind, t.host FROM tasks t
+            WHERE t.status = 'waiting' AND t.path = w.path AND (t.kind, t.host) > (stream.kind, stream.host)
+            ORDER BY t.kind, t.host LIMIT 1
+        ) n
+    )
+    SELECT kind, host FROM stream
+) s;
+
+-- name: streams_below
+WITH RECURSIVE stream (path, kind, host) AS (
+    (SELECT t.path, t.kind, t.host FROM tasks t
+     WHERE t.status = 'waiting' AND t.path > ?1 AND t.path < ?2 ORDER BY t.path, t.kind, t.host LIMIT 1)
+    UNION ALL
+    SELECT n.path, n.kind, n.host FROM stream CROSS JOIN LATERAL (
+        SELECT t.path, t.kind, t.host FROM tasks t
+        WHERE t.status = 'waiting' AND (t.path, t.kind, t.host) > (stream.path, stream.kind, stream.host) AND t.path < ?2
+        ORDER BY t.path, t.kind, t.host LIMIT 1
+    ) n
+)
+SELECT path, kind, host FROM stream;
+
+-- name: pages
+SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text) CROSS JOIN LATERAL (
+    SELECT * FROM tasks w WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host
+    ORDER BY w.rank, w.id LIMIT ?2
+) t ORDER BY t.rank, t.id;
+
+-- name: page_after
+SELECT {head} FROM tasks t
+WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.rank, t.id) > (?, ?)
+ORDER BY t.rank, t.id LIMIT ?;
+
+-- name: leases_among
+-- For each path and host: exclusive leases on it or above, below; any leases on it or above, below.
+SELECT r.path, r.host,
+    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode = 2 AND t.path = ANY (r.above)
+            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host)),
+    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode = 2 AND t.path > r.low AND t.path < r.high
+            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host)),
+    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode > 0 AND t.path = ANY (r.above)
+            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host)),
+    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode > 0 AND t.path > r.low AND t.path < r.high
+            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host))
+FROM json_to_recordset(?) AS r (path text, host text, low text, high text, above text[]);
+
+-- name: standing
+SELECT coalesce((SELECT max(id) FROM events), 0),
+    (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
+    (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
+    (SELECT min(expire_at) FROM tasks WHERE status = 'running');
+
+-- name: share
+INSERT INTO askers (server, worker_id, seen_at, present)
+SELECT ?1, r.worker_id, r.seen_at, r.present FROM json_to_recordset(?2) AS r (worker_id text, seen_at bigint, present text)
+ON CONFLICT (server, worker_id) DO UPDATE SET seen_at = excluded.seen_at, present = excluded.present
+RETURNING 1;
+
+-- name: askers
+WITH gone AS (DELETE FROM askers WHERE seen_at < ?1)
+SELECT worker_id, seen_at, present FROM askers WHERE seen_at >= ?1 AND server <> ?2;
