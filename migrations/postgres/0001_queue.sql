@@ -93,11 +93,12 @@ CREATE INDEX tasks_leases ON tasks (path, lease_host) WHERE status = 'running' A
 CREATE INDEX tasks_exclusive ON tasks (path, lease_host) WHERE status = 'running' AND lease_mode = 2;
 CREATE INDEX tasks_polls ON tasks (poll_key) WHERE status = 'running' AND poll_key IS NOT NULL;
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
--- For people: lists by status and by directory.
-CREATE INDEX tasks_unfinished ON tasks (status, id) WHERE status NOT IN ('completed', 'cancelled');
-CREATE INDEX tasks_directory ON tasks (path, id);
-CREATE INDEX tasks_run ON tasks (run_id) WHERE run_id IS NOT NULL;
-CREATE INDEX tasks_schedule ON tasks (schedule_id, id) WHERE schedule_id IS NOT NULL;
+-- For people: lists by status and by directory. In an order that no other index has: asked for, it is the index that is
+-- used, where a planner with old statistics would walk the primary key, past everything that was ever done.
+CREATE INDEX tasks_unfinished ON tasks (status, (id + 0)) WHERE status NOT IN ('completed', 'cancelled');
+CREATE INDEX tasks_directory ON tasks (path, (id + 0));
+CREATE INDEX tasks_run ON tasks (run_id, (id + 0)) WHERE run_id IS NOT NULL;
+CREATE INDEX tasks_schedule ON tasks (schedule_id, (id + 0)) WHERE schedule_id IS NOT NULL;
 
 -- The guard of promise 4, whatever a replica believes: leases that would touch each other cannot both be stored.
 -- hosts: the host, or all for an empty one. span: the directory and everything below it. modes: all for an exclusive lease,

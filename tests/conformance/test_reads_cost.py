@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
-from orchestrator.store.reads import Reads
+from orchestrator.store.reads import SQLITE, Reads
 from orchestrator.store.rows import HEAD_FIELDS
 from orchestrator.store.sqlite.engine import sqlite3
 from tests.rig import Rig
@@ -69,7 +69,7 @@ class Counting:
     def __init__(self, file: Path) -> None:
         self.connection = sqlite3.connect(str(file))
         self.hundreds = 0
-        self.reads = Reads(self.fetch)
+        self.reads = Reads(self.fetch, SQLITE)
         self.connection.set_progress_handler(self.tick, 100)
 
     def tick(self) -> int:

@@ -109,7 +109,7 @@ def test_what_is_kept_from_earlier_reads_is_what_a_new_reader_finds(rig: Rig) ->
         for visible in (EVERYWHERE, BELOW_A):
             kept = statistics(rig, visible)
             assert rig.store._pool is not None
-            assert kept == read(rig, Reads(rig.store._pool.fetch).statistics(rig.time.at, visible))
+            assert kept == read(rig, Reads(rig.store._pool.fetch, rig.store.reads._dialect).statistics(rig.time.at, visible))
 
 
 def test_many_scopes_are_not_all_kept(rig: Rig) -> None:

@@ -1,14 +1,15 @@
 """Queries outside the queue: each sees only what its `visible` covers, and none is paid for by the past."""
 
 from orchestrator.store.reads.attempts import AttemptReads
+from orchestrator.store.reads.dialect import POSTGRES, SQLITE, Dialect
 from orchestrator.store.reads.events import EventReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
 from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
 from orchestrator.store.reads.values import Fetch, Listing
 
-__all__ = ["Bound", "Fetch", "Held", "Listing", "Obstacles", "Overlap", "Parent", "Reads"]
+__all__ = ["POSTGRES", "SQLITE", "Bound", "Dialect", "Fetch", "Held", "Listing", "Obstacles", "Overlap", "Parent", "Reads"]
 
 
 class Reads(TaskReads, AttemptReads, StatisticsReads, QueueReads, EventReads):
-    """All queries, over one way to fetch rows: `Reads(fetch)`."""
+    """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

@@ -30,7 +30,6 @@ _RUNNING: Final = (
     "SELECT NULL, t.id, t.lease_no, t.attempt, 'running', t.path, t.lease_host, t.kind, t.worker_id, o.session_id,"
     " t.started_at, NULL, NULL, o.usage_now, NULL"
 )
-_BY_LEASE: Final = "FROM tasks t INDEXED BY tasks_expiring"
 _OUTPUTS: Final = "LEFT JOIN task_outputs o ON o.task_id = t.id"
 _SHARES: Final = (0.5, 0.95, 0.99)
 _DECIDED: Final = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.EXPIRED)
@@ -71,9 +70,9 @@ class AttemptReads(Reading):
         run, end = of_running(query, visible), of_attempts(query, visible)
         running = 0
         if run != NEVER:
-            ((running,),) = await self._fetch(f"SELECT count(*) {_BY_LEASE} WHERE {run.sql}", run.params)
+            ((running,),) = await self._fetch(f"SELECT count(*) {self._leased()} WHERE {run.sql}", run.params)
         ((ended,),) = await self._fetch(
-            f"SELECT count(*) FROM (SELECT 1 FROM attempts a WHERE {end.sql} LIMIT {COUNTED + 1})",
+            f"SELECT count(*) FROM (SELECT 1 FROM attempts a WHERE {end.sql} LIMIT {COUNTED + 1}) AS counted",
             end.params,
         )
         wanted = query.limit + 1
@@ -87,16 +86,20 @@ class AttemptReads(Reading):
         total, exact = total_of(running + ended)
         return Listing(items=items, total=total, total_exact=exact, next_cursor=_next(items) if len(rows) == wanted else None)
 
+    def _leased(self) -> str:
+        return f"FROM tasks t {self._dialect.using.format('tasks_expiring')}"
+
     async def _running(self, run: Condition, before: int | None, limit: int, offset: int) -> list[tuple[Any, ...]]:
         place = ALWAYS if before is None else Condition("t.id < ?", (before,))
-        sql = f"{_RUNNING} {_BY_LEASE} {_OUTPUTS} WHERE {run.sql} AND {place.sql} ORDER BY t.id DESC LIMIT ? OFFSET ?"
+        # The plus: what runs is sorted, not found by a walk through all tasks in order.
+        sql = f"{_RUNNING} {self._leased()} {_OUTPUTS} WHERE {run.sql} AND {place.sql} ORDER BY +t.id DESC LIMIT ? OFFSET ?"
         return await self._fetch(sql, (*run.params, *place.params, limit, offset))
 
     async def _ended(
         self, query: ListAttempts, end: Condition, before: int | None, limit: int, offset: int
     ) -> list[tuple[Any, ...]]:
         place = ALWAYS if before is None else Condition("a.id < ?", (before,))
-        # The plus keeps SQLite from walking all attempts in order where those of one task are to be sorted.
+        # The plus keeps the planner from walking all attempts in order where those of one task are to be sorted.
         order = "a.id" if query.task_id is None else "+a.id"
         sql = f"{_ENDED} WHERE {end.sql} AND {place.sql} ORDER BY {order} DESC LIMIT ? OFFSET ?"
         return await self._fetch(sql, (*end.params, *place.params, limit, offset))

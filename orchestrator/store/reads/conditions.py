@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope, Pattern
+from orchestrator.store.reads.dialect import Dialect
 from orchestrator.store.reads.values import PRIORITIES, millis
 from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.enums import AttemptOutcome
@@ -18,8 +19,8 @@ class Condition(NamedTuple):
     params: tuple[Any, ...] = ()
 
 
-ALWAYS = Condition("1")
-NEVER = Condition("0")
+ALWAYS = Condition("TRUE")
+NEVER = Condition("FALSE")
 
 
 def all_of(conditions: Iterable[Condition]) -> Condition:
@@ -80,7 +81,7 @@ def asked(paths: Iterable[str] | None, *, recursive: bool) -> list[Pattern] | No
     return None if paths is None else [Pattern(path, recursive) for path in paths]
 
 
-def of_tasks(where: TaskFilter, visible: PathScope) -> Condition:
+def of_tasks(where: TaskFilter, visible: PathScope, dialect: Dialect) -> Condition:
     """The tasks (t) of a filter that are visible; `tag` wants all of them, a time range includes its beginning."""
     parts = [within(asked(where.work_path, recursive=where.recursive), "t.path"), within(visible.patterns, "t.path")]
     if where.status is not None:
@@ -89,14 +90,15 @@ def of_tasks(where: TaskFilter, visible: PathScope) -> Condition:
         parts.append(one_of("t.priority", [PRIORITIES.index(priority) for priority in where.priority]))
     if where.kind is not None:
         parts.append(one_of("t.kind", where.kind))
-    parts += [Condition("EXISTS (SELECT 1 FROM json_each(t.tags) g WHERE g.value = ?)", (tag,)) for tag in where.tag or ()]
+    tags = dialect.each.format("t.tags")
+    parts += [Condition(f"EXISTS (SELECT 1 FROM {tags} g WHERE g.value = ?)", (tag,)) for tag in where.tag or ()]
     parts += [
         Condition(f"t.{column} = ?", (value,))
         for column in ("worker_id", "schedule_id", "workflow_id", "run_id")
         if (value := getattr(where, column)) is not None
     ]
     if where.q:
-        parts.append(_containing(where.q))
+        parts.append(_containing(where.q, dialect.like))
     if where.created_after is not None:
         parts.append(Condition("t.created_at >= ?", (millis(where.created_after),)))
     if where.created_before is not None:
@@ -104,13 +106,13 @@ def of_tasks(where: TaskFilter, visible: PathScope) -> Condition:
     return all_of(parts)
 
 
-def _containing(text: str) -> Condition:
+def _containing(text: str, like: str) -> Condition:
     literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    like = f"%{literal}%"
+    matches = f"{like} ? ESCAPE '\\'"
     return Condition(
-        "(t.title LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM task_inputs s WHERE s.task_id = t.id"
-        " AND (s.prompt LIKE ? ESCAPE '\\' OR s.description LIKE ? ESCAPE '\\')))",
-        (like, like, like),
+        f"(t.title {matches} OR EXISTS (SELECT 1 FROM task_inputs s WHERE s.task_id = t.id"
+        f" AND (s.prompt {matches} OR s.description {matches})))",
+        (f"%{literal}%",) * 3,
     )
 
 

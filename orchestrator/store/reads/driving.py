@@ -1,4 +1,4 @@
-"""Which index drives a list of tasks: chosen here and named in the SQL, because the planner has no statistics."""
+"""Which index drives a list of tasks: chosen here and named in the SQL, because planners have no or old statistics."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
@@ -18,57 +18,63 @@ from orchestrator.store.reads.conditions import (
     pieces,
     within,
 )
+from orchestrator.store.reads.dialect import Dialect
 from orchestrator.store.reads.values import COUNTED, Fetch
 from worker_client.contract.enums import Status
 from worker_client.contract.tasks import TaskFilter
 
 _UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled')"
-"""The words of the index, by which SQLite knows that it may use it."""
+"""The words of the index, by which the planner knows that it may use it."""
 _WAITING: Final = Condition("status = 'waiting'")
 _MOST_ARMS: Final = 100
 
 
 class Arm(NamedTuple):
-    """A part of the tasks, disjoint from the other arms, and the index that finds it."""
+    """A part of the tasks, disjoint from the other arms, and the index that finds it; None: all of them, by id."""
 
-    using: str
+    by: str | None
     condition: Condition = ALWAYS
 
 
-WALK: Final = Arm("NOT INDEXED")
-"""All tasks by id: right where what is asked for lies close together, or nothing better is known."""
+WALK: Final = Arm(None)
+"""Right where what is asked for lies close together, or nothing better is known."""
 
 
 class Selection(Struct, frozen=True):
-    """The tasks that a filter asks for, as arms that SQLite merges by id without sorting more than it must."""
+    """The tasks that a filter asks for, as arms that are merged by id without sorting more than must be."""
 
     arms: Sequence[Arm]
     rest: Condition
+    dialect: Dialect
 
     def ids(self, *, after: int | None, descending: bool) -> Condition:
         """A query for ids in order; ends with LIMIT ? OFFSET ?, whose values the caller appends."""
-        further = Condition(f"t.id {'<' if descending else '>'} ?", (after,)) if after is not None else ALWAYS
-        parts = [self._arm("t.id", arm, further) for arm in self.arms]
+        parts = [self._ids(arm, "<" if descending else ">", after) for arm in self.arms]
         order = f" ORDER BY 1 {'DESC' if descending else 'ASC'} LIMIT ? OFFSET ?"
         return Condition(" UNION ALL ".join(part.sql for part in parts) + order, _params(parts))
 
     def count(self) -> Condition:
         """A query for how many there are; it stops counting past COUNTED."""
-        parts = [self._arm("1", arm, ALWAYS) for arm in self.arms]
+        parts = [self._arm("1", arm) for arm in self.arms]
         union = " UNION ALL ".join(part.sql for part in parts)
-        return Condition(f"SELECT count(*) FROM ({union} LIMIT {COUNTED + 1})", _params(parts))
+        return Condition(f"SELECT count(*) FROM ({union} LIMIT {COUNTED + 1}) AS counted", _params(parts))
 
-    def _arm(self, columns: str, arm: Arm, further: Condition) -> Condition:
+    def _ids(self, arm: Arm, further: str, after: int | None) -> Condition:
+        number = "t.id" if arm.by is None else self.dialect.ordered_id
+        return self._arm(number, arm, ALWAYS if after is None else Condition(f"{number} {further} ?", (after,)))
+
+    def _arm(self, column: str, arm: Arm, further: Condition = ALWAYS) -> Condition:
         where = all_of([arm.condition, self.rest, further])
-        return Condition(f"SELECT {columns} FROM tasks t {arm.using} WHERE {where.sql}", where.params)
+        using = self.dialect.by_id if arm.by is None else self.dialect.using.format(arm.by)
+        return Condition(f"SELECT {column} FROM tasks t {using} WHERE {where.sql}", where.params)
 
 
 async def select(
-    fetch: Fetch, where: TaskFilter, visible: PathScope, statuses: Collection[Status] | None = None
+    fetch: Fetch, dialect: Dialect, where: TaskFilter, visible: PathScope, statuses: Collection[Status] | None = None
 ) -> Selection | None:
     """The selection for a filter, further restricted to `statuses`; None when nothing can match."""
     wanted = _statuses(where.status, statuses)
-    rest = of_tasks(where, visible)
+    rest = of_tasks(where, visible, dialect)
     if statuses is not None:
         rest = all_of([rest, one_of("t.status", [str(status) for status in statuses])])
     patterns = asked(where.work_path, recursive=where.recursive)
@@ -77,14 +83,14 @@ async def select(
     if rest == NEVER or (wanted is not None and not wanted):
         return None
     if where.run_id is not None:
-        arms = [Arm("INDEXED BY tasks_run", Condition("t.run_id IS NOT NULL"))]
+        arms = [Arm("tasks_run", Condition("t.run_id IS NOT NULL"))]
     elif where.schedule_id is not None:
-        arms = [Arm("INDEXED BY tasks_schedule", Condition("t.schedule_id IS NOT NULL"))]
+        arms = [Arm("tasks_schedule", Condition("t.schedule_id IS NOT NULL"))]
     elif patterns is not None:
         arms = await _arms_of_paths(fetch, disjoint(patterns), wanted)
     else:
         arms = _arms_of_statuses(wanted) or [WALK]
-    return Selection(arms, rest)
+    return Selection(arms, rest, dialect)
 
 
 def _statuses(one: Collection[Status] | None, other: Collection[Status] | None) -> set[Status] | None:
@@ -97,22 +103,19 @@ def _arms_of_statuses(statuses: set[Status] | None) -> list[Arm]:
     """An arm per status; none when one of them is in no index."""
     if statuses is None or statuses & {Status.COMPLETED, Status.CANCELLED}:
         return []
-    return [
-        Arm("INDEXED BY tasks_unfinished", Condition(f"t.status = ? AND {_UNFINISHED}", (str(status),)))
-        for status in sorted(statuses)
-    ]
+    return [Arm("tasks_unfinished", Condition(f"t.status = ? AND {_UNFINISHED}", (str(status),))) for status in sorted(statuses)]
 
 
 async def _arms_of_paths(fetch: Fetch, patterns: list[Pattern], statuses: set[Status] | None) -> list[Arm]:
     """By directory or by status, whichever finds fewer to look at; the rollups know."""
-    of_paths = [Arm("INDEXED BY tasks_directory", piece) for pattern in patterns for piece in pieces(pattern, "t.path")]
+    of_paths = [Arm("tasks_directory", piece) for pattern in patterns for piece in pieces(pattern, "t.path")]
     of_statuses = _arms_of_statuses(statuses)
     if len(of_paths) > _MOST_ARMS:
         return of_statuses or [WALK]
     here = within(patterns, "path")
     in_paths = await _counted(fetch, here)
     if statuses == {Status.WAITING} and await _counted(fetch, all_of([here, _WAITING])) <= COUNTED:
-        return [Arm("INDEXED BY tasks_waiting", all_of([_WAITING, arm.condition])) for arm in of_paths]
+        return [Arm("tasks_waiting", all_of([_WAITING, arm.condition])) for arm in of_paths]
     if of_statuses and await _counted(fetch, one_of("status", sorted(map(str, statuses or ())))) <= in_paths:
         return of_statuses
     # A directory alone is in the order of the index; what lies below one must be sorted.

@@ -6,9 +6,7 @@ from orchestrator.domain.principal import PathScope
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.values import Reading
-from orchestrator.store.sql import queries
 
-_SQL: Final = queries("reads")
 _COLUMNS: Final = "id, at, type, task_id, path, host, status, data"
 
 
@@ -26,9 +24,9 @@ class EventReads(Reading):
 
     async def event_bounds(self) -> tuple[int, int]:
         """The id of the first event that is kept (the next one's, when none is), and of the last that ever was."""
-        ((first, last),) = await self._fetch(_SQL["event_bounds"], ())
+        ((first, last),) = await self._fetch(self._sql["event_bounds"], ())
         return first, last
 
     async def ping(self) -> None:
         """Ask the database something; raises when it does not answer."""
-        await self._fetch(_SQL["ping"], ())
+        await self._fetch(self._sql["ping"], ())

@@ -11,12 +11,10 @@ from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis
 from orchestrator.store.reads.conditions import NEVER, Condition, all_of, asked, within
 from orchestrator.store.reads.values import COUNTED, Listing, Reading, moment, perhaps, total_of
-from orchestrator.store.sql import queries
 from worker_client.contract.directories import Directory, ListDirectories
 from worker_client.contract.enums import Status
 from worker_client.contract.workers import Holding
 
-_SQL: Final = queries("reads")
 _MOST_HELD: Final = 10_000
 _MOST_OBSTACLES: Final = 20
 
@@ -70,7 +68,7 @@ class QueueReads(Reading):
         """A page of directories that have tasks or settings, by path; the work path must be canonical."""
         patterns = asked(None if query.work_path is None else [query.work_path], recursive=query.recursive)
         known = _known(all_of([within(patterns, "path"), within(visible.patterns, "path")]))
-        ((counted,),) = await self._fetch(f"SELECT count(*) FROM ({known.sql} LIMIT {COUNTED + 1})", known.params)
+        ((counted,),) = await self._fetch(f"SELECT count(*) FROM ({known.sql} LIMIT {COUNTED + 1}) AS counted", known.params)
         total, exact = total_of(counted)
         return Listing(items=await self._directories(known, query.limit, query.offset), total=total, total_exact=exact)
 
@@ -82,34 +80,39 @@ class QueueReads(Reading):
 
     async def _directories(self, known: Condition, limit: int, offset: int) -> list[Directory]:
         rows = await self._fetch(
-            "SELECT k.path, k.host, coalesce(d.paused, 0), d.reason, d.max_running, d.updated_at,"
-            " (SELECT json_group_object(s.status, s.n) FROM (SELECT c.status, sum(c.n) AS n FROM task_counts c"
-            " WHERE c.path = k.path AND c.host = k.host AND c.n > 0 GROUP BY c.status) s)"
+            "SELECT k.path, k.host, d.paused, d.reason, d.max_running, d.updated_at, c.status, c.n"
             f" FROM ({known.sql} ORDER BY path, host LIMIT ? OFFSET ?) k"
-            " LEFT JOIN directories d ON d.path = k.path AND d.host = k.host ORDER BY k.path, k.host",
+            " LEFT JOIN directories d ON d.path = k.path AND d.host = k.host"
+            " LEFT JOIN task_counts c ON c.path = k.path AND c.host = k.host AND c.n > 0 ORDER BY k.path, k.host, c.status",
             (*known.params, limit, offset),
         )
-        return [
-            Directory(
-                work_directory=path,
-                host=host,
-                paused=bool(paused),
-                reason=reason,
-                max_running=most,
-                by_status=json.loads(counts),
-                updated_at=perhaps(updated_at),
+        found: dict[tuple[str, str], Directory] = {}
+        for path, host, paused, reason, most, updated_at, status, n in rows:
+            directory = found.setdefault(
+                (path, host),
+                Directory(
+                    work_directory=path,
+                    host=host,
+                    paused=bool(paused),
+                    reason=reason,
+                    max_running=most,
+                    by_status={},
+                    updated_at=perhaps(updated_at),
+                ),
             )
-            for path, host, paused, reason, most, updated_at, counts in rows
-        ]
+            if status is not None:
+                directory.by_status[status] = directory.by_status.get(status, 0) + n
+        return list(found.values())
 
     async def holdings(self, visible: PathScope) -> list[Held]:
         """Live leases by worker, then task; the first 10,000."""
         scope = within(visible.patterns, "path")
         if scope == NEVER:
             return []
+        using = self._dialect.using.format("tasks_expiring")
         rows = await self._fetch(
             "SELECT worker_id, lease_host, account, id, title, path, attempt, lease_mode, started_at, lease_ends_at"
-            f" FROM tasks INDEXED BY tasks_expiring WHERE status = 'running' AND {scope.sql} ORDER BY worker_id, id LIMIT ?",
+            f" FROM tasks {using} WHERE status = 'running' AND {scope.sql} ORDER BY worker_id, id LIMIT ?",
             (*scope.params, _MOST_HELD),
         )
         return [
@@ -136,13 +139,13 @@ class QueueReads(Reading):
 
     async def running(self) -> int:
         """How many tasks run, everywhere."""
-        ((found,),) = await self._fetch(_SQL["running_everywhere"], ())
+        ((found,),) = await self._fetch(self._sql["running_everywhere"], ())
         return int(found)
 
     async def _parents(self, head: Head) -> list[Parent]:
         if not head.has_parents:
             return []
-        rows = await self._fetch(_SQL["open_parents"], (head.id, _MOST_OBSTACLES))
+        rows = await self._fetch(self._sql["open_parents"], (head.id, _MOST_OBSTACLES))
         return [Parent(parent, None if status is None else Status(status), path) for parent, status, path in rows]
 
     async def _leases(self, head: Head) -> list[Overlap]:
@@ -153,17 +156,17 @@ class QueueReads(Reading):
         params = (json.dumps(ancestors(head.path)), *span(head.path), head.host, head.id, _MOST_OBSTACLES)
         return [
             Overlap(task_id, path, host or "", held == LeaseMode.EXCLUSIVE, ends_at)
-            for task_id, path, host, held, ends_at in await self._fetch(_SQL[name], params)
+            for task_id, path, host, held, ends_at in await self._fetch(self._sql[name], params)
         ]
 
     async def _bounds(self, head: Head) -> list[Bound]:
-        rows = await self._fetch(_SQL["settings_over"], (json.dumps(ancestors(head.path)), head.host))
+        rows = await self._fetch(self._sql["settings_over"], (json.dumps(ancestors(head.path)), head.host))
         bounds = []
         for host, path, paused, reason, most, updated_at in rows[:_MOST_OBSTACLES]:
             setting = DirectorySetting(
                 host=host, path=path, paused=bool(paused), reason=reason, max_running=most, updated_at=updated_at
             )
-            ((running,),) = await self._fetch(_SQL["running_at"], (path, *span(path), host))
+            ((running,),) = await self._fetch(self._sql["running_at"], (path, *span(path), host))
             bounds.append(Bound(setting, running))
         return bounds
 

@@ -11,14 +11,13 @@ from msgspec import Struct
 from orchestrator.domain.principal import EVERYWHERE, PathScope
 from orchestrator.domain.task import Millis
 from orchestrator.store.reads.conditions import within
+from orchestrator.store.reads.dialect import Dialect
 from orchestrator.store.reads.values import PRIORITIES, Fetch, Reading, perhaps
 from orchestrator.store.rollups import percentiles
-from orchestrator.store.sql import queries
 from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot
 from worker_client.contract.enums import Status
 from worker_client.contract.statistics import DirectoryCounts, Durations, Statistics, Throughput
 
-_SQL: Final = queries("reads")
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
 _TOP: Final = 1000
@@ -76,8 +75,8 @@ class Periods:
 class StatisticsReads(Reading):
     """Queries for numbers."""
 
-    def __init__(self, fetch: Fetch) -> None:
-        super().__init__(fetch)
+    def __init__(self, fetch: Fetch, dialect: Dialect) -> None:
+        super().__init__(fetch, dialect)
         sums = "minute, sum(created), sum(completed), sum(failed), sum(cancelled)"
         self._rates = Periods(fetch, "task_rates", "minute", sums, "minute")
         self._durations = Periods(fetch, "task_durations", "hour", "hour, bucket, sum(n)", "hour, bucket")
@@ -103,13 +102,13 @@ class StatisticsReads(Reading):
 
     async def waiting(self) -> int:
         """How many tasks wait, in all directories."""
-        ((found,),) = await self._fetch(_SQL["waiting_total"], ())
+        ((found,),) = await self._fetch(self._sql["waiting_total"], ())
         return int(found)
 
     async def snapshot(self, now: Millis) -> QueueSnapshot:
         """The gauges that the tables can fill: tasks by status, and by directory what waits, for how long."""
         by_status, _ = await self._counts(EVERYWHERE)
-        rows = await self._fetch(_SQL["waiting_directories"], (_TOP,))
+        rows = await self._fetch(self._sql["waiting_directories"], (_TOP,))
         mixed = {path for path, _, _, priorities in rows if priorities > 1}
         oldest = await self._oldest({(path, host) for path, host, _, _ in rows}, mixed)
         found = [
@@ -139,18 +138,21 @@ class StatisticsReads(Reading):
         """The largest directories, and the paths in which tasks of several priorities wait."""
         scope = within(visible.patterns, "path")
         rows = await self._fetch(
-            "SELECT d.path, d.host, d.total, (SELECT json_group_object(s.status, s.n) FROM (SELECT c.status, sum(c.n) AS n"
-            " FROM task_counts c WHERE c.path = d.path AND c.host = d.host AND c.n > 0 GROUP BY c.status) s),"
-            " (SELECT count(*) FROM task_counts c WHERE c.path = d.path AND c.host = d.host AND c.status = 'waiting' AND c.n > 0)"
+            "SELECT d.path, d.host, d.total, c.status, c.n"
             f" FROM (SELECT path, host, sum(n) AS total FROM task_counts WHERE n > 0 AND {scope.sql}"
-            " GROUP BY path, host ORDER BY total DESC, path, host LIMIT ?) d ORDER BY d.total DESC, d.path, d.host",
+            " GROUP BY path, host ORDER BY total DESC, path, host LIMIT ?) d"
+            " JOIN task_counts c ON c.path = d.path AND c.host = d.host AND c.n > 0"
+            " ORDER BY d.total DESC, d.path, d.host, c.status",
             (*scope.params, _TOP),
         )
-        found = [
-            DirectoryCounts(work_directory=path, host=host, total=total, by_status=json.loads(counts))
-            for path, host, total, counts, _ in rows
-        ]
-        return found, {path for path, _, _, _, priorities in rows if priorities > 1}
+        found: dict[_Directory, DirectoryCounts] = {}
+        mixed: set[str] = set()
+        for path, host, total, status, n in rows:
+            row = found.setdefault((path, host), DirectoryCounts(work_directory=path, host=host, total=total, by_status={}))
+            if status == Status.WAITING and status in row.by_status:
+                mixed.add(path)
+            row.by_status[status] = row.by_status.get(status, 0) + n
+        return list(found.values()), mixed
 
     async def _oldest(self, directories: set[_Directory], mixed: set[str]) -> dict[_Directory, Millis]:
         """Since when the oldest waiting task of each directory is ready.
@@ -161,13 +163,13 @@ class StatisticsReads(Reading):
         found: dict[_Directory, Millis] = {}
         for some, looks in ((paths - mixed, 1), (paths & mixed, max(1, _LOOKS // max(1, len(mixed))))):
             if some:
-                rows = await self._fetch(_SQL["oldest_waiting"], (json.dumps(sorted(some)), looks))
+                rows = await self._fetch(self._sql["oldest_waiting"], (json.dumps(sorted(some)), looks))
                 found |= {(path, host): at for path, host, at in rows}
         return found
 
     async def _first_waiting(self, visible: PathScope, known: Iterable[Millis]) -> Millis | None:
         """Since when the oldest waiting task is ready: also outside of the largest directories, if ids tell."""
-        rows: Sequence[_Row] = await self._fetch(_SQL["first_waiting"], ()) if visible.patterns is None else ()
+        rows: Sequence[_Row] = await self._fetch(self._sql["first_waiting"], ()) if visible.patterns is None else ()
         return min([*known, *(at for (at,) in rows)], default=None)
 
     async def _throughput(self, now: Millis, visible: PathScope) -> dict[str, Throughput]:

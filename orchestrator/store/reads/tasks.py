@@ -32,7 +32,7 @@ class TaskReads(Reading):
         """A page of tasks, newest first; work paths must be canonical. Raises ValidationFailed for a bad cursor."""
         after = None if query.cursor is None else place_of(query.cursor, "t")[1]
         refuse_both(query.cursor, query.offset)
-        selection = await select(self._fetch, query, visible)
+        selection = await select(self._fetch, self._dialect, query, visible)
         ((counted,),) = await self._fetch(*selection.count()) if selection is not None else ((0,),)
         if selection is None or not counted:
             return Listing(items=[], total=0)
@@ -49,7 +49,7 @@ class TaskReads(Reading):
         self, where: TaskFilter, visible: PathScope, *, statuses: Collection[Status], after: int, limit: int
     ) -> list[int]:
         """Ids above `after` of the tasks of a filter that have one of the statuses, ascending."""
-        selection = await select(self._fetch, where, visible, statuses)
+        selection = await select(self._fetch, self._dialect, where, visible, statuses)
         if selection is None:
             return []
         ids = selection.ids(after=after, descending=False)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.domain.task import Millis
+from orchestrator.store.reads.dialect import Dialect
 from worker_client.contract.enums import Priority
 from worker_client.contract.reports import TaskError, Usage
 from worker_client.errors import ValidationFailed
@@ -37,10 +38,12 @@ class Listing(Struct, Generic[T], kw_only=True):
 
 
 class Reading:
-    """Base of the queries: how rows are fetched."""
+    """Base of the queries: how rows are fetched, and from what."""
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, dialect: Dialect) -> None:
         self._fetch = fetch
+        self._dialect = dialect
+        self._sql = dialect.queries()
 
 
 def moment(at: Millis) -> datetime:

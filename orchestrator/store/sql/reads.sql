@@ -1,11 +1,12 @@
--- What people and monitors ask. Conditions that depend on the question are composed in store/reads/.
+-- What people and monitors ask, of every dialect. Conditions that depend on the question are composed in store/reads/.
+-- {each ?1} and {ordered_id}: see store/reads/dialect.py.
 
 -- name: oldest_waiting
 -- The first waiting tasks of every stream (path, kind, host) of the listed paths, up to ?2 of each: the least ready_at
 -- by directory. Ranks put priorities before each other, so that the first in rank need not be the oldest.
 WITH RECURSIVE first (id) AS (
     SELECT (SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.value ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1)
-    FROM json_each(?1) w
+    FROM {each ?1} w
     UNION ALL
     SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = t.path AND (n.kind, n.host) > (t.kind, t.host)
             ORDER BY n.kind, n.host, n.rank, n.id LIMIT 1)
@@ -20,8 +21,8 @@ SELECT t.path, t.host, min((
 FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;
 
 -- name: first_waiting
-SELECT ready_at FROM tasks
-WHERE status = 'waiting' AND status NOT IN ('completed', 'cancelled') ORDER BY id LIMIT 1;
+SELECT t.ready_at FROM tasks t
+WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') ORDER BY {ordered_id} LIMIT 1;
 
 -- name: waiting_total
 SELECT coalesce(sum(n), 0) FROM task_counts WHERE status = 'waiting';
@@ -38,7 +39,7 @@ WHERE d.child_id = ? AND d.satisfied = 0 ORDER BY d.parent_id LIMIT ?;
 -- ?1 the path and those above it, ?2 and ?3 the span below it, ?4 a host (empty: any), ?5 the task itself.
 SELECT id, path, lease_host, lease_mode, lease_ends_at FROM tasks
 WHERE status = 'running' AND lease_mode > 0 AND id <> ?5 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
-  AND path IN (SELECT value FROM json_each(?1))
+  AND path IN (SELECT value FROM {each ?1})
 UNION ALL
 SELECT id, path, lease_host, lease_mode, lease_ends_at FROM tasks
 WHERE status = 'running' AND lease_mode > 0 AND id <> ?5 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
@@ -49,7 +50,7 @@ ORDER BY id LIMIT ?6;
 -- ?1 the path and those above it, ?2 and ?3 the span below it, ?4 a host (empty: any), ?5 the task itself.
 SELECT id, path, lease_host, lease_mode, lease_ends_at FROM tasks
 WHERE status = 'running' AND lease_mode = 2 AND id <> ?5 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
-  AND path IN (SELECT value FROM json_each(?1))
+  AND path IN (SELECT value FROM {each ?1})
 UNION ALL
 SELECT id, path, lease_host, lease_mode, lease_ends_at FROM tasks
 WHERE status = 'running' AND lease_mode = 2 AND id <> ?5 AND (?4 = '' OR lease_host = '' OR lease_host = ?4)
@@ -58,7 +59,7 @@ ORDER BY id LIMIT ?6;
 
 -- name: settings_over
 SELECT host, path, paused, reason, max_running, updated_at FROM directories
-WHERE path IN (SELECT value FROM json_each(?1)) AND (paused = 1 OR max_running IS NOT NULL) AND (?2 = '' OR host = '' OR host = ?2)
+WHERE path IN (SELECT value FROM {each ?1}) AND (paused = 1 OR max_running IS NOT NULL) AND (?2 = '' OR host = '' OR host = ?2)
 ORDER BY path, host;
 
 -- name: running_everywhere
@@ -67,10 +68,6 @@ SELECT count(*) FROM tasks WHERE status = 'running';
 -- name: running_at
 SELECT count(*) FROM tasks
 WHERE status = 'running' AND (path = ?1 OR (path > ?2 AND path < ?3)) AND (?4 = '' OR lease_host = ?4);
-
--- name: event_bounds
-SELECT coalesce((SELECT min(id) FROM events), s.last + 1), s.last
-FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) AS last) s;
 
 -- name: ping
 SELECT max(id) FROM tasks;
