@@ -23,11 +23,13 @@ class Tally:
 
     def moved(self, before: Head | None, after: Head | None) -> None:
         """A task changed its status, directory or priority; None: it was not there, or is gone."""
+        if before is not None and after is not None and _place(before) == _place(after):
+            return
         if before is not None:
-            self._counts[before.path, before.host, str(before.status), before.priority] -= 1
+            self._counts[_place(before)] -= 1
         if after is None:
             return
-        self._counts[after.path, after.host, str(after.status), after.priority] += 1
+        self._counts[_place(after)] += 1
         if before is None:
             self._rates[after.path]["created"] += 1
         if after.status.final and (before is None or before.status is not after.status):
@@ -51,3 +53,7 @@ class Tally:
         minute = now // MINUTE
         yield "add_rates", [(minute, path, *(counts[name] for name in _RATES)) for path, counts in self._rates.items()]
         yield "add_durations", [(*key, n) for key, n in self._durations.items()]
+
+
+def _place(head: Head) -> tuple[str, str, str, int]:
+    return head.path, head.host, head.status.value, head.priority

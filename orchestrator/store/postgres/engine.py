@@ -20,6 +20,8 @@ SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "2s",
     # Statistics of a queue are always old: without them the planner would now and then read whole tables.
     "enable_seqscan": "off",
+    # Planning a statement takes longer than most of ours run.
+    "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     "timezone": "UTC",
     "tcp_keepalives_idle": "5",
