@@ -13,10 +13,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+
+from orchestrator import resources
+from orchestrator.store.postgres.migrate import migrate
 
 _VERSION: Final = "pginstall18"
 _UNSAFE: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -125,13 +128,31 @@ def stop_server() -> None:
 
 
 def database(directory: Path) -> str:
-    """The address of a database that belongs to a folder: the same folder, the same database; made when there is none."""
+    """The address of the database that belongs to a folder; the first time it is a new, migrated one."""
     name = f"test_{hashlib.sha256(str(directory).encode()).hexdigest()[:16]}"
     with psycopg.connect(server(), autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-        if known is None:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        if not _exists(connection, name):
+            template = _template(connection)
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     return at(server(), name)
+
+
+def _exists(connection: "psycopg.Connection[Any]", name: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+
+
+def _template(connection: "psycopg.Connection[Any]") -> str:
+    """A migrated database to copy: that takes half as long as migrating each."""
+    schema = b"".join(file.read_bytes() for file in sorted(resources.migrations("postgres").glob("*.sql")))
+    name = f"test_template_{hashlib.sha256(schema).hexdigest()[:16]}"
+    connection.execute("SELECT pg_advisory_lock(1)")
+    if not _exists(connection, name):
+        made = f"{name}_{os.getpid()}"
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(made)))
+        migrate(at(server(), made))
+        connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(made), sql.Identifier(name)))
+    connection.execute("SELECT pg_advisory_unlock(1)")
+    return name
 
 
 def at(url: str, name: str) -> str:
