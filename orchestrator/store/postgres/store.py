@@ -27,7 +27,7 @@ from orchestrator.store.postgres.looking import Looking
 from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.postgres.session import PostgresSession, Statements
 from orchestrator.store.postgres.transaction import PostgresTransaction
-from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, Look, StoreAwayError
+from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, Look, StoreAwayError, UnsettledError
 from orchestrator.store.reads import Reads
 from orchestrator.store.reads.dialect import POSTGRES
 from orchestrator.store.session import StaleRowError
@@ -52,10 +52,6 @@ _AGAIN: Final = (
     errors.ExclusionViolation,
     StaleRowError,
 )
-
-
-class UnsettledError(Exception):
-    """The answer to a commit was lost, and the database did not come back to tell."""
 
 
 class _DoubtError(Exception):
@@ -225,18 +221,20 @@ class PostgresStore:
         return await self._run(self._commit, batch, rules)
 
     def _commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
-        for last in (*[False] * (TRIES - 1), True):
+        for number in range(1, TRIES + 1):
             connection = self._connected()
             try:
                 return self._attempt(connection, batch, rules)
             except _AGAIN:
-                if last:
+                if number == TRIES:
                     raise
+                # Whoever holds what this batch wants needs a moment to commit.
+                self._closing.wait(random.uniform(0, 0.002) * number)  # noqa: S311 - no secret
             except _DoubtError as doubt:
                 if self._committed(doubt.xid):
                     return doubt.commit
             except psycopg.Error as error:
-                if last or not connection.closed:
+                if number == TRIES or not connection.closed:
                     raise
                 log.warning("the database hung up, the transaction is run again", error=_words(error))
             finally:
