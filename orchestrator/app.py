@@ -16,7 +16,6 @@ from litestar.routes import HTTPRoute
 from orchestrator import __version__
 from orchestrator.domain.rules import Rules
 from orchestrator.http.errors import HANDLERS
-from orchestrator.http.logs import Bells
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
 from orchestrator.http.server import Server, bound, configured
@@ -40,7 +39,7 @@ class Loop(Protocol):
 
 def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loops: Sequence[Loop] = ()) -> Litestar:
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
-    parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings, "bells": Bells()}
+    parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
     parts |= {"started": 0, "connections": lambda: 0}
     app = Litestar(
         route_handlers=routers(),

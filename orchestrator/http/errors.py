@@ -12,6 +12,8 @@ from orchestrator.http.body import ClientGoneError, too_large
 from orchestrator.http.envelope import Answer, refusal
 from orchestrator.http.middleware import headed
 from orchestrator.http.scope import Asked, request_id
+from orchestrator.queue import away as unreachable
+from orchestrator.store.protocol import StoreAwayError
 from worker_client.errors import Internal, MethodNotAllowed, NotFound, OrchestratorError, ValidationFailed
 
 log = structlog.get_logger()
@@ -59,6 +61,11 @@ def gone(_request: Asked, _error: ClientGoneError) -> Answer:
     return Answer(b"", 499, ())
 
 
+def away(_request: Asked, _error: StoreAwayError) -> Answer:
+    """The database cannot be reached."""
+    return refusal(unreachable.refusal())
+
+
 def unexpected(request: Asked, error: Exception) -> Answer:
     """A defect of ours: the client gets an id, the log has the rest."""
     found_by = request_id(request.scope)
@@ -72,5 +79,6 @@ HANDLERS: dict[Any, Any] = {
     HTTPException: framework,
     msgspec.ValidationError: unreadable,
     ClientGoneError: gone,
+    StoreAwayError: away,
     Exception: unexpected,
 }

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+import structlog
 from litestar import get
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
@@ -20,7 +21,7 @@ from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, principal
 from orchestrator.queue.commit import Queue
-from orchestrator.store.protocol import FeedEvent
+from orchestrator.store.protocol import FeedEvent, StoreAwayError
 from orchestrator.store.reads.values import moment
 from worker_client.contract.events import Event, ReadEvents
 
@@ -37,6 +38,7 @@ _HEADERS: Final = [
     (b"x-accel-buffering", b"no"),
 ]
 _encode = msgspec.json.Encoder().encode
+log = structlog.get_logger()
 Wanted = Callable[[FeedEvent], bool]
 
 
@@ -83,8 +85,13 @@ class EventStream:
         epoch, _, number = last_event_id.rpartition("-")
         if epoch != self._epoch:
             return self._reset(Lost("epoch", "this id is of another database, or of the time before a restore"))
-        if not (number.isascii() and number.isdecimal()) or len(number) > 19 or int(number) > self._at:
-            return self._reset(Lost("unknown", "there is no event with this id"))
+        if not (number.isascii() and number.isdecimal()) or len(number) > 19:
+            return self._reset(_UNKNOWN)
+        if int(number) > self._at:
+            # Another server, which its reader comes from, may have told of it before this one has heard of it.
+            await self._queue.catch_up()
+            if int(number) > self._feed.last_id:
+                return self._reset(_UNKNOWN)
         first, _ = await self._queue.reads.event_bounds()
         if int(number) + 1 < first:
             return self._reset(_PRUNED)
@@ -98,7 +105,7 @@ class EventStream:
         page = self._feed.after(self._at, _PAGE)
         if page is None:
             page = await self._queue.reads.events(self._at, _PAGE, EVERYWHERE)
-            if not page or page[0].id > self._at + 1:
+            if (not page or page[0].id > self._at + 1) and self._at + 1 < (await self._queue.reads.event_bounds())[0]:
                 return self._reset(_PRUNED)
         else:
             # A reader that catches up from memory would let nobody else go on meanwhile.
@@ -117,6 +124,7 @@ class EventStream:
         return b"id: %s-%d\n\n" % (self._epoch.encode(), self._at)
 
 
+_UNKNOWN: Final = Lost("unknown", "there is no event with this id")
 _PRUNED: Final = Lost("pruned", "what followed this event is no longer kept")
 
 
@@ -188,6 +196,9 @@ class Streamed(ASGIResponse):
             await unless_gone(self._request, asyncio.ensure_future(self._write(send)))
         except (ClientGoneError, TimeoutError):
             return
+        except StoreAwayError:
+            # The reader comes again, and resumes.
+            log.debug("a reader of events is let go, as the database is away")
         finally:
             await self._frames.aclose()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

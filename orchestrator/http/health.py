@@ -17,6 +17,7 @@ from orchestrator.domain.task import Millis
 from orchestrator.http.envelope import NO_STORE, Answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.scope import Asked
+from orchestrator.queue.away import words
 from orchestrator.queue.commit import Queue
 from worker_client.contract.health import Component, Health, HealthMetrics, Probe
 
@@ -84,7 +85,7 @@ async def _database(queue: Queue) -> tuple[Component, int]:
     except TimeoutError:
         message = f"the database has not answered within {_PATIENCE_S} s"
     except Exception as error:  # noqa: BLE001 - whatever it is: that it fails is the answer
-        message = f"the database cannot be read: {error}"
+        message = f"the database cannot be read: {words(error)}"
     return _component(message, (time.perf_counter() - started) * 1000), waiting
 
 
@@ -92,6 +93,8 @@ def _committer(queue: Queue) -> Component:
     """Whether what is asked for gets onto the disk."""
     if not queue.alive:
         return _component("the committer has ended")
+    if away := queue.away:
+        return _component(f"the database cannot be reached, for {lasting(queue.now() - away.since)} now: {away.reason}")
     return _component(None if queue.failing is None else f"the last transaction failed: {queue.failing}")
 
 

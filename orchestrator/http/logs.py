@@ -1,8 +1,6 @@
 """The output of tasks."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from litestar import get, post
 
@@ -16,33 +14,9 @@ from orchestrator.http.openapi import TEXT, described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, path_id, principal, trace
 from orchestrator.http.tasks import missing
+from orchestrator.queue.commit import Queue
 from worker_client.contract import logs as output
 from worker_client.contract.logs import LogPage
-
-
-class Bells:
-    """Tells who follows a task's output that there is more; output makes no events, so the feed cannot."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[int, set[asyncio.Event]] = {}
-
-    def ring(self, task_id: int) -> None:
-        """There are new lines."""
-        for bell in self._waiting.get(task_id, ()):
-            bell.set()
-
-    @contextmanager
-    def listen(self, task_id: int) -> Iterator[asyncio.Event]:
-        """An Event that is set when there are new lines: enter it before you read."""
-        bell = asyncio.Event()
-        followers = self._waiting.setdefault(task_id, set())
-        followers.add(bell)
-        try:
-            yield bell
-        finally:
-            followers.remove(bell)
-            if not followers:
-                self._waiting.pop(task_id, None)
 
 
 @post("/tasks/{task_id:str}/logs", opt=described(output.Appended, body=output.AppendLogs, errors=(409,)))
@@ -55,7 +29,6 @@ async def append_logs(request: Asked) -> Answer:
     body = await read(request, output.AppendLogs)
     op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=reported.log_lines(body), first_line=body.first_line)
     logged: Logged = await request.app.state.queue.submit(op, principal(request), trace(request))
-    request.app.state.bells.ring(task_id)
     return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))
 
 
@@ -82,8 +55,9 @@ async def _following(request: Asked, task_id: int, asked: output.ReadLogs) -> Lo
     """The next lines, as soon as there are some; whatever there is when the time is over."""
     loop = asyncio.get_running_loop()
     end = loop.time() + asked.wait
-    feed = request.app.state.queue.feed
-    with request.app.state.bells.listen(task_id) as bell, feed.watch(task_id) as watch:
+    queue: Queue = request.app.state.queue
+    feed = queue.feed
+    with queue.bells.listen(task_id) as bell, feed.watch(task_id) as watch:
         while True:
             page = await _page(request, task_id, asked)
             left = end - loop.time()

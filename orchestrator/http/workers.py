@@ -53,7 +53,7 @@ def _asker(one: Present, visible: PathScope) -> Worker:
         recursive=wanted.recursive,
         kinds=list(wanted.kinds),
         tags=sorted(wanted.tags),
-        polling=one.polls > 0,
+        polling=one.polling,
         last_seen_at=moment(one.seen_at),
         holds=[],
     )

@@ -46,4 +46,5 @@ class Pruner:
                 if removed := await self.once(self._queue.now()):
                     log.info("tasks past their retention were removed", tasks=removed)
             except Exception:
-                log.exception("the pruner failed and goes on")
+                if self._queue.away is None:
+                    log.exception("the pruner failed and goes on")

@@ -3,43 +3,35 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import structlog
 from msgspec.structs import replace
 
 from orchestrator.domain.operations import Claim, Enqueue, Operation, Phase, Shift, Submission, Undeliver
-from orchestrator.domain.outcomes import Claimed, Decision, Outcome, Ready
+from orchestrator.domain.outcomes import Claimed, Decision, Logged, Outcome, Ready
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
+from orchestrator.queue import away
 from orchestrator.queue.asking import Asking
+from orchestrator.queue.away import Away
+from orchestrator.queue.bells import Bells
+from orchestrator.queue.counting import count
 from orchestrator.queue.feed import Feed
+from orchestrator.queue.hearing import Hearing
+from orchestrator.queue.newest import Newest
+from orchestrator.queue.parked import Parked
+from orchestrator.queue.pending import Pending
 from orchestrator.queue.presence import Presence
-from orchestrator.queue.waiting import Poll, WaitingRoom
-from orchestrator.store.protocol import Commit, Store
+from orchestrator.queue.pulse import GAP_MS, Pulse
+from orchestrator.queue.waiting import Cause, Poll, Waits
+from orchestrator.store.protocol import Commit, Look, Store, StoreAwayError, UnsettledError
 from orchestrator.store.reads import Reads
 from orchestrator.telemetry.metrics import Metrics
 from worker_client.errors import Internal, OrchestratorError, Overloaded
 
 log = structlog.get_logger()
-
-GAP_MS = 5_000
-"""A longer time without a commit, while leases were live, is given back to them."""
-
-
-class _Pending:
-    """A submission on its way; `poll` when it is the claim of a parked one, `wait_until` (loop time) when it may be parked."""
-
-    __slots__ = ("future", "poll", "submission", "wait_until")
-
-    def __init__(
-        self, submission: Submission, future: "asyncio.Future[Outcome]", wait_until: float = 0.0, poll: Poll | None = None
-    ) -> None:
-        self.submission = submission
-        self.future = future
-        self.wait_until = wait_until
-        self.poll = poll
 
 
 class Queue:
@@ -52,27 +44,31 @@ class Queue:
         self, store: Store, rules: Rules, metrics: Metrics, *, backlog_limit: int = 10_000, batch_weight: int = 2_000
     ) -> None:
         self.feed = Feed()
+        self.bells = Bells()
         self.presence = Presence()
         self.rules = rules
         self.next_due: Millis | None = None
         self.leases = False
         self.failing: str | None = None
+        self.away: Away | None = None
         self._store = store
         self._metrics = metrics
         self._backlog_limit = backlog_limit
         self._batch_weight = batch_weight
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Pending] = deque()
         self._bell = asyncio.Event()
-        self._room = WaitingRoom(self._ask)
-        self._parked: dict[Poll, _Pending] = {}
-        self._timers: dict[Poll, asyncio.TimerHandle] = {}
+        self._parked = Parked(self._put)
+        self._hearing = Hearing(self.feed, self._parked)
         self._asking = Asking()
-        self._newest: dict[tuple[str, str, str], asyncio.Future[Outcome]] = {}
+        self._newest = Newest()
         self._last_commit: Millis = 0
+        self._pulse = Pulse()
+        self._commits = 0
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self._committing = False
         self.on_commit: Callable[[], None] = lambda: None
+        self.on_gap: Callable[[], None] | None = None
+        """Called when there are events of other servers to catch up with; None where there are no others."""
 
     # Life
 
@@ -81,18 +77,19 @@ class Queue:
         opened = await self._store.open()
         self.next_due, self.leases = opened.next_due, opened.leases
         self._last_commit = opened.now
+        self._pulse.start(opened.now)
         self.feed.last_id = (await self._store.reads.event_bounds())[1]
         self._task = asyncio.create_task(self._run(), name="committer")
-        if self._store.asleep_ms > 0 and opened.leases:
-            log.info("server was away, live leases are extended", away_ms=self._store.asleep_ms)
-            await self.submit(Shift(by_ms=self._store.asleep_ms), SYSTEM)
+        # Where there are others, one of them was alive until a moment ago.
+        asleep = self._store.asleep_ms
+        if asleep > (0 if self.on_gap is None else GAP_MS) and opened.leases:
+            log.info("server was away, live leases are extended", away_ms=asleep)
+            await self.submit(Shift(by_ms=asleep), SYSTEM)
 
     def drain(self) -> None:
         """Answer all parked polls with nothing, and end all other waits; operations are still taken."""
         self.feed.drain()
-        self._room.closed = True
-        for poll in list(self._parked):
-            self._give_up(poll)
+        self._parked.drain()
 
     async def stop(self) -> None:
         """Commit what has been submitted, then close the store."""
@@ -116,7 +113,7 @@ class Queue:
     @property
     def parked(self) -> int:
         """How many polls are parked."""
-        return self._room.size
+        return self._parked.room.size
 
     @property
     def backlog(self) -> int:
@@ -134,7 +131,7 @@ class Queue:
 
     @property
     def last_commit(self) -> Millis:
-        """When the last transaction was committed."""
+        """When this server's last transaction was committed."""
         return self._last_commit
 
     # The way in
@@ -146,34 +143,25 @@ class Queue:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        if not self.alive or (op.sheds and (self._stopping or len(self._pending) >= self._backlog_limit)):
+        if refusal := self._refusal(op):
             self._metrics.operations_shed += 1
-            future.set_exception(Overloaded("the server has more to do than it can; try again", retry_after=1.0))
+            future.set_exception(refusal)
             return future
         if isinstance(op, Claim):
             op = self._asking.since(op, self._store.now())
-            self._supersede(op, by, future)
+            self._newest.supersede(op, by, future)
         wait_until = loop.time() + wait_ms / 1000 if wait_ms > 0 else 0.0
-        self._put(_Pending(Submission(op, by, trace), future, wait_until))
+        self._put(Pending(Submission(op, by, trace), future, wait_until))
         return future
 
-    def _supersede(self, op: Claim, by: Principal, future: "asyncio.Future[Outcome]") -> None:
-        """Of two polls with one poll_id only the later has somebody at its other end."""
-        if op.poll_id is None:
-            return
-        key = (by.id, op.worker_id, op.poll_id)
-        earlier = self._newest.get(key)
-        if earlier is not None and not earlier.done():
-            earlier.set_result(Claimed([]))
-        self._newest[key] = future
+    def _refusal(self, op: Operation) -> Overloaded | None:
+        if self.away is not None:
+            return away.refusal()
+        if not self.alive or (op.sheds and (self._stopping or len(self._pending) >= self._backlog_limit)):
+            return Overloaded("the server has more to do than it can; try again", retry_after=1.0)
+        return None
 
-        def forget(done: "asyncio.Future[Outcome]") -> None:
-            if self._newest.get(key) is done:
-                del self._newest[key]
-
-        future.add_done_callback(forget)
-
-    def _put(self, pending: _Pending) -> None:
+    def _put(self, pending: Pending) -> None:
         self._pending.append(pending)
         self._bell.set()
 
@@ -192,11 +180,13 @@ class Queue:
                 continue
             log.warning("a batch failed and is run again one by one", operations=len(batch), error=self.failing)
             for pending in sorted(batch, key=lambda one: one.submission.op.phase):
-                if not await self._commit([pending], last=True):
+                if self.away is not None:
+                    self._turn_away(pending)
+                elif not await self._commit([pending], last=True):
                     self._refuse(pending)
 
-    def _gather(self) -> list[_Pending]:
-        batch: list[_Pending] = []
+    def _gather(self) -> list[Pending]:
+        batch: list[Pending] = []
         weight = 0
         while self._pending and (not batch or weight + self._pending[0].submission.op.weight <= self._batch_weight):
             pending = self._pending.popleft()
@@ -206,30 +196,40 @@ class Queue:
             batch.append(pending)
             if isinstance(pending.submission.op, Enqueue):
                 self._expect(pending.submission.op)
-        gap = self._store.now() - self._last_commit
-        if gap > GAP_MS and self.leases and batch:
+        gap = self._pulse.gap(self._store.now())
+        if gap and self.leases and batch:
             # Whoever held a lease could not extend it: the server was suspended, or could not write.
             log.warning("no commit for long, live leases are extended", gap_ms=gap)
-            shift = Submission(Shift(by_ms=gap), SYSTEM)
-            batch.insert(0, _Pending(shift, asyncio.get_running_loop().create_future()))
+            shift: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            shift.add_done_callback(_unheeded)
+            batch.insert(0, Pending(Submission(Shift(by_ms=gap), SYSTEM), shift))
         return batch
 
     def _expect(self, op: Enqueue) -> None:
-        for task in op.tasks if self._room.size else ():
+        for task in op.tasks if self.parked else ():
             if not (task.depends_on or task.requires_approval or task.run_at or task.delay_ms):
-                self._room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
+                self._parked.room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
 
-    async def _commit(self, batch: list[_Pending], *, last: bool = False) -> bool:
+    async def _commit(self, batch: list[Pending], *, last: bool = False) -> bool:
         """Run one transaction; False when it failed, and so had no effect. `last`: it is not tried again."""
         rules = self.rules
-        if reservations := self._room.reservations(self._store.now(), rules.patience):
+        if reservations := self._parked.room.reservations(self._store.now(), rules.patience):
             rules = replace(rules, reservations=reservations)
         started = time.perf_counter()
-        self._committing = True
+        self._parked.deciding = True
         try:
             commit = await self._store.commit([pending.submission for pending in batch], rules)
+        except StoreAwayError as error:
+            self.lost(error)
+            self._end(batch, self._turn_away)
+            return True
+        except UnsettledError as error:
+            self.failing = away.words(error)
+            log.error("nobody knows what became of a transaction", error=self.failing, operations=len(batch))  # noqa: TRY400 - it says all
+            self._end(batch, self._leave_open)
+            return True
         except Exception as error:  # whatever it is, nothing was committed, and the others must not suffer from it
-            self._committing = False
+            self._decided()
             self.failing = repr(error)
             if last:
                 log.exception("an operation could not be committed", operation=type(batch[0].submission.op).__name__)
@@ -237,12 +237,15 @@ class Queue:
         self._metrics.committed(len(batch), time.perf_counter() - started)
         self.failing = None
         self._last_commit = commit.now
+        self._pulse.start(commit.now)
+        self._commits += 1
+        self._returned()
         self.next_due, self.leases = commit.next_due, commit.leases
         self._settle(batch, commit)
         self.on_commit()
         return True
 
-    def _settle(self, batch: Sequence[_Pending], commit: Commit) -> None:
+    def _settle(self, batch: Sequence[Pending], commit: Commit) -> None:
         """Answer, tell the feed, park who found nothing; then look at the causes, so that they meet everybody who is parked."""
         taken = {
             grant.task_id
@@ -253,24 +256,36 @@ class Queue:
         returned: list[tuple[Poll, Claimed]] = []
         for pending, decision in zip(batch, commit.decisions, strict=True):
             self._answer(pending, decision, returned)
-        self._count(commit)
-        self.feed.publish(commit.events)
+            if isinstance(decision.outcome, Logged):
+                for task_id in pending.submission.op.touches:
+                    self.bells.ring(task_id)
+        count(commit.events, self._metrics)
+        told = self._told(commit)
         for poll, outcome in returned:
-            self._room.returned(poll, outcome, taken)
-        for decision in commit.decisions:
-            for cause in decision.wakes:
-                if not (isinstance(cause, Ready) and cause.task_id in taken):
-                    self._room.wake(cause)
-        self._committing = False
-        self._room.settled()
+            self._parked.room.returned(poll, outcome, taken)
+        self._decided([cause for decision in commit.decisions for cause in decision.wakes], taken, told=told)
 
-    def _answer(self, pending: _Pending, decision: Decision, returned: list[tuple[Poll, Claimed]]) -> None:
+    def _told(self, commit: Commit) -> bool:
+        """Tell the feed; False when others' events have to be told first."""
+        if self.on_gap is not None:
+            return self._hearing.committed(commit.events)
+        self.feed.publish(commit.events)
+        return True
+
+    def _decided(self, causes: Iterable[Cause] = (), taken: Collection[int] = (), *, told: bool = True) -> None:
+        """The transaction is over, well or not: wake for what it caused, and for what others did meanwhile."""
+        heard = self._hearing.sift()
+        self._parked.settled(causes, taken)
+        if self.on_gap is not None and (heard or not told):
+            self.on_gap()
+
+    def _answer(self, pending: Pending, decision: Decision, returned: list[tuple[Poll, Claimed]]) -> None:
         outcome, future = decision.outcome, pending.future
         if isinstance(outcome, Claimed):
-            if not outcome.grants and self._stays(pending, outcome, returned):
+            if not outcome.grants and self._parked.stays(pending, outcome, returned):
                 return
             if pending.poll is not None:
-                self._leave(pending.poll)
+                self._parked.leave(pending.poll)
                 returned.append((pending.poll, outcome))
             if future.done():
                 # The asker has gone, or has asked again with the same poll_id.
@@ -278,7 +293,7 @@ class Queue:
             elif outcome.grants and isinstance(pending.submission.op, Claim):
                 self._asking.got(pending.submission.op)
         elif pending.poll is not None:
-            self._leave(pending.poll)
+            self._parked.leave(pending.poll)
             returned.append((pending.poll, Claimed([])))
         if future.done():
             return
@@ -287,78 +302,81 @@ class Queue:
         else:
             future.set_result(outcome)
 
-    def _stays(self, pending: _Pending, outcome: Claimed, returned: list[tuple[Poll, Claimed]]) -> bool:
-        """Park a claim that found nothing, or leave it parked."""
-        if pending.poll is not None:
-            if pending.poll in self._parked:
-                returned.append((pending.poll, outcome))
-                return True
-            return False
-        left = pending.wait_until - asyncio.get_running_loop().time()
-        if pending.future.done() or self.draining or left <= 0:
-            return False
-        poll = self._room.park(pending.submission, outcome)
-        self._parked[poll] = pending
-        self._timers[poll] = asyncio.get_running_loop().call_later(left, self._give_up, poll)
-        pending.future.add_done_callback(lambda _: self._leave(poll))
-        return True
-
     def _take_back(self, submission: Submission, outcome: Claimed) -> None:
         for grant in outcome.grants:
             self.undeliver(grant.task_id, grant.lease, grant.delivery_no, submission.by)
 
     def undeliver(self, task_id: int, lease: str, delivery_no: int, by: Principal) -> None:
         """Give back what was claimed for a client that has gone."""
-        undelivered = self.submit(Undeliver(task_id=task_id, lease=lease, delivery_no=delivery_no), by)
         # Nobody waits for it; a refusal at shutdown is settled by the lease's end.
-        undelivered.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.submit(Undeliver(task_id=task_id, lease=lease, delivery_no=delivery_no), by).add_done_callback(_unheeded)
 
-    def _refuse(self, pending: _Pending) -> None:
+    # What cannot be committed
+
+    def _refuse(self, pending: Pending) -> None:
         if pending.poll is not None:
-            self._leave(pending.poll)
-            self._room.returned(pending.poll, Claimed([]), set())
+            self._parked.leave(pending.poll)
+            self._parked.room.returned(pending.poll, Claimed([]), set())
         if not pending.future.done():
             pending.future.set_exception(Internal("the operation could not be committed; it had no effect"))
 
-    def _count(self, commit: Commit) -> None:
-        for event in commit.events:
-            match event.type:
-                case "task.created":
-                    self._metrics.tasks_created += 1
-                case "task.completed":
-                    self._metrics.tasks_completed += 1
-                case "task.expired":
-                    self._metrics.leases_expired += 1
-                case _:
-                    pass
-            if event.status == "failed" and event.type in {"task.failed", "task.expired"}:
-                self._metrics.tasks_failed += 1
+    def _end(self, batch: Sequence[Pending], end: Callable[[Pending], None]) -> None:
+        """A transaction is over without decisions."""
+        for pending in batch:
+            end(pending)
+        self._decided()
 
-    # Parked polls
+    def _turn_away(self, pending: Pending) -> None:
+        self._parked.turn_away(pending, away.refusal())
 
-    def _ask(self, poll: Poll) -> None:
-        pending = self._parked[poll]
-        self._put(_Pending(poll.submission, pending.future, pending.wait_until, poll))
+    def _leave_open(self, pending: Pending) -> None:
+        said = "the database went away while this was being committed: it may have had an effect or not; look, and try again"
+        self._parked.turn_away(pending, Internal(said))
 
-    def _give_up(self, poll: Poll) -> None:
-        """The time of a parked poll is over; one that is asking right now is answered by that."""
-        pending = self._parked.get(poll)
-        if pending is None:
+    # Other servers on the same database
+
+    def lost(self, error: StoreAwayError) -> None:
+        """The database cannot be reached: refuse what is not in a transaction already. Parked polls stay."""
+        if self.away is None:
+            self.away = Away(away.words(error), self._store.now())
+            log.warning("the database cannot be reached", reason=self.away.reason)
+        self._parked.suspend(away=True)
+        pending, self._pending = self._pending, deque()
+        for one in pending:
+            self._turn_away(one)
+
+    def _returned(self) -> None:
+        """The database answers again; the next look tells what waits for those who are parked."""
+        if self.away is not None:
+            log.info("the database can be reached again", away_ms=self._store.now() - self.away.since)
+            self.away = None
+            self._parked.suspend(away=False)
+
+    async def look(self, look: Callable[[Sequence[str], Sequence[str]], Awaitable[Look]]) -> bool:
+        """Look how the database stands, whoever wrote it last; whether there are events to catch up with."""
+        commits = self._commits
+        try:
+            found = await look(*self._parked.room.directories())
+        except StoreAwayError as error:
+            self.lost(error)
+            return False
+        self._pulse.beat(self._store.now())
+        self._returned()
+        if commits == self._commits:
+            # Else the transaction since then knows better.
+            self.next_due, self.leases = found.next_due, found.leases
+            self.on_commit()
+        self._parked.wake(Waits(one.path, one.host, one.kind) for one in found.ready)
+        return found.last_event > self.feed.last_id
+
+    async def catch_up(self) -> None:
+        """Hear what other servers have committed by now, and wake for it."""
+        if self.on_gap is None:
             return
-        if poll.asking:
-            self._forget(poll)
-            return
-        self._leave(poll)
-        if not pending.future.done():
-            pending.future.set_result(Claimed([]))
+        await self._hearing.catch_up(self.reads, self.rules)
 
-    def _forget(self, poll: Poll) -> None:
-        self._parked.pop(poll, None)
-        if timer := self._timers.pop(poll, None):
-            timer.cancel()
 
-    def _leave(self, poll: Poll) -> None:
-        self._forget(poll)
-        self._room.leave(poll)
-        if not self._committing:
-            self._room.settled()
+def _unheeded(done: "asyncio.Future[Outcome]") -> None:
+    """Nobody waits for this outcome."""
+    if not done.cancelled():
+        done.exception()

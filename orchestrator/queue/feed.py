@@ -1,6 +1,7 @@
 """The committed events, told to whoever waits in this process: held heartbeats, status waits, event streams."""
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ class Feed:
         self.draining = False
 
     def publish(self, events: Iterable[FeedEvent]) -> None:
-        """Tell everybody who waits; ids rise."""
+        """Tell everybody who waits; ids rise, not always by one."""
         told = False
         for event in events:
             told = True
@@ -99,5 +100,5 @@ class Feed:
             return []
         if not self._recent or self._recent[0].id > event_id + 1:
             return None
-        start = max(0, len(self._recent) - (self.last_id - event_id))
+        start = bisect_right(self._recent, event_id, key=lambda event: event.id)
         return [self._recent[at] for at in range(start, min(start + limit, len(self._recent)))]

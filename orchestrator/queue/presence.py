@@ -1,23 +1,32 @@
-"""Who asks for work: remembered for people, no rule depends on it."""
+"""Who asks for work, here and at the other servers: remembered for people, no rule depends on it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from msgspec import Struct
+from msgspec import Struct, json
+from msgspec.structs import replace
 
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.paths import ancestors
 from orchestrator.domain.task import Millis
+from orchestrator.store.protocol import Asker
 
 UNSEEN_MS = 10 * 60_000
 """After so long without a question a worker is forgotten."""
+HELD_MS = 80_000
+"""No poll is held for so long, even told of late: one of another server is over by then, whether it said so or not."""
+REFRESH_MS = 20_000
+"""How far behind the others may be with the time when a worker asked."""
 _INTERESTS = 16
 _LOOK_MS = 1_000
 """Times are known to the second: who asks in a loop is not written down each time."""
 
 
 class Present(Struct):
-    """A worker that asked: its questions with the time of each, and how many of its polls are held."""
+    """A worker that asked: its questions with the time of each, and how many of its polls are held here.
+
+    `elsewhere`: polls of it are held at another server.
+    """
 
     worker_id: str
     account: str | None
@@ -27,6 +36,24 @@ class Present(Struct):
     seen_at: Millis
     """When it last asked."""
     polls: int = 0
+    elsewhere: bool = False
+
+    @property
+    def polling(self) -> bool:
+        """Whether it waits for work right now."""
+        return self.polls > 0 or self.elsewhere
+
+
+class _Told(Struct, frozen=True):
+    """What servers tell each other of a worker; the last of `asked` is what it asked for last."""
+
+    account: str | None
+    asked: list[tuple[Interest, Millis]]
+    polling: bool
+
+
+_encode = json.Encoder().encode
+_told = json.Decoder(_Told)
 
 
 class Presence:
@@ -35,6 +62,8 @@ class Presence:
     def __init__(self, *, most: int = 100_000) -> None:
         self._most = most
         self._workers: dict[str, Present] = {}
+        self._elsewhere: dict[str, Present] = {}
+        self._shared: dict[str, tuple[Millis, str | None, tuple[Interest, ...], bool]] = {}
         self._interests: dict[Interest, Millis] = {}
         self._at: dict[str, set[Interest]] = {}
         self._looked: Millis = 0
@@ -50,12 +79,15 @@ class Presence:
         while len(worker.asked) > _INTERESTS:
             del worker.asked[next(iter(worker.asked))]
         self._workers[worker_id] = worker
+        self._asked(interest, now)
+        if now - self._looked > _LOOK_MS or len(self._workers) > self._most or len(self._interests) > self._most:
+            self._forget(now)
+
+    def _asked(self, interest: Interest, at: Millis) -> None:
         if interest not in self._interests:
             for path in interest.paths:
                 self._at.setdefault(path, set()).add(interest)
-        _refresh(self._interests, interest, now)
-        if now - self._looked > _LOOK_MS or len(self._workers) > self._most or len(self._interests) > self._most:
-            self._forget(now)
+        _refresh(self._interests, interest, max(at, self._interests.get(interest, 0)))
 
     @contextmanager
     def asking(self, worker_id: str, interest: Interest, account: str | None, now: Millis) -> Iterator[None]:
@@ -71,17 +103,25 @@ class Presence:
     def list(self, now: Millis | None = None) -> list[Present]:
         """All workers that asked lately, by id."""
         self._forget(now)
-        return sorted(self._workers.values(), key=lambda worker: worker.worker_id)
+        oldest = 0 if now is None else now - UNSEEN_MS
+        found = dict(self._workers)
+        for worker_id, other in self._elsewhere.items():
+            if other.seen_at >= oldest:
+                found[worker_id] = _merged(found.get(worker_id), other)
+        return sorted(found.values(), key=lambda worker: worker.worker_id)
 
     def asks_for(self, path: str, host: str, kind: str, tags: Collection[str], now: Millis | None = None) -> bool:
         """Whether some worker asked lately for what such a task is; `host` empty: on any host."""
         self._forget(now)
+        oldest = 0 if now is None else now - UNSEEN_MS
         return any(
             (above == path or interest.recursive)
             and host in {"", interest.host}
             and (not interest.kinds or kind in interest.kinds)
             and interest.tags.issubset(tags)
             and interest.principal.paths.covers(path)
+            # What others tell comes late, and then stands among what is younger.
+            and self._interests[interest] >= oldest
             for above in ancestors(path)
             for interest in self._at.get(above, ())
         )
@@ -103,6 +143,50 @@ class Presence:
                 self._at[path].discard(interest)
                 if not self._at[path]:
                     del self._at[path]
+
+    # Several servers on one database
+
+    def news(self) -> Sequence[Asker]:
+        """What the other servers do not know yet of those who ask here; take it as told."""
+        news = []
+        self._shared = {worker_id: told for worker_id, told in self._shared.items() if worker_id in self._workers}
+        for worker in self._workers.values():
+            now = (worker.seen_at, worker.account, tuple(worker.asked), worker.polls > 0)
+            told = self._shared.get(worker.worker_id)
+            if told is None or now[1:] != told[1:] or now[0] - told[0] >= REFRESH_MS:
+                self._shared[worker.worker_id] = now
+                said = _Told(worker.account, list(worker.asked.items()), worker.polls > 0)
+                news.append(Asker(worker.worker_id, worker.seen_at, _encode(said).decode()))
+        return news
+
+    def untold(self) -> None:
+        """What `news` said did not reach the others: the next says it again."""
+        self._shared.clear()
+
+    def heard(self, askers: Iterable[Asker], now: Millis) -> None:
+        """What the other servers know of those who asked there lately; of a worker there may be several."""
+        for worker in self._elsewhere.values():
+            worker.elsewhere = False
+        found: dict[str, Present] = {}
+        for asker in sorted(askers, key=lambda one: one.seen_at):
+            told = _told.decode(asker.present)
+            held = told.polling and now - asker.seen_at < HELD_MS
+            asked, last = dict(told.asked), told.asked[-1][0]
+            other = Present(asker.worker_id, told.account, asked, last, asker.seen_at, elsewhere=held)
+            found[asker.worker_id] = _merged(found.get(asker.worker_id), other)
+            for interest, at in told.asked:
+                self._asked(interest, at)
+        self._elsewhere |= found
+        oldest = now - UNSEEN_MS
+        self._elsewhere = {worker_id: one for worker_id, one in self._elsewhere.items() if one.seen_at >= oldest}
+
+
+def _merged(one: Present | None, other: Present) -> Present:
+    if one is None:
+        return other
+    older, newer = sorted((one, other), key=lambda worker: worker.seen_at)
+    held = one.elsewhere or other.elsewhere
+    return replace(newer, asked=older.asked | newer.asked, polls=one.polls, elsewhere=held)
 
 
 def _refresh(asked: dict[Interest, Millis], interest: Interest, now: Millis) -> None:

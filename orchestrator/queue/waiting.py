@@ -9,6 +9,8 @@ import heapq
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 
+from msgspec import Struct
+
 from orchestrator.domain.operations import Claim, Interest, Submission
 from orchestrator.domain.outcomes import Claimed, Freed, Ready, Wake
 from orchestrator.domain.paths import ancestors, span
@@ -16,12 +18,23 @@ from orchestrator.domain.rules import Reservation
 from orchestrator.domain.task import Millis
 
 
+class Waits(Struct, frozen=True):
+    """Tasks of a kind were seen waiting in a directory; nothing is known of their tags."""
+
+    path: str
+    host: str
+    kind: str
+
+
+Cause = Wake | Waits
+
+
 class Baton:
     """A cause on its way through the polls; `tried` are those interests that found nothing."""
 
     __slots__ = ("cause", "tried")
 
-    def __init__(self, cause: Wake) -> None:
+    def __init__(self, cause: Cause) -> None:
         self.cause = cause
         self.tried: set[Group] = set()
 
@@ -68,7 +81,7 @@ class Group:
             heapq.heappop(self.idle)
         return self.idle[0] if self.idle else None
 
-    def may_match(self, cause: Wake) -> bool:
+    def may_match(self, cause: Cause) -> bool:
         """Whether the cause may bring something for this interest; the claim itself then tells."""
         if isinstance(cause, Freed):
             return self.held_at is not None
@@ -76,7 +89,7 @@ class Group:
         return (
             (not wanted.kinds or cause.kind in wanted.kinds)
             and cause.host in {"", wanted.host}
-            and wanted.tags.issubset(cause.tags)
+            and (isinstance(cause, Waits) or wanted.tags.issubset(cause.tags))
             and wanted.principal.paths.covers(cause.path)
         )
 
@@ -91,10 +104,12 @@ class WaitingRoom:
         self._paths: list[str] = []
         self._places = 0
         self._reserving: set[Group] = set()
+        self._kept_back: set[Group] = set()
+        self._asked_for: tuple[list[str], list[str]] | None = None
         self._unreserved: list[str] = []
         self.size = 0
         self.closed = False
-        """No more wakes: the server drains."""
+        """No wakes: the server drains, or could not ask."""
 
     # Coming and going
 
@@ -127,7 +142,16 @@ class WaitingRoom:
         if not group.size:
             self._close(group)
 
+    def back(self, poll: Poll) -> None:
+        """A woken poll's claim was not decided: to its place, and what it was woken for is forgotten."""
+        poll.asking = False
+        poll.batons = []
+        poll.group.asking.discard(poll)
+        if not poll.gone:
+            heapq.heappush(poll.group.idle, poll)
+
     def _open(self, interest: Interest) -> Group:
+        self._asked_for = None
         group = self._groups[interest] = Group(interest)
         for path in interest.paths:
             if path not in self._at:
@@ -137,8 +161,10 @@ class WaitingRoom:
         return group
 
     def _close(self, group: Group) -> None:
+        self._asked_for = None
         del self._groups[group.interest]
         self._reserving.discard(group)
+        self._kept_back.discard(group)
         for path in group.interest.paths:
             if group in self._at.get(path, ()):
                 self._at[path].remove(group)
@@ -149,9 +175,9 @@ class WaitingRoom:
     def _learn(self, group: Group, outcome: Claimed) -> None:
         if outcome.grants:
             # It looked no further than what it got: what was known of the rest stands.
-            group.held_at = outcome.held_at or group.held_at
+            self._keep_back(group, outcome.held_at or group.held_at)
             return
-        group.held_at = outcome.held_at
+        self._keep_back(group, outcome.held_at)
         reserved = outcome.leased_at if group.interest.exclusive else None
         if group.reserved not in {None, reserved}:
             self._unreserved.append(group.reserved or "")
@@ -161,9 +187,35 @@ class WaitingRoom:
         else:
             self._reserving.add(group)
 
+    def _keep_back(self, group: Group, held_at: str | None) -> None:
+        group.held_at = held_at
+        if held_at is None:
+            self._kept_back.discard(group)
+        else:
+            self._kept_back.add(group)
+
+    # What is asked for
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether something waits that is kept back from a poll."""
+        return bool(self._kept_back)
+
+    def is_asked_for(self, path: str) -> bool:
+        """Whether some poll asks for tasks of a directory."""
+        return next(iter(self._over(path)), None) is not None
+
+    def directories(self) -> tuple[list[str], list[str]]:
+        """The directories that are asked for: each alone, and with all that is below."""
+        if self._asked_for is None:
+            roots = {path for group in self._groups.values() if group.interest.recursive for path in group.interest.paths}
+            above = {path for path in self._paths if roots.intersection(ancestors(path)[1:])}
+            self._asked_for = [path for path in self._paths if path not in roots | above], sorted(roots - above)
+        return self._asked_for
+
     # Batons
 
-    def wake(self, cause: Wake) -> None:
+    def wake(self, cause: Cause) -> None:
         """Send a cause on its way; while no claim is being decided, as only those that begin later see what it changed."""
         if not self.closed:
             self._hand_on(Baton(cause))
@@ -194,7 +246,7 @@ class WaitingRoom:
                 continue
             if outcome.full:
                 for kept_back in self._matching(baton.cause):
-                    kept_back.held_at = kept_back.held_at or outcome.held_at
+                    self._keep_back(kept_back, kept_back.held_at or outcome.held_at)
                 continue
             if not outcome.grants:
                 baton.tried.add(group)
@@ -227,7 +279,7 @@ class WaitingRoom:
         poll.group.asking.add(poll)
         self._ask(poll)
 
-    def _matching(self, cause: Wake) -> Iterator[Group]:
+    def _matching(self, cause: Cause) -> Iterator[Group]:
         """Groups for which the cause may bring something."""
         around = self._around(cause) if isinstance(cause, Freed) else self._over(cause.path)
         return (group for group in around if group.may_match(cause))
@@ -243,7 +295,7 @@ class WaitingRoom:
     def _around(self, cause: Freed) -> Iterable[Group]:
         """Groups that ask for a directory, one above it or one below it."""
         if cause.path is None:
-            yield from list(self._groups.values())
+            yield from list(self._kept_back)
             return
         for above in ancestors(cause.path):
             yield from self._at.get(above, ())

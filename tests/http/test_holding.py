@@ -97,7 +97,7 @@ async def test_output_is_followed(server: Running, directory: str) -> None:
     task = await running(server, directory)
     logs = f"/tasks/{task['id']}/logs"
     following = asyncio.create_task(server.get(logs, wait=50))
-    await until(lambda: server.app.state.bells._waiting)
+    await until(lambda: server.queue.bells._waiting)
     lines = ["one", {"text": "two", "stream": "stderr"}]
     assert await server.post(logs, {"lease": task["lease"], "first_line": 1, "lines": lines}) == {"stored": 2, "next_line": 3}
     async with asyncio.timeout(5):
@@ -115,7 +115,7 @@ async def test_output_is_followed(server: Running, directory: str) -> None:
     assert plain.headers["content-type"] == "text/plain; charset=utf-8"
 
     following = asyncio.create_task(server.get(logs, wait=50, after=3))
-    await until(lambda: server.app.state.bells._waiting)
+    await until(lambda: server.queue.bells._waiting)
     await server.post(f"/tasks/{task['id']}/complete", {"lease": task["lease"]})
     async with asyncio.timeout(5):
         assert await following == {"lines": [], "next_after": 3, "final": True}

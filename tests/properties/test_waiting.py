@@ -95,7 +95,7 @@ class Town:
     def could_have(self, op: ops.Claim, by: Principal) -> list[Grant]:
         """What a claim would get at this moment, by the rules themselves."""
         rules, now = self.queue.rules, self.queue.now()
-        rules = replace(rules, reservations=self.queue._room.reservations(now, rules.patience))
+        rules = replace(rules, reservations=self.queue._parked.room.reservations(now, rules.patience))
         transaction = Transaction(_Session(self._looker), self.store._sql, now)
         world = World(transaction, now=now, chance=lambda: 0.5, nonce=lambda: "0")
         outcome = decide(ops.Submission(op, by), world, rules).outcome
@@ -150,7 +150,7 @@ class Town:
 
     def time_out(self) -> None:
         if parked := list(self.queue._parked):
-            self.queue._give_up(self.chance.choice(parked))
+            self.queue._parked.give_up(self.chance.choice(parked))
 
     def end(self) -> None:
         if not self.held:
@@ -240,7 +240,7 @@ def counted(town: Town) -> list[ops.Claim]:
             claims.append(pending.submission.op)
         put(pending)
 
-    town.queue._put = count  # type: ignore[method-assign]
+    town.queue._put = town.queue._parked._put = count  # type: ignore[method-assign]
     return claims
 
 

@@ -7,9 +7,10 @@ from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Pare
 from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
 from orchestrator.store.reads.values import Fetch, Listing
+from orchestrator.store.reads.waiting import WaitingReads
 
 __all__ = ["POSTGRES", "SQLITE", "Bound", "Dialect", "Fetch", "Held", "Listing", "Obstacles", "Overlap", "Parent", "Reads"]
 
 
-class Reads(TaskReads, AttemptReads, StatisticsReads, QueueReads, EventReads):
+class Reads(TaskReads, AttemptReads, StatisticsReads, QueueReads, WaitingReads, EventReads):
     """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

@@ -1,0 +1,120 @@
+"""Polls that are held: each until it has got something, has left, or its time is over."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from orchestrator.domain.outcomes import Claimed, Ready
+from orchestrator.queue.pending import Pending
+from orchestrator.queue.waiting import Cause, Poll, WaitingRoom
+from worker_client.errors import OrchestratorError
+
+
+class Parked:
+    """`put` submits the claim of a poll that is woken."""
+
+    def __init__(self, put: Callable[[Pending], None]) -> None:
+        self.room = WaitingRoom(self._ask)
+        self._put = put
+        self._polls: dict[Poll, Pending] = {}
+        self._timers: dict[Poll, asyncio.TimerHandle] = {}
+        self._kept: dict[Cause, None] = {}
+        self._draining = self._away = False
+        self.deciding = False
+        """Claims are in a transaction: who finds nothing there is not parked yet, and must not miss what happens meanwhile."""
+
+    def __len__(self) -> int:
+        return len(self._polls)
+
+    def __iter__(self) -> Iterator[Poll]:
+        return iter(self._polls)
+
+    def stays(self, pending: Pending, outcome: Claimed, returned: list[tuple[Poll, Claimed]]) -> bool:
+        """Park a claim that found nothing, or leave it parked: then it is among those that returned."""
+        if pending.poll is None:
+            return self._park(pending, outcome)
+        if pending.poll not in self._polls:
+            return False
+        returned.append((pending.poll, outcome))
+        return True
+
+    def turn_away(self, pending: Pending, refusal: OrchestratorError) -> None:
+        """Answer what was not decided; a parked poll keeps its place as long as its time lasts."""
+        poll, future = pending.poll, pending.future
+        if poll is not None:
+            self.room.back(poll)
+            if poll in self._polls:
+                return
+            self.leave(poll)
+        if not future.done():
+            if poll is None:
+                future.set_exception(refusal)
+            else:
+                future.set_result(Claimed([]))
+
+    def _park(self, pending: Pending, outcome: Claimed) -> bool:
+        left = pending.wait_until - asyncio.get_running_loop().time()
+        if pending.future.done() or self._draining or left <= 0:
+            return False
+        poll = self.room.park(pending.submission, outcome)
+        self._polls[poll] = pending
+        self._timers[poll] = asyncio.get_running_loop().call_later(left, self.give_up, poll)
+        pending.future.add_done_callback(lambda _: self.leave(poll))
+        return True
+
+    def leave(self, poll: Poll) -> None:
+        """Take a poll out."""
+        self._forget(poll)
+        self.room.leave(poll)
+        if not self.deciding:
+            self.room.settled()
+
+    def give_up(self, poll: Poll) -> None:
+        """The time of a poll is over; one that is asking right now is answered by that, unless that may take long."""
+        pending = self._polls.get(poll)
+        if pending is None:
+            return
+        if poll.asking and not self._away:
+            self._forget(poll)
+            return
+        self.leave(poll)
+        if not pending.future.done():
+            pending.future.set_result(Claimed([]))
+
+    def drain(self) -> None:
+        """Answer all with nothing, and wake nobody any more."""
+        self._draining = self.room.closed = True
+        for poll in list(self._polls):
+            self.give_up(poll)
+
+    def suspend(self, *, away: bool) -> None:
+        """Wake nobody as long as the database is away; once it is back, somebody looks what waits."""
+        self._away = away
+        self.room.closed = away or self._draining
+
+    def wake(self, causes: Iterable[Cause]) -> None:
+        """Send causes on their way, as soon as no claims are being decided."""
+        if self.deciding:
+            self._kept.update(dict.fromkeys(causes))
+            return
+        for cause in causes:
+            self.room.wake(cause)
+        self.room.settled()
+
+    def settled(self, causes: Iterable[Cause] = (), taken: Collection[int] = ()) -> None:
+        """The claims are decided, and who found nothing is parked: wake for what the transaction and others caused.
+
+        `taken`: ids of the tasks that it leased.
+        """
+        kept, self._kept = self._kept, {}
+        self.deciding = False
+        woken = (*causes, *kept)
+        self.wake(cause for cause in woken if not (isinstance(cause, Ready) and cause.task_id in taken))
+
+    def _ask(self, poll: Poll) -> None:
+        pending = self._polls[poll]
+        self._put(Pending(poll.submission, pending.future, pending.wait_until, poll))
+
+    def _forget(self, poll: Poll) -> None:
+        self._polls.pop(poll, None)
+        if timer := self._timers.pop(poll, None):
+            timer.cancel()
