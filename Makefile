@@ -34,12 +34,14 @@ test-system: $(INSTALLED) ## the tests that need more of the machine; .ci/run in
 coverage: $(INSTALLED) ## branches of the domain and the queue that no test takes
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system" --cov=orchestrator.domain --cov=orchestrator.queue --cov-report=term-missing $(ARGS)
 
-check: $(INSTALLED) ## lint, format, types, floors, and the repository itself
+check: $(INSTALLED) ## lint, format, types, floors, deployment, and the repository itself
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit/test_repository.py
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_deploy.py
 
 format: $(INSTALLED) ## put the code in shape
 	$(BIN)/ruff check --fix .
@@ -55,6 +57,7 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) uv; \
 	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --group test --group check --group build pyproject.toml -o requirements.lock; \
+	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --group build --constraint requirements.lock pyproject.toml -o requirements-server.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
