@@ -20,12 +20,14 @@ from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
 from orchestrator.http.server import Server, bound, configured
 from orchestrator.http.visitors import Visitors
+from orchestrator.loops.follower import Follower
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
+from orchestrator.loops.sharing import Sharing
 from orchestrator.queue.commit import Queue
 from orchestrator.settings import Settings
 from orchestrator.store import choice
-from orchestrator.store.protocol import Store
+from orchestrator.store.protocol import SharedStore, Store
 from orchestrator.store.reads.values import PRIORITIES
 from orchestrator.telemetry.metrics import Metrics
 
@@ -80,7 +82,11 @@ def compose(settings: Settings) -> Litestar:
     metrics = Metrics(__version__)
     queue = Queue(store, rules(settings), metrics, backlog_limit=settings.limits.backlog)
     pruner = Pruner(queue, retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
-    return build(settings, store, queue, metrics, [Reaper(queue), pruner])
+    loops: list[Loop] = [Reaper(queue), pruner]
+    if settings.database.path is None:
+        shared = cast("SharedStore", store)
+        loops += [Follower(queue, shared), Sharing(queue, shared)]
+    return build(settings, store, queue, metrics, loops)
 
 
 def rules(settings: Settings) -> Rules:

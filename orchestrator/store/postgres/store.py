@@ -175,9 +175,16 @@ class PostgresStore:
     # The other servers
 
     async def listen(self, tell: Callable[[tuple[int, ...]], None]) -> None:
-        """From now on, call `tell` soon after another server committed events, or lines of output of tasks with these ids."""
-        self._listener = Listener(self.url, tell, lambda: self._writer_pid)
-        await self._listener.start()
+        """From now on, call `tell` soon after another server committed events, or lines of output of tasks with these ids.
+
+        Raises StoreAwayError.
+        """
+        listener = Listener(self.url, tell, lambda: self._writer_pid)
+        try:
+            await listener.start()
+        except psycopg.OperationalError as error:
+            raise StoreAwayError(_words(error)) from None
+        self._listener = listener
 
     async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         """Look at the database, at what waits in `paths` and in or below `roots`. Raises StoreAwayError."""
