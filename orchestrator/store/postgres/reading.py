@@ -111,13 +111,16 @@ class Readers:
                 raise
             return None
         finally:
-            await pool.putconn(connection)
+            # Cancelled in here, the pool would miss a connection for ever.
+            await asyncio.shield(pool.putconn(connection))
 
     async def close(self) -> None:
-        """Close all connections; who still waits gets a StoreAwayError."""
+        """Close all connections; who still waits for one gets a StoreAwayError."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close(self._patience_s)
+        if self._asked:
+            await asyncio.wait(self._asked, timeout=self._patience_s)
 
 
 async def _configure(connection: "AsyncConnection[Any]") -> None:
