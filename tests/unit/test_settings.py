@@ -173,11 +173,11 @@ def test_other_addresses_are_refused_with_an_example(url: str) -> None:
         database_path(url)
 
 
-def test_postgresql_is_refused_without_its_password() -> None:
-    with pytest.raises(SettingsError) as caught:
-        load(environ={"APP_DATABASE_URL": "postgresql://me:hunter2@db/tasks"})
-    assert "not supported yet" in str(caught.value)
-    assert "hunter2" not in str(caught.value)
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@db/tasks", "postgres://db/tasks?user=me&password=hunter2&port=1"])
+def test_an_address_of_postgresql_is_taken_and_shown_without_its_password(url: str) -> None:
+    database = load(environ={"APP_DATABASE_URL": url}).database
+    assert (database.url, database.path) == (url, None)
+    assert database.shown == url.replace("hunter2", "***")
 
 
 def test_with_a_key_the_server_may_be_reached_from_elsewhere() -> None:
