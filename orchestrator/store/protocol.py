@@ -83,6 +83,10 @@ class Store(Protocol):
         """The store's time."""
         ...
 
+    async def wal_bytes(self) -> int | None:
+        """The size of the write-ahead log; None where that is the database server's business."""
+        ...
+
     async def close(self) -> None:
         """Let go of the database."""
         ...

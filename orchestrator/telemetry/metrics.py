@@ -43,7 +43,7 @@ class QueueSnapshot(Struct, frozen=True, kw_only=True):
     directories: Sequence[DirectoryWaiting] = ()
     parked_polls: int = 0
     backlog: int = 0
-    wal_bytes: int = 0
+    wal_bytes: int | None = None
 
 
 class Histogram:
@@ -150,7 +150,8 @@ def _gauges(queue: QueueSnapshot) -> Iterator[Metric]:
     yield from (waiting, oldest)
     yield GaugeMetricFamily("parked_polls", "Workers that wait for a task", queue.parked_polls)
     yield GaugeMetricFamily("commit_backlog", "Operations that wait for a commit", queue.backlog)
-    yield GaugeMetricFamily("wal_size_bytes", "Size of the write-ahead log", queue.wal_bytes)
+    if queue.wal_bytes is not None:
+        yield GaugeMetricFamily("wal_size_bytes", "Size of the write-ahead log", queue.wal_bytes)
 
 
 def _bounded(directories: Sequence[DirectoryWaiting]) -> list[DirectoryWaiting]:

@@ -198,6 +198,9 @@ class PostgresStore:
         """Who has asked at other servers since a time."""
         return await self._looking.askers(since)
 
+    async def wal_bytes(self) -> None:
+        """The log is the database server's business."""
+
     async def close(self) -> None:
         """Close the connections; to do so twice is harmless."""
         if self._closing.is_set():
