@@ -63,8 +63,8 @@ class Database(Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> str:
-        """`url` without a password."""
-        return without_password(self.url)
+        """The file, or the address without a password."""
+        return without_password(self.url) if self.path is None else str(self.path)
 
 
 class Task(Struct, frozen=True, kw_only=True):

@@ -52,7 +52,7 @@ def test_an_unknown_variable_is_a_warning(tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], "127.0.0.1"),  # noqa: S104 - that it is refused is the point
         (["--port", "70000"], "70000"),
-        (["--database", "postgresql://me:hunter2@db/tasks"], "not supported yet"),
+        (["--database", "mysql://me:hunter2@db/tasks"], "postgresql://user@host/name"),
         (["--config", "missing.toml"], "missing.toml"),
     ],
 )
@@ -60,6 +60,14 @@ def test_a_wrong_setting_ends_serve_with_2(tmp_path: Path, arguments: list[str],
     ran = orchestrator("serve", *arguments, cwd=tmp_path)
     assert ran.returncode == Exit.USAGE
     assert words in ran.stderr
+    assert "hunter2" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_database_that_is_away_ends_serve_in_words(tmp_path: Path) -> None:
+    ran = orchestrator("serve", "--port", "0", "--database", "postgresql://me:hunter2@127.0.0.1:1/tasks", cwd=tmp_path)
+    assert ran.returncode == Exit.FAILED
+    assert "postgresql://me:***@127.0.0.1:1/tasks cannot be used" in ran.stderr
     assert "hunter2" not in ran.stderr
     assert "Traceback" not in ran.stderr
 

@@ -1,11 +1,8 @@
 """The image, Compose and Kubernetes: each file is valid, and what they say of each other and of the program is true."""
 
 import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,15 +96,6 @@ def started(environment: dict[str, str]) -> None:
 def test_kubernetes_takes_every_manifest(folder: Path, version: str) -> None:
     for resource in rendered(folder).values():
         kubernetes_validate.validate(resource, version, strict=True)
-
-
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-@pytest.mark.parametrize("folder", [K8S, BASE, POSTGRES], ids=["k8s", "base", "postgres"])
-def test_kustomize_makes_the_same_of_them(folder: Path, tmp_path: Path) -> None:
-    command = ["kubectl", "kustomize", str(folder)]
-    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert {identity(one): one for one in yaml.safe_load_all(made.stdout)} == rendered(folder)
 
 
 def test_every_file_is_used() -> None:

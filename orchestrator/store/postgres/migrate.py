@@ -6,6 +6,7 @@ from typing import Final
 import psycopg
 
 from orchestrator import resources
+from orchestrator.store.postgres.engine import PATIENCE_S
 
 LOCK: Final = 0x6F726368
 """The advisory lock of migrations: "orch" in ASCII."""
@@ -17,7 +18,7 @@ def migrate(url: str, directory: Path | None = None) -> list[str]:
     Safe to call from many processes at once: an advisory lock serialises them. Raises psycopg.Error.
     """
     applied: list[str] = []
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, connect_timeout=PATIENCE_S) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         connection.execute(
             "CREATE TABLE IF NOT EXISTS _migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
