@@ -4,6 +4,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 LOAD := .venv-load
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
@@ -12,10 +13,10 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-system coverage check format bench load lock clean
+.PHONY: help install demo serve test test-system coverage check format bench bench-postgres load lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## the program and all that its tests need, in .venv
 
@@ -50,6 +51,9 @@ format: $(INSTALLED) ## put the code in shape
 bench: $(INSTALLED) ## speed beside a bare server, in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-postgres: $(INSTALLED) $(PEERS)/.installed ## PostgreSQL: ARGS=peers, scale, backlog, snapshot, bloat or wake
+	@$(BIN)/python -m benchmarks.postgres $(or $(ARGS),peers)
+
 load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on any error
 	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/locust $(ARGS)
 
@@ -59,10 +63,11 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --group test --group check --group build pyproject.toml -o requirements.lock; \
 	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --group build --constraint requirements.lock pyproject.toml -o requirements-server.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
+	"$$tools"/bin/$(COMPILE) --group pyproject.toml:peers -o requirements-peers.lock; \
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
-	rm -rf $(VENV) $(LOAD) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(LOAD) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.lock
@@ -79,4 +84,9 @@ $(INSTALLED): $(LOCKED) pyproject.toml orchestrator/__init__.py
 $(LOAD)/.installed: requirements-load.lock
 	@$(PYTHON) -m venv --clear $(LOAD)
 	@$(LOAD)/bin/python $(PIP) --require-hashes --no-compile -r requirements-load.lock
+	@touch $@
+
+$(PEERS)/.installed: requirements-peers.lock
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python $(PIP) --require-hashes --no-compile -r requirements-peers.lock
 	@touch $@

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import servers
+from benchmarks.machine import fdatasync
 from benchmarks.traffic import Request, Result, connect, drive
 
 T = TypeVar("T")
@@ -114,19 +115,6 @@ def run(measured: Coroutine[Any, Any, T]) -> T:
     """On uvloop, as the client must not be what is slow."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(measured)
-
-
-def fdatasync(directory: Path, count: int = 200) -> float:
-    """Median milliseconds to write 4 KiB and sync them, on the disk of the database."""
-    times = []
-    sync = getattr(os, "fdatasync", os.fsync)
-    with (directory / "sync").open("wb", buffering=0) as file:
-        for _ in range(count):
-            started = time.perf_counter()
-            file.write(b"\0" * 4096)
-            sync(file.fileno())
-            times.append(1000 * (time.perf_counter() - started))
-    return median(times)
 
 
 def middle(rounds: Rounds) -> tuple[float, float, float, float, float]:

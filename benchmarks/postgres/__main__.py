@@ -1,0 +1,74 @@
+"""`make bench-postgres`: what the PostgreSQL store can do, each figure beside its yardstick of the same run."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.postgres import backlog, peers, snapshot
+from benchmarks.postgres.cluster import Cluster, cluster
+from benchmarks.postgres.report import Report
+
+PEERS = Path(".venv-peers/bin/python")
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.postgres")
+    parser.add_argument("--server", help="an address of a PostgreSQL server to use; one of our own otherwise")
+    parser.add_argument("--directory", type=Path, help="where our own server keeps its data: a real disk")
+    parser.add_argument("--json", type=Path, help="write all figures to this file, too")
+    parser.add_argument("--small", action="store_true", help="a quick run, for whether it works")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("peers", help="one replica over HTTP beside procrastinate and pgqueuer")
+    one.add_argument("--python", type=Path, default=PEERS, help="of the environment that has the peers")
+    one.add_argument("--count", type=int, default=2_000)
+    one.add_argument("--rounds", type=int, default=4)
+    one.add_argument("--workers", type=int, default=16)
+    one.add_argument("--every", action="store_true", help="their other ways to work, too")
+    one = commands.add_parser("backlog", help="claims where millions wait and are done beside an empty database")
+    one.add_argument("--waiting", type=int, default=1_000_000)
+    one.add_argument("--finished", type=int, default=5_000_000)
+    one.add_argument("--directories", type=int, default=1_000)
+    one.add_argument("--rounds", type=int, default=8)
+    one = commands.add_parser("snapshot", help="speed while another session holds an old snapshot")
+    one.add_argument("--tasks", type=int, default=500_000)
+    one.add_argument("--directories", type=int, default=1_000)
+    one.add_argument("--in-one", type=int, default=100_000, help="as many tasks in one directory; 0: none")
+    one.add_argument("--sample", type=int, default=100, help="lives that are measured at each checkpoint")
+    return parser.parse_args()
+
+
+def _measured(server: Cluster, report: Report, options: argparse.Namespace) -> None:
+    small = options.small
+    if options.command == "peers":
+        count, rounds = (200, 1) if small else (options.count, options.rounds)
+        peers.measure(server, report, options.python, count=count, workers=options.workers, rounds=rounds, every=options.every)
+    elif options.command == "backlog":
+        sizes = (2_000, 10_000, 100, 2) if small else (options.waiting, options.finished, options.directories, options.rounds)
+        backlog.measure(server, report, backlog.Sizes(*sizes))
+    elif options.command == "snapshot":
+        tasks, sample, in_one = (2_000, 10, 500) if small else (options.tasks, options.sample, options.in_one)
+        churns = [snapshot.Churn(f"{options.directories:,} directories", tasks, options.directories, 250, 4, sample)]
+        if in_one:
+            churns.append(snapshot.Churn("one directory", in_one, 1, 16, 4, sample))
+        snapshot.measure(server, report, churns)
+
+
+def main() -> int:
+    options = _parsed()
+    report = Report()
+    started = time.monotonic()
+    with cluster(options.server, options.directory) as server:
+        described = server.describe()
+        report.keep(command=options.command, server=described)
+        report.say(f"PostgreSQL {described['server_version']}, one fdatasync takes {described['fdatasync_ms']:.2f} ms")
+        _measured(server, report, options)
+    report.keep(seconds=time.monotonic() - started)
+    if options.json is not None:
+        options.json.write_text(json.dumps(report.found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

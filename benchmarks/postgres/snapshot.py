@@ -1,0 +1,128 @@
+"""What an old snapshot costs that somebody else holds open: while it is, nothing that was there can be cleaned away."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from statistics import median
+from typing import Any
+
+import psycopg
+from msgspec import Struct
+
+from benchmarks.postgres.cluster import Cluster, run
+from benchmarks.postgres.direct import Direct, direct
+from benchmarks.postgres.report import Report
+
+_SIZES = """
+SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), s.n_live_tup, s.n_dead_tup, s.autovacuum_count
+FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relkind = 'r' ORDER BY pg_total_relation_size(c.oid) DESC
+"""
+
+
+class Churn(Struct, frozen=True):
+    """So many tasks through create, claim, complete; `at_once` of each in a transaction, each in another directory if it can."""
+
+    name: str
+    tasks: int
+    directories: int
+    at_once: int
+    checkpoints: int
+    sample: int
+
+
+@contextmanager
+def held(url: str) -> Iterator[None]:
+    """A snapshot of now, held by a session that does nothing else."""
+    with psycopg.connect(url) as connection:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("SELECT count(*) FROM events")
+        yield
+
+
+async def _speed(pinned: Direct, control: Direct, paths: list[str]) -> tuple[float, float]:
+    """Milliseconds of a single life here, and its speed as a part of that in the other database, life by life in turn."""
+    seconds: dict[Direct, list[float]] = {pinned: [], control: []}
+    for at, path in enumerate(paths):
+        for store in (pinned, control) if at % 2 else (control, pinned):
+            seconds[store].append(await store.lifecycles([path]))
+    return 1000 * median(seconds[pinned]), median(seconds[control]) / median(seconds[pinned])
+
+
+async def _churn(store: Direct, churn: Churn, first: int, count: int) -> None:
+    for at in range(first, first + count, churn.at_once):
+        paths = [f"/churn/{n % churn.directories}" for n in range(at, min(at + churn.at_once, first + count))]
+        await store.create(paths)
+        grants = await store.claim(paths)
+        if len(grants) != len(paths):
+            raise SystemExit(f"{len(grants)} of {len(paths)} tasks were to be had")
+        await store.complete(grants)
+
+
+async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str, str]) -> list[float]:
+    """Speeds beside a database without such a snapshot: at the beginning, at each checkpoint, after the snapshot is gone."""
+    chance, part, found = Random(7), churn.tasks // churn.checkpoints, []
+    rows: list[list[Any]] = []
+    async with direct(urls["pinned"]) as pinned, direct(urls["control"]) as control:
+
+        async def look(when: str) -> None:
+            paths = [f"/churn/{chance.randrange(churn.directories)}" for _ in range(churn.sample)]
+            milliseconds, ratio = await _speed(pinned, control, paths)
+            found.append(ratio)
+            dead = sum(row[4] for row in cluster.ask(_SIZES, urls["pinned"]))
+            rows.append([when, milliseconds, ratio, ratio / found[0], dead, _seconds(started)])
+
+        started = time.monotonic()
+        await pinned.lifecycles(["/churn/0"] * 5)
+        await control.lifecycles(["/churn/0"] * 5)
+        with held(urls["pinned"]):
+            await look("at the beginning")
+            for at in range(churn.checkpoints):
+                await _churn(pinned, churn, at * part, part)
+                await look(f"after {(at + 1) * part:,}")
+            _sizes(cluster, report, f"{churn.name}: tables while the snapshot is held", urls["pinned"])
+        await _vacuumed(cluster, report, urls["pinned"])
+        await look("snapshot gone")
+        _sizes(cluster, report, f"{churn.name}: tables after it is gone", urls["pinned"])
+    report.table(
+        f"{churn.name}: single lives under a held snapshot",
+        ["when", "ms a life", "of a database without", "of the beginning", "dead rows", "seconds"],
+        rows,
+    )
+    return [ratio / found[0] for ratio in found]
+
+
+async def _vacuumed(cluster: Cluster, report: Report, url: str, patience: float = 180) -> None:
+    """Give autovacuum time, which looks around now and then."""
+    before = {row[0]: row[5] for row in cluster.ask(_SIZES, url)}
+    started = time.monotonic()
+    while time.monotonic() - started < patience:
+        time.sleep(1)  # noqa: ASYNC251 - nothing else runs
+        if sum(row[4] for row in cluster.ask(_SIZES, url) if row[0] in {"tasks", "leases", "task_counts"}) < 10_000:
+            break
+    ran = {row[0]: row[5] - before[row[0]] for row in cluster.ask(_SIZES, url) if row[5] > before[row[0]]}
+    report.say(f"{_seconds(started)} s after the snapshot was gone autovacuum had run: {ran or 'nowhere'}")
+
+
+def _seconds(since: float) -> int:
+    return round(time.monotonic() - since)
+
+
+def _sizes(cluster: Cluster, report: Report, title: str, url: str) -> None:
+    rows = cluster.ask(_SIZES, url)
+    report.table(
+        title,
+        ["table", "MB", "indexes MB", "live", "dead", "autovacuums"],
+        [[name, size / 2**20, indexes / 2**20, *rest] for name, size, indexes, *rest in rows if size + indexes > 2**17],
+    )
+
+
+def measure(cluster: Cluster, report: Report, churns: list[Churn]) -> list[float]:
+    """What is left of the speed at the end, for each."""
+    left = []
+    for churn in churns:
+        urls = {"pinned": cluster.database("bench_pinned"), "control": cluster.database("bench_control")}
+        speeds = run(_under(cluster, report, churn, urls))
+        report.keep(**{churn.name: speeds})
+        left.append(speeds[-2])
+    return left
