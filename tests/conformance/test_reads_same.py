@@ -297,6 +297,9 @@ def test_gauges_and_counts(both: Both) -> None:
     assert both.same(lambda reads: reads.snapshot(both.rig.time.at)).directories
     assert both.same(lambda reads: reads.waiting())
     assert both.same(lambda reads: reads.running())
+    assert both.same(lambda reads: reads.limited())
+    assert both.same(lambda reads: reads.still_waiting(range(300)))
+    assert both.same(lambda reads: reads.still_waiting([])) == []
     first, last = both.same(lambda reads: reads.event_bounds())
     assert (first, last > 240) == (1, True)
     both.same(lambda reads: reads.ping())

@@ -14,6 +14,14 @@ from orchestrator.store.protocol import StoreAwayError
 
 QUERY_S: Final = 30.0
 """A query that takes longer is given up: a server that has stopped looks like this, too."""
+SETTINGS: Final = {
+    # What is read is little, and found row by row: no plan begins with a whole table or index, whatever statistics say.
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    # A plan for any parameters takes every directory for an average one.
+    "plan_cache_mode": "force_custom_plan",
+}
 _TRY_S: Final = 0.5
 """How often a connection is tried again while somebody waits for one."""
 
@@ -52,7 +60,7 @@ class Readers:
             kwargs={
                 "autocommit": True,
                 "cursor_factory": AsyncRawCursor,
-                "options": options(),
+                "options": options(SETTINGS),
                 "application_name": "task-orchestrator",
                 "connect_timeout": PATIENCE_S,
                 "tcp_user_timeout": PATIENCE_S * 1000,

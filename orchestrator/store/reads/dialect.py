@@ -8,38 +8,43 @@ from msgspec import Struct
 
 from orchestrator.store.sql import queries
 
-_MARK: Final = re.compile(r"\{(\w+)(?: (\?\d+))?\}")
+_MARK: Final = re.compile(r"\{(each|order) ([^}]+)\}")
 
 
 class Dialect(Struct, frozen=True):
     """The words of a database; in templates `{}` is what they are about.
 
     `named`: the file of the named queries that differ. `using`: after a table, the index that finds its rows; `by_id`: that
-    none does, rows are walked by id. `ordered_id`: a task's id as those indexes order it. `each`: the members of a JSON list
-    in text, as rows with a `value`. `like`: matches regardless of the case of ASCII letters alone.
+    none does, rows are walked by id. `orders`: the id of a task (t) as an index orders it, `unordered` where none should.
+    `each`: the members of a JSON list in text, as rows with a `value`. `like`: matches whatever the case of ASCII letters.
     """
 
     named: str
     using: str
     by_id: str
-    ordered_id: str
+    orders: Mapping[str, str]
+    unordered: str
     each: str
     like: str
 
     def queries(self) -> Mapping[str, str]:
-        """The named queries, with `{each ?1}` and `{ordered_id}` filled in."""
+        """The named queries, with `{each ?1}` and `{order index}` filled in."""
         return {name: _MARK.sub(self._word, text) for name, text in queries("reads", self.named).items()}
 
     def _word(self, mark: re.Match[str]) -> str:
-        word: str = getattr(self, mark[1])
-        return word.format(mark[2])
+        return self.each.format(mark[2]) if mark[1] == "each" else self.order(mark[2])
+
+    def order(self, index: str) -> str:
+        """What to order by, so that tasks come in the order of ids, found by the index."""
+        return self.orders.get(index, self.unordered)
 
 
 SQLITE: Final = Dialect(
     named="reads_sqlite",
     using="INDEXED BY {}",
     by_id="NOT INDEXED",
-    ordered_id="t.id",
+    orders={},
+    unordered="t.id",
     each="json_each({})",
     like="LIKE",
 )
@@ -47,8 +52,14 @@ POSTGRES: Final = Dialect(
     named="reads_postgres",
     using="",
     by_id="",
-    # As migrations/postgres has it in the indexes of lists: whose order is asked for is the index that is used.
-    ordered_id="(t.id + 0)",
+    # As migrations/postgres has them: the order that is asked for tells which index is meant.
+    orders={
+        "tasks_unfinished": "(t.id + 0)",
+        "tasks_directory": "(t.id - 0)",
+        "tasks_schedule": "(t.id * 1)",
+        "tasks_run": "(t.id / 1)",
+    },
+    unordered="+t.id",
     each="json_array_elements_text({}::json)",
     like="ILIKE",
 )

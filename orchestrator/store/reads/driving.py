@@ -60,7 +60,7 @@ class Selection(Struct, frozen=True):
         return Condition(f"SELECT count(*) FROM ({union} LIMIT {COUNTED + 1}) AS counted", _params(parts))
 
     def _ids(self, arm: Arm, further: str, after: int | None) -> Condition:
-        number = "t.id" if arm.by is None else self.dialect.ordered_id
+        number = "t.id" if arm.by is None else self.dialect.order(arm.by)
         return self._arm(number, arm, ALWAYS if after is None else Condition(f"{number} {further} ?", (after,)))
 
     def _arm(self, column: str, arm: Arm, further: Condition = ALWAYS) -> Condition:

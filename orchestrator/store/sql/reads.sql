@@ -1,5 +1,5 @@
 -- What people and monitors ask, of every dialect. Conditions that depend on the question are composed in store/reads/.
--- {each ?1} and {ordered_id}: see store/reads/dialect.py.
+-- {each ?1} and {order index}: see store/reads/dialect.py.
 
 -- name: oldest_waiting
 -- The first waiting tasks of every stream (path, kind, host) of the listed paths, up to ?2 of each: the least ready_at
@@ -22,7 +22,7 @@ FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;
 
 -- name: first_waiting
 SELECT t.ready_at FROM tasks t
-WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') ORDER BY {ordered_id} LIMIT 1;
+WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') ORDER BY {order tasks_unfinished} LIMIT 1;
 
 -- name: waiting_total
 SELECT coalesce(sum(n), 0) FROM task_counts WHERE status = 'waiting';
