@@ -1,17 +1,20 @@
 """Hears what the other servers on the same database do: their events, what they left waiting, what became due."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from orchestrator.queue.commit import Queue
-from orchestrator.store.protocol import SharedStore, StoreAwayError
+from orchestrator.store.protocol import Look, SharedStore, StoreAwayError
 
 log = structlog.get_logger()
 
 LOOK_S: Final = 1.0
 """Between two looks at the database, which find what nobody told of."""
+STANDS_STILL_S: Final = 5.0
+"""A database that says nothing for so long cannot be reached, though nobody hung up."""
 PACE_S: Final = 0.005
 """Between two readings of the feed: others commit a thousand times a second, and a reading brings all of it."""
 
@@ -40,8 +43,16 @@ class Follower:
 
     async def once(self) -> None:
         """Look at the database, and catch up with its events."""
-        if await self._queue.look(self._store.look):
+        if await self._queue.look(self._look):
             await self.catch_up()
+
+    async def _look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
+        try:
+            async with asyncio.timeout(STANDS_STILL_S):
+                await self._queue.reads.ping()
+        except TimeoutError:
+            raise StoreAwayError(f"the database has said nothing for {STANDS_STILL_S:g} s") from None
+        return await self._store.look(paths, roots)
 
     async def run(self) -> None:
         """Work until cancelled; an error is logged and does not end it."""

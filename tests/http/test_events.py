@@ -11,6 +11,8 @@ import pytest
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.http import events as module
 from orchestrator.http.events import EventStream, wanted
+from orchestrator.store.protocol import StoreAwayError
+from orchestrator.store.reads import Reads
 from tests.http.conftest import PATIENCE_S, Running, serving, until
 from worker_client.contract.events import Event, ReadEvents
 from worker_client.feed import Feed, Reset
@@ -232,3 +234,16 @@ async def test_an_event_outside_of_the_scope_is_not_told(server: Running) -> Non
     page = server.queue.feed.after(server.queue.feed.last_id - 1, 1)
     assert page is not None
     assert not sees(page[0])
+
+
+async def test_a_reader_is_let_go_to_resume_when_the_database_is_away(
+    server: Running, directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> None:
+        raise StoreAwayError("refused")
+
+    since = await last_id(server)
+    await server.task(directory)
+    monkeypatch.setattr(Reads, "event_bounds", gone)
+    answer = await server.client.get("/events", headers={"Last-Event-ID": since})
+    assert (answer.status_code, answer.content) == (200, b"")

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.http.health import lasting
 from orchestrator.queue.commit import Queue
+from orchestrator.store.protocol import StoreAwayError
 from orchestrator.store.reads import Reads
 from tests.http.conftest import Running, serving
 
@@ -72,6 +73,33 @@ async def test_a_committer_that_fails_is_not_ready(server: Running, monkeypatch:
     assert (status, health["components"]["queue"]["message"]) == (503, "the last transaction failed: database or disk is full")
     assert (await asked(server, "/health/ready"))[0] == 503
     assert (await asked(server, "/health/live"))[0] == 200
+
+
+async def test_a_database_that_is_away_is_not_ready_but_alive(server: Running, directory: str) -> None:
+    server.queue.lost(StoreAwayError("postgresql://me:secret@db refused"))
+    try:
+        status, probe = await asked(server, "/health/ready")
+        assert (status, probe["status"]) == (503, "not ready")
+        assert probe["reason"] == "the database cannot be reached, for 0s now: postgresql://me:***@db refused"
+        status, health = await asked(server, "/health")
+        assert (status, health["components"]["queue"]["message"]) == (503, probe["reason"])
+        assert (await asked(server, "/health/live"))[0] == 200
+        answer = await server.client.post("/tasks", json={"work_directory": directory, "prompt": "Do it"})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["error"]["code"] == "OVERLOADED"
+    finally:
+        server.queue._returned()
+    assert (await asked(server, "/health/ready"))[0] == 200
+
+
+async def test_a_read_of_a_database_that_is_away_is_to_be_tried_again(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*_: object) -> None:
+        raise StoreAwayError("refused")
+
+    monkeypatch.setattr(Reads, "task", gone)
+    answer = await server.client.get("/tasks/1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "the database cannot be reached" in answer.json()["error"]["message"]
 
 
 async def test_a_committer_that_is_gone_needs_a_restart(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:

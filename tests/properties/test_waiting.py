@@ -14,6 +14,7 @@ from orchestrator.domain.outcomes import Claimed, Created, Grant
 from orchestrator.domain.principal import OPEN, SYSTEM, PathScope, Pattern, Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.world import World
+from orchestrator.loops.follower import Follower
 from orchestrator.loops.reaper import Reaper
 from orchestrator.queue.commit import Queue
 from orchestrator.store.sqlite.engine import sqlite3
@@ -21,6 +22,7 @@ from orchestrator.store.sqlite.store import _Session
 from orchestrator.store.transaction import Transaction
 from orchestrator.telemetry.metrics import Metrics
 from tests.rig import HOUR, Time, claim, enqueue, interest, make_sqlite, new_task
+from tests.shared import Database, Seat
 from worker_client.errors import OrchestratorError
 
 pytestmark = pytest.mark.anyio
@@ -265,3 +267,104 @@ async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path, directorie
         assert len(town.held) == 1
     finally:
         await town.close()
+
+
+class Towns:
+    """Two servers on one database; each has its own polls, and every worker may report to either."""
+
+    def __init__(self, directory: Path, chance: random.Random, rules: Rules) -> None:
+        self.chance = chance
+        time = Time()
+        self.database = Database(directory, time, chance=chance.random)
+        self.towns = [Seated(self.database, time, chance, rules) for _ in range(2)]
+        for town in self.towns:
+            town.held, town.owner = self.towns[0].held, self.towns[0].owner
+
+    async def open(self) -> None:
+        await self.database.open()
+        for town in self.towns:
+            await town.open()
+
+    async def close(self) -> None:
+        for town in self.towns:
+            town.seat.after.set()
+            await town.close()
+        await self.database.close()
+
+    async def quiet(self) -> None:
+        """Until nothing is under way anywhere, and one look after that has brought nothing new."""
+        for town in self.towns:
+            town.seat.after.set()
+        for looking in (False, False, True, False, False):
+            for town in self.towns:
+                await town.quiet()
+                if looking:
+                    await town.follower.once()
+                else:
+                    await town.follower.catch_up()
+        for town in self.towns:
+            await town.quiet()
+            town.tasks = max(one.tasks for one in self.towns)
+
+
+class Seated(Town):
+    """A town of which there is more than one."""
+
+    def __init__(self, database: Database, time: Time, chance: random.Random, rules: Rules) -> None:
+        self.time = time
+        self.chance = chance
+        self.seat = Seat(database)
+        self.store = database.store
+        self.queue = Queue(self.seat, rules, Metrics("test"))
+        self.follower = Follower(self.queue, self.seat)
+        self.reaper = Reaper(self.queue)
+        self.polls, self.held, self.owner = [], {}, {}
+        self.tasks = self.granted = 0
+        self.reports = []
+        self._looker = sqlite3.connect(str(self.store.path), check_same_thread=False)
+
+    def hold(self) -> None:
+        """What is on disk is not answered yet."""
+        self.seat.after.clear()
+
+    def go_on(self) -> None:
+        self.seat.after.set()
+
+    async def rest(self) -> None:
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_no_able_poll_is_parked_beside_a_task_of_another_server(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    both = Towns(tmp_path, chance, Rules(max_running=3 if seed % 3 == 2 else 0, backoff='{"jitter": 0}'))
+    await both.open()
+    weights = [6, 7, 1, 1, 1, 6, 1, 3, 2, 3]
+    try:
+        for number in range(150):
+            told = []
+            for _ in range(chance.choice((1, 1, 2, 6))):
+                town = chance.choice(both.towns)
+                # A client that asks again at another server leaves a poll behind that nobody takes out.
+                again = both.towns[0].come_again
+                steps = [town.create, town.come, again, town.go, town.time_out, town.end, town.limit, town.change]
+                (step,) = chance.choices([*steps, town.hold, town.go_on], weights)
+                told.append(step.__name__)
+                step()
+                for busy in both.towns:
+                    if len(busy.polls) > 10:
+                        busy.time_out()
+                if chance.random() < 0.4:
+                    await chance.choice((town.follower.catch_up, town.follower.once, town.rest))()
+            if chance.random() < 0.15:
+                told.append("wait")
+                for town in both.towns:
+                    town.seat.after.set()
+                await chance.choice(both.towns).wait()
+            await both.quiet()
+            for town in both.towns:
+                town.check(f"seed {seed}, step {number} ({', '.join(told)})")
+        assert sum(town.granted for town in both.towns) > 20
+        assert both.towns[0].queue.feed.last_id == both.towns[1].queue.feed.last_id
+    finally:
+        await both.close()

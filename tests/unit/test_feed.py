@@ -76,3 +76,13 @@ def test_reading_after_an_event() -> None:
     assert numbers(feed.after(6, 2)) == [7, 8]
     assert feed.after(5, 10) is None
     assert numbers(feed.after(99, 10)) == []
+
+
+def test_reading_after_an_event_goes_over_ids_that_there_never_were() -> None:
+    feed = Feed()
+    feed.publish(event(number) for number in (3, 4, 8, 9, 20))
+    assert numbers(feed.after(2, 10)) == [3, 4, 8, 9, 20]
+    assert numbers(feed.after(4, 2)) == [8, 9]
+    assert numbers(feed.after(6, 10)) == [8, 9, 20]
+    assert numbers(feed.after(9, 10)) == [20]
+    assert feed.after(1, 10) is None

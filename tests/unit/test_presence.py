@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.principal import OPEN, PathScope, Pattern
-from orchestrator.queue.presence import UNSEEN_MS, Presence
+from orchestrator.queue.presence import HELD_MS, REFRESH_MS, UNSEEN_MS, Presence
 
 ASK = Interest(
     paths=("/a",), recursive=False, kinds=(), tags=frozenset(), host="box", exclusive=False, principal=OPEN
@@ -68,3 +68,81 @@ def test_a_question_matches_as_a_claim_does() -> None:
     presence.seen("all", replace(ASK, paths=("/",), recursive=True, principal=replace(OPEN, paths=below)), None, 0)
     assert presence.asks_for("/a/b", "", "script", ())
     assert not presence.asks_for("/b", "", "script", ())
+
+
+# Several servers
+
+
+def test_the_others_are_told_what_is_new() -> None:
+    presence = Presence()
+    presence.seen("one", ASK, None, 0)
+    assert [asker.worker_id for asker in presence.news()] == ["one"]
+    presence.seen("one", ASK, None, REFRESH_MS - 1)
+    assert presence.news() == []
+    presence.seen("one", ASK, None, REFRESH_MS + 1_000)
+    assert len(presence.news()) == 1
+    with presence.asking("one", ASK, None, REFRESH_MS + 2_000):
+        assert len(presence.news()) == 1
+    assert len(presence.news()) == 1
+    presence.seen("one", replace(ASK, host="other"), None, REFRESH_MS + 3_000)
+    assert len(presence.news()) == 1
+    presence.untold()
+    assert len(presence.news()) == 1
+    assert present(presence, 2 * UNSEEN_MS) == []
+    assert presence.news() == []
+
+
+def test_who_asks_elsewhere_is_known_here() -> None:
+    here, there = Presence(), Presence()
+    wide = replace(ASK, paths=("/", "/x"), recursive=True, kinds=("agent",), tags=frozenset({"gpu"}))
+    there.seen("one", ASK, "old", 0)
+    there.seen("one", wide, "team", 5_000)
+    here.heard(there.news(), 6_000)
+    (worker,) = here.list(6_000)
+    assert (worker.account, worker.interest, worker.seen_at, worker.polling) == ("team", wide, 5_000, False)
+    assert worker.asked == {ASK: 0, wide: 5_000}
+    assert here.asks_for("/a", "", "script", (), 6_000)
+    assert here.asks_for("/d", "", "agent", ("gpu",), 6_000)
+    assert not here.asks_for("/d", "", "script", ("gpu",), 6_000)
+    assert here.news() == []
+
+
+def test_the_newest_question_counts_and_a_poll_held_anywhere() -> None:
+    here, there, elsewhere = Presence(), Presence(), Presence()
+    here.seen("one", replace(ASK, host="first"), None, 0)
+    with there.asking("one", replace(ASK, host="second"), None, 2_000):
+        elsewhere.seen("one", replace(ASK, host="third"), None, 3_000)
+        here.heard([*there.news(), *elsewhere.news()], 4_000)
+        (worker,) = here.list(4_000)
+        assert (worker.interest.host, worker.polling, worker.polls) == ("third", True, 0)
+        with here.asking("one", ASK, None, 5_000):
+            (worker,) = here.list(5_000)
+            assert (worker.interest.host, worker.polls, worker.elsewhere) == ("box", 1, True)
+            assert {interest.host for interest in worker.asked} == {"first", "second", "third", "box"}
+    here.heard(there.news(), 6_000)
+    assert not here.list(6_000)[0].polling
+
+
+def test_a_server_that_is_gone_holds_no_polls() -> None:
+    here, there = Presence(), Presence()
+    with there.asking("one", ASK, None, 0):
+        told = there.news()
+    here.heard(told, HELD_MS - 1)
+    assert here.list(HELD_MS)[0].polling
+    here.heard([], HELD_MS)
+    assert not here.list(HELD_MS)[0].polling
+    here.heard(told, HELD_MS)
+    assert not here.list(HELD_MS)[0].polling
+
+
+def test_who_was_told_of_is_forgotten_in_time() -> None:
+    here, there = Presence(), Presence()
+    there.seen("one", ASK, None, 0)
+    here.seen("here", replace(ASK, host="mine"), None, 60_000)
+    here.heard(there.news(), 60_000)
+    assert here.asks_for("/a", "box", "agent", (), UNSEEN_MS)
+    assert present(here, UNSEEN_MS) == ["here", "one"]
+    assert not here.asks_for("/a", "box", "agent", (), UNSEEN_MS + 1)
+    assert present(here, UNSEEN_MS + 1) == ["here"]
+    here.heard([], UNSEEN_MS + 1)
+    assert here._elsewhere == {}
