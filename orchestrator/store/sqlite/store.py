@@ -14,6 +14,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
+from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
 from orchestrator.store.memory import Memory
 from orchestrator.store.nonces import Nonces
 from orchestrator.store.protocol import Commit, DatabaseInUseError
@@ -102,7 +103,7 @@ class SQLiteStore:
     async def open(self) -> Commit:
         """Take the file, migrate it, connect; the (empty) commit says what time it is and what is due.
 
-        `asleep_ms` is then how long no server has committed. Raises DatabaseInUseError.
+        `asleep_ms` is then how long no server has committed. Raises DatabaseInUseError, also for an unfinished copy.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -124,6 +125,7 @@ class SQLiteStore:
 
     def _begin(self, connection: "sqlite3.Connection") -> Commit:
         session = _Session(connection)
+        refuse_unfinished(session.fetch(self._sql["get_meta"], COPYING))
         connection.execute("BEGIN IMMEDIATE")
         epoch = session.fetch(self._sql["get_meta"], EPOCH)
         self.epoch = epoch[0][0] if epoch else secrets.token_hex(6)

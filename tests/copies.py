@@ -1,0 +1,132 @@
+"""Databases full of everything, and copies of them."""
+
+import asyncio
+import contextlib
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestrator.domain import operations as ops
+from orchestrator.domain.task import Inputs, Outputs
+from orchestrator.store.copying.copy import Compared, Copy
+from orchestrator.store.copying.opening import opened
+from orchestrator.store.copying.tables import KEYS
+from tests import postgres
+from tests.rig import HOUR, STORES, Rig, Time, make_store
+from worker_client.contract.enums import LogStream
+
+WAYS = list(itertools.product(STORES, STORES))
+ways = pytest.mark.parametrize(("kind", "other"), WAYS, ids=[f"{one} to {other}" for one, other in WAYS])
+
+
+def address(kind: str, directory: Path) -> str:
+    """The database that a Rig of a kind has in a directory."""
+    return f"sqlite:///{directory / 'queue.db'}" if kind == "sqlite" else postgres.database(directory)
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """A connection past everything that keeps others away; statements take no parameters, and commit by themselves."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=30)) as connection:
+            yield connection
+    else:
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
+
+
+def run(url: str, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements behind everybody's back; the rows of the last one."""
+    with connected(url) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables."""
+    wanted = {table: f"SELECT * FROM {table} ORDER BY {', '.join(key)}" for table, key in KEYS.items()}  # noqa: S608 - names are ours
+    return {table: run(url, query) for table, query in wanted.items()}
+
+
+def meta(url: str) -> dict[str, str]:
+    """What is kept under single names."""
+    return dict(run(url, "SELECT key, value FROM meta"))
+
+
+def serve(kind: str, directory: Path) -> None:
+    """As a server does, for a moment."""
+
+    async def opened_and_closed() -> None:
+        store = make_store(kind, directory, Time())
+        try:
+            await store.open()
+        finally:
+            await store.close()
+
+    asyncio.run(opened_and_closed())
+
+
+def copied(source: str, target: str) -> list[Compared]:
+    """A copy from beginning to end."""
+    with opened(source, target) as ends:
+        copy = Copy(*ends)
+        copy.begin()
+        copy.rows()
+        compared = copy.compare()
+        assert [table for table in compared if not table.ok] == []
+        copy.conclude()
+        return compared
+
+
+def lines(*texts: str) -> tuple[ops.LogLine, ...]:
+    return tuple(ops.LogLine(text=text, stream=LogStream.STDOUT, at=None) for text in texts)
+
+
+def fill(rig: Rig) -> None:
+    """A task in every status, in every way to hold a directory, and rows in every table."""
+    parent = rig.running("/kept/parent")
+    texts = Inputs(prompt="p" * 1_000_000, description="ä €\u2028🦀\\u0000", metadata='{"a": "\\u0000"}')
+    rig.add("/kept/child", depends_on=(parent.task_id,), inputs=texts)
+    rig.add("/kept/later", delay_ms=HOUR, tags=("b", "a"), title='quo"ted\t\\ \n line')
+    rig.add("/kept/asking", requires_approval=True, key="k", key_hash="h")
+    for n in range(5):
+        done = rig.running(f"/done/{n}", key=f"key {n}", key_hash="h")
+        rig.do(ops.AppendLogs(task_id=done.task_id, lease=done.lease, lines=lines(*map(str, range(n * 10)), "", "\\N")))
+        rig.do(ops.Heartbeat(task_id=done.task_id, lease=done.lease, outputs=Outputs(progress='"half"')))
+        rig.time.pass_(1_000)
+        if n % 2:
+            rig.do(ops.Complete(task_id=done.task_id, lease=done.lease, result='{"n": 1}', usage='{"tokens": 5}'))
+        else:
+            rig.do(ops.Fail(task_id=done.task_id, lease=done.lease, error='{"message": "no"}', retryable=n == 0))
+    cancelled = rig.add("/kept/cancelled")
+    rig.do(ops.Cancel(task_id=cancelled, reason="why not"))
+    asked = rig.running("/kept/asked")
+    rig.do(ops.Park(task_id=asked.task_id, lease=asked.lease, hold="question", outputs=Outputs(question="Which?")))
+    for host in ("", "one", "two"):
+        rig.add("/held/here", exclusive=True, host=host)
+    for n, path in enumerate(("/shared", "/shared/a", "/shared/a")):
+        rig.add(path, kind=f"s{n}")
+    for host in ("one", "two"):
+        assert rig.claim("/held/here", host=host, exclusive=True, worker=f"exclusive {host}", lease_ms=60_000)
+    for n, path in enumerate(("/shared", "/shared/a", "/shared/a")):
+        rig.take(path, kinds=[f"s{n}"], worker=f"shared {n}", lease_ms=60_000)
+    rig.do(ops.SetDirectory(path="/paused", paused=True, reason="holidays"))
+    rig.do(ops.SetDirectory(path="/held", host="one", max_running=3))
+    gone = rig.running("/gone", key="gone", key_hash="h")
+    rig.do(ops.Complete(task_id=gone.task_id, lease=gone.lease))
+    rig.do(ops.Delete(task_id=gone.task_id))
+
+
+def full(kind: str, directory: Path, time: Time | None = None) -> str:
+    """The address of a database with everything in it, not served."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rig = Rig(directory, kind, time=time)
+    fill(rig)
+    rig.close()
+    return address(kind, directory)
