@@ -13,7 +13,10 @@ SERVED: Final = 0x6F72_6368_7365_7276
 """The advisory lock that every serving process shares: who moves a database takes it alone."""
 PATIENCE_S: Final = 2
 """A server that does not answer for so long while one connects is away."""
+TRANSACTION_S: Final = 4
+"""A transaction that takes longer is broken off, wherever its server stands still: the others wait for what it has locked."""
 _MARK: Final = re.compile(r"\?(\d*)")
+_TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 
 SETTINGS: Final = {
     # A server that stands still within a transaction must not hold up the others.
@@ -70,10 +73,16 @@ def connect(url: str) -> "Connection[Any]":
         autocommit=True,
         cursor_factory=RawCursor,
         connect_timeout=PATIENCE_S,
+        # A machine that is gone without a word would be waited for for hours.
+        tcp_user_timeout=PATIENCE_S * 1000,
+        keepalives_idle=PATIENCE_S,
+        keepalives_interval=1,
         options=options(),
         application_name="task-orchestrator",
         prepare_threshold=0,
     )
     connection.prepared_max = 1000
+    if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
+        connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'".encode())
     adapt(connection.adapters)
     return connection

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-from psycopg import Connection, RawCursor
+from psycopg import Connection, Pipeline, RawCursor
 
 from orchestrator.store.postgres.engine import native
 from orchestrator.store.postgres.sets import SetStatement, set_statement
@@ -20,10 +20,11 @@ class Statements:
 
 
 class PostgresSession:
-    """Used within `connection.pipeline()`."""
+    """Used within `pipeline`, which is the connection's."""
 
-    def __init__(self, connection: "Connection[Any]", statements: Statements, new_ids: str) -> None:
+    def __init__(self, connection: "Connection[Any]", pipeline: Pipeline, statements: Statements, new_ids: str) -> None:
         self._connection = connection
+        self._pipeline = pipeline
         self._statements = statements
         self._new_ids = new_ids
         self._ids: list[int] = []
@@ -31,7 +32,15 @@ class PostgresSession:
 
     def ask(self, query: str, *params: Any) -> Callable[[], list[Row]]:
         """Send a query; its rows, for later."""
-        return cast("RawCursor[Any]", self._connection.execute(native(query), params)).fetchall
+        cursor = cast("RawCursor[Any]", self._connection.execute(native(query), params))
+
+        def rows() -> list[Row]:
+            if cursor.pgresult is None:
+                # Only after a Sync does the server see that a transaction idles; psycopg by itself sends a Flush.
+                self._pipeline.sync()
+            return cursor.fetchall()
+
+        return rows
 
     def fetch(self, query: str, *params: Any) -> list[Row]:
         """The rows of a query, and with them the results of everything before."""

@@ -238,7 +238,8 @@ class PostgresStore:
             except _AGAIN:
                 if number == TRIES:
                     raise
-                # Whoever holds what this batch wants needs a moment to commit.
+                # Whoever holds what this batch wants needs a moment to commit, and may want what this one holds.
+                _roll_back(connection)
                 self._closing.wait(random.uniform(0, 0.002) * number)  # noqa: S311 - no secret
             except _DoubtError as doubt:
                 if self._committed(doubt.xid):
@@ -248,17 +249,16 @@ class PostgresStore:
                     raise
                 log.warning("the database hung up, the transaction is run again", error=_words(error))
             finally:
-                if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-                    connection.execute("ROLLBACK")
+                _roll_back(connection)
         raise AssertionError("the last try returns or raises")
 
     def _attempt(self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules) -> Commit:
         """One transaction; what is sent together is answered together."""
         commit = xid = None
         try:
-            with connection.pipeline():
+            with connection.pipeline() as pipeline:
                 connection.execute("BEGIN")
-                session = PostgresSession(connection, self._known(connection), self._sql["new_ids"])
+                session = PostgresSession(connection, pipeline, self._known(connection), self._sql["new_ids"])
                 transaction = PostgresTransaction(session, self._sql, self._heard)
                 decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
                 commit = Commit(transaction.now, decisions, [], *transaction.next_due())
@@ -304,6 +304,16 @@ class PostgresStore:
                 log.info("the transaction is settled", transaction=xid, status=status)
                 return bool(status == "committed")
         raise UnsettledError(f"the database did not come back to tell what became of transaction {xid}")
+
+
+def _roll_back(connection: "psycopg.Connection[Any]") -> None:
+    """Let go of what a transaction has locked; a connection that breaks meanwhile does so, too."""
+    if connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+        return
+    try:
+        connection.execute("ROLLBACK")
+    except psycopg.OperationalError:
+        connection.close()
 
 
 def _words(error: psycopg.Error) -> str:
