@@ -27,7 +27,10 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 def running() -> Iterator[Postgres]:
     # Not below pytest's folder, which is root's alone where root runs the tests, and PostgreSQL does not run as root.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a file system, not a file
-    with tempfile.TemporaryDirectory(dir=memory) as directory, own_server(Path(directory), durable=False) as one:
+    with (
+        tempfile.TemporaryDirectory(prefix="orchestrator-readers-", dir=memory) as directory,
+        own_server(Path(directory), durable=False) as one,
+    ):
         yield one
 
 

@@ -29,6 +29,7 @@ BELOW_A = PathScope((Pattern("/a", below=True),))
 READS: dict[str, Callable[[Reads], Awaitable[Any]]] = {
     "task": lambda reads: reads.task(3, EVERYWHERE),
     "newest": lambda reads: reads.tasks(ListTasks(limit=10), EVERYWHERE),
+    "of two directories": lambda reads: reads.tasks(ListTasks(work_path=["/a", "/c"]), EVERYWHERE),
     "waiting": lambda reads: reads.tasks(ListTasks(status=[Status.WAITING]), EVERYWHERE),
     "waiting in a directory": lambda reads: reads.tasks(ListTasks(status=[Status.WAITING], work_path=["/a"]), EVERYWHERE),
     "running in a directory": lambda reads: reads.tasks(ListTasks(status=[Status.RUNNING], work_path=["/a"]), EVERYWHERE),
@@ -54,7 +55,7 @@ READS: dict[str, Callable[[Reads], Awaitable[Any]]] = {
     "limits": lambda reads: reads.limited(),
     "ping": lambda reads: reads.ping(),
 }
-COUNTED: Final = {"newest"}
+COUNTED: Final = {"newest", "of two directories"}
 """Lists that count, up to 10,000, what they list."""
 FINISHED: Final = 20_000
 MUCH_LATER: Final = {
@@ -115,7 +116,7 @@ class Steps(Counting):
     """In hundreds of steps of SQLite's machine: ten for each finished task would be 2,000."""
 
     free = 5
-    counted = 700
+    counted = 1000
 
     def __init__(self, directory: Path) -> None:
         super().__init__(SQLITE)

@@ -19,6 +19,7 @@ SETTINGS: Final = {
     "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "max_parallel_workers_per_gather": "0",
     # A plan for any parameters takes every directory for an average one.
     "plan_cache_mode": "force_custom_plan",
 }

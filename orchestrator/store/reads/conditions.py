@@ -81,11 +81,9 @@ def asked(paths: Iterable[str] | None, *, recursive: bool) -> list[Pattern] | No
     return None if paths is None else [Pattern(path, recursive) for path in paths]
 
 
-def of_tasks(where: TaskFilter, visible: PathScope, dialect: Dialect) -> Condition:
-    """The tasks (t) of a filter that are visible; `tag` wants all of them, a time range includes its beginning."""
-    parts = [within(asked(where.work_path, recursive=where.recursive), "t.path"), within(visible.patterns, "t.path")]
-    if where.status is not None:
-        parts.append(one_of("t.status", [str(status) for status in where.status]))
+def of_tasks(where: TaskFilter, dialect: Dialect) -> Condition:
+    """The tasks (t) of a filter, whatever their status and path; `tag` wants all of them, a time range includes its beginning."""
+    parts = []
     if where.priority is not None:
         parts.append(one_of("t.priority", [PRIORITIES.index(priority) for priority in where.priority]))
     if where.kind is not None:

@@ -50,8 +50,10 @@ class Selection(Struct, frozen=True):
     def ids(self, *, after: int | None, descending: bool) -> Condition:
         """A query for ids in order; ends with LIMIT ? OFFSET ?, whose values the caller appends."""
         parts = [self._ids(arm, "<" if descending else ">", after) for arm in self.arms]
-        order = f" ORDER BY 1 {'DESC' if descending else 'ASC'} LIMIT ? OFFSET ?"
-        return Condition(" UNION ALL ".join(part.sql for part in parts) + order, _params(parts))
+        order = f"ORDER BY 1 {'DESC' if descending else 'ASC'}"
+        # Each is in order by itself, too: without saying so PostgreSQL would sort what it could merge.
+        union = " UNION ALL ".join(f"SELECT * FROM ({part.sql} {order}) arm" for part in parts)
+        return Condition(f"{union} {order} LIMIT ? OFFSET ?", _params(parts))
 
     def count(self) -> Condition:
         """A query for how many there are; it stops counting past COUNTED."""
@@ -74,14 +76,15 @@ async def select(
 ) -> Selection | None:
     """The selection for a filter, further restricted to `statuses`; None when nothing can match."""
     wanted = _statuses(where.status, statuses)
-    rest = of_tasks(where, visible, dialect)
-    if statuses is not None:
-        rest = all_of([rest, one_of("t.status", [str(status) for status in statuses])])
+    status = ALWAYS if wanted is None else one_of("t.status", sorted(map(str, wanted)))
     patterns = asked(where.work_path, recursive=where.recursive)
-    if patterns is None and visible.patterns is not None:
-        patterns = list(visible.patterns)
-    if rest == NEVER or (wanted is not None and not wanted):
+    paths, scope = within(patterns, "t.path"), within(visible.patterns, "t.path")
+    rest = of_tasks(where, dialect)
+    if NEVER in {status, paths, scope, rest}:
         return None
+    driving = paths
+    if patterns is None and visible.patterns is not None:
+        patterns, driving = list(visible.patterns), scope
     if where.run_id is not None:
         arms = [Arm("tasks_run", Condition("t.run_id IS NOT NULL"))]
     elif where.schedule_id is not None:
@@ -90,7 +93,11 @@ async def select(
         arms = await _arms_of_paths(fetch, disjoint(patterns), wanted)
     else:
         arms = _arms_of_statuses(wanted) or [WALK]
-    return Selection(arms, rest, dialect)
+    # What the arms say already is not said twice: a planner would think that fewer rows are left.
+    said = {"tasks_unfinished": {status}, "tasks_directory": {driving}, "tasks_waiting": {status, driving}}.get(
+        arms[0].by or "", set()
+    )
+    return Selection(arms, all_of([rest, *(part for part in (status, paths, scope) if part not in said)]), dialect)
 
 
 def _statuses(one: Collection[Status] | None, other: Collection[Status] | None) -> set[Status] | None:
