@@ -173,6 +173,11 @@ def one_task_two_workers(rig: Rig) -> Batches:
     return batch_of(claim(worker="w1")), batch_of(claim(worker="w2"))
 
 
+def one_request_two_workers(rig: Rig) -> Batches:
+    rig.add("/a", kind="http")
+    return batch_of(claim(worker="w1")), batch_of(claim(worker="w2"))
+
+
 def exclusive_above_shared(rig: Rig) -> Batches:
     rig.add("/a", exclusive=True)
     rig.add("/a/b")
@@ -237,6 +242,10 @@ def completed_and_next_claimed(rig: Rig) -> Batches:
     grant = rig.take("/a")
     rig.add("/a", exclusive=True)
     return batch_of(done(grant)), batch_of(claim(worker="w2"))
+
+
+def created_apart(_: Rig) -> Batches:
+    return batch_of(enqueue(new_task("/a"))), batch_of(enqueue(new_task("/b", priority=3)))
 
 
 def completed_twice(rig: Rig) -> Batches:
@@ -337,9 +346,11 @@ PAIRS: Mapping[str, Callable[[Rig], Batches]] = MappingProxyType({
         child_created_parent_cancelled, child_created_parent_deleted, child_created_parent_retried, child_created_parent_pruned,
         grandchild_created_parent_fails, children_created_in_each_others_order,
         same_key, same_key_other_body, same_keys_crossed, key_of_a_pruned_task, same_poll, one_task_two_workers,
+        one_request_two_workers,
         exclusive_above_shared, exclusive_meets_exclusive, shared_beside_shared, claimed_and_cancelled, claimed_and_deleted,
         claimed_and_moved, claimed_and_made_exclusive, claimed_and_executed, claimed_and_paused, claimed_under_a_limit,
-        settings_of_one_directory, completed_and_next_claimed, completed_twice, completed_and_failed, completed_and_cancelled,
+        settings_of_one_directory, completed_and_next_claimed, created_apart, completed_twice, completed_and_failed,
+        completed_and_cancelled,
         beaten_and_expired, completed_and_expired, expired_and_claimed_again, promoted_twice, promoted_and_cancelled,
         pruned_twice, pruned_and_retried, undelivered_and_beaten, lines_of_one_lease, lines_and_the_end, answered_twice,
         shifted_twice,

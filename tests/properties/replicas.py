@@ -102,6 +102,10 @@ class Replicas:
         running = [self.threads.submit(run, rig, batch) for rig, batch in zip(self.rigs, batches, strict=False)]
         return [one.result(60) for one in running]
 
+    def feed(self, after: int = 0) -> list[int]:
+        """Ids of the events as a reader gets them that has those up to `after`."""
+        return [number for (number,) in self.looker.execute("SELECT id FROM events WHERE id > %s ORDER BY id", [after])]
+
     def deadlocks(self) -> int:
         """How many the database has broken up."""
         self.looker.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
@@ -214,10 +218,13 @@ class Tries:
 Make = Callable[[Rig], tuple[list[ops.Submission], list[ops.Submission]]]
 
 
-def interleaved(replicas: Replicas, make: Make, *, swapped: bool = False) -> list[tuple[Any, dict[str, Any]]]:
-    """One batch stops before each of its statements in turn, while the other runs as far as it comes; what came of each."""
+def interleaved(replicas: Replicas, make: Make, *, swapped: bool = False, every: int = 1) -> list[tuple[Any, dict[str, Any]]]:
+    """One batch stops before each of its statements in turn, while the other runs as far as it comes; what came of each.
+
+    `every`: only before each second, third ... of them.
+    """
     found: list[tuple[Any, dict[str, Any]]] = []
-    for at in range(0 if LONG else 2 + swapped, 1000, 1 if LONG else 3):
+    for at in range(2 + swapped if every > 1 else 0, 1000, every):
         replicas.empty()
         first, second = make(replicas.rigs[0])[:: -1 if swapped else 1]
         pause, tries = Pause(replicas.rigs[0], at), Tries(replicas.rigs[1])
@@ -230,8 +237,11 @@ def interleaved(replicas: Replicas, make: Make, *, swapped: bool = False) -> lis
                 return found
             other = replicas.start(1, second)
             _until_stuck(replicas, other, tries)
+            seen = replicas.feed()
             pause.go_on.set()
             commits = [one.result(30), other.result(30)]
+            seen += replicas.feed(max(seen, default=0))
+            assert set(replicas.feed()) <= set(seen), "a reader of the feed missed an event"
             _afterwards(replicas, first, second)
         finally:
             pause.go_on.set()
