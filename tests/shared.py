@@ -21,7 +21,7 @@ from orchestrator.store.reads import SQLITE, Reads
 from orchestrator.store.sqlite.store import SQLiteStore
 from orchestrator.telemetry.metrics import Metrics
 from tests.rig import Time, make_store
-from tests.serving import Server
+from tests.serving import Server, grants
 from worker_client.contract.specs import DIRECTORYLESS
 
 
@@ -153,6 +153,9 @@ class Seat:
         self._reach()
         return [one for (seat, _), one in self.database.askers.items() if seat is not self and one.seen_at >= since]
 
+    async def wal_bytes(self) -> int:
+        return 0
+
     async def close(self) -> None:
         """The database stays open for the others."""
 
@@ -220,3 +223,22 @@ async def following(*servers: Replica) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def got(poll: "asyncio.Future[Outcome]") -> list[int]:
+    async with asyncio.timeout(20):
+        return grants(await poll)
+
+
+async def quiet(*servers: Replica) -> None:
+    """Until all that was woken has asked."""
+    for server in servers:
+        while server.queue.backlog or any(poll.asking for poll in server.queue._parked):
+            await server.do(ops.Tick())
+
+
+async def caught_up(server: Replica) -> None:
+    """Until all that there is was heard, and all that was woken for it has asked; what comes in a transaction is read later."""
+    for _ in range(3):
+        await server.follower.catch_up()
+        await quiet(server)

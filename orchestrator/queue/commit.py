@@ -378,5 +378,4 @@ class Queue:
 
 def _unheeded(done: "asyncio.Future[Outcome]") -> None:
     """Nobody waits for this outcome."""
-    if not done.cancelled():
-        done.exception()
+    _ = done.cancelled() or done.exception()

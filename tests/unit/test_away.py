@@ -8,16 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.principal import OPEN
-from orchestrator.loops import follower, pruner, reaper
-from orchestrator.loops.pruner import Pruner
 from orchestrator.queue.away import words
 from orchestrator.queue.pulse import GAP_MS, Pulse
 from orchestrator.queue.waiting import Waits
 from orchestrator.store.protocol import StoreAwayError, UnsettledError
 from tests.rig import claim, enqueue, interest, new_task
 from tests.serving import LONG, grants, until
-from tests.shared import Replica, following, replicas
+from tests.shared import Replica, replicas
 from worker_client.contract.enums import Status
 from worker_client.errors import Internal, Overloaded
 
@@ -44,13 +41,12 @@ async def test_all_is_refused_at_once_and_parked_polls_stay(pair: tuple[Replica,
             assert isinstance(here.hand_in(op, wait_ms=LONG).exception(), Overloaded)
         for _ in range(5):
             await here.follower.once()
-        assert here.queue.away is not None
         task_id = await there.add()
         assert (here.queue.parked, poll.done()) == (1, False)
         here.mend()
         await here.follower.once()
-    assert here.queue.away is None
     assert grants(await poll) == [task_id]
+    assert here.queue.away is None
     assert [(entry["event"], entry["log_level"]) for entry in logs if "reached" in entry["event"]] == [
         ("the database cannot be reached", "warning"),
         ("the database can be reached again", "info"),
@@ -105,6 +101,10 @@ async def test_a_claim_in_the_transaction_that_failed_goes_back_and_asks_again(p
 
 async def test_the_time_of_a_poll_is_over_while_the_database_is_away(pair: tuple[Replica, Replica]) -> None:
     here, _ = pair
+    hung_up = await here.parked(claim(worker="w2"))
+    (parked,) = here.queue._parked
+    hung_up.cancel()
+    here.queue._parked.give_up(parked)
     short = here.hand_in(claim(), wait_ms=30)
     await here.do(ops.Tick())
     here.cut()
@@ -211,6 +211,45 @@ async def test_a_batch_that_failed_is_not_run_again_on_a_database_that_went_away
     await here.follower.once()
 
 
+async def test_a_woken_poll_whose_claim_fails_is_told_so(pair: tuple[Replica, Replica]) -> None:
+    here, there = pair
+    poll = await here.parked(claim())
+    await there.add()
+    here.seat.failing = OSError("no")
+    await here.follower.once()
+    with pytest.raises(Internal, match="could not be committed"):
+        await poll
+    here.seat.before.clear()
+    gone = here.hand_in(ops.Tick())
+    await here.gathered()
+    gone.cancel()
+    here.seat.before.set()
+    with pytest.raises(Internal, match="could not be committed"):
+        await here.do(ops.Tick())
+    here.seat.failing = None
+    await here.do(ops.Tick())
+    assert here.queue.parked == 0
+
+
+async def test_a_woken_poll_that_hung_up_has_no_place_to_go_back_to(pair: tuple[Replica, Replica]) -> None:
+    here, there = pair
+    poll = await here.parked(claim())
+    here.seat.before.clear()
+    await there.add()
+    await here.follower.once()
+    await until(lambda: here.seat.commits > here.seat.on_disk)
+    (parked,) = here.queue._parked
+    poll.cancel()
+    here.queue._parked.give_up(parked)
+    here.cut()
+    await here.follower.once()
+    here.seat.before.set()
+    await until(lambda: not here.queue._parked.deciding)
+    assert here.queue.parked == 0
+    here.mend()
+    await here.follower.once()
+
+
 async def test_draining_answers_all_who_stayed(pair: tuple[Replica, Replica]) -> None:
     here, _ = pair
     poll = await here.parked(claim())
@@ -240,6 +279,19 @@ async def test_leases_get_the_time_back_in_which_nobody_could_extend_them(pair: 
     assert (head.status, head.lease_ends_at) == (Status.RUNNING, ends and ends + 30_000)
 
 
+async def test_a_server_that_joins_others_shifts_no_leases(tmp_path: Path) -> None:
+    async with replicas(tmp_path) as (here, there):
+        await here.add()
+        grant = await here.take()
+        ends = (await here.view(grant.task_id)).head.lease_ends_at
+        late = Replica(here.seat.database, here.time)
+        late.seat.asleep_ms = 2_000
+        await late.queue.start()
+        assert (await here.view(grant.task_id)).head.lease_ends_at == ends
+        await late.queue.stop()
+        await there.do(ops.Tick())
+
+
 def test_a_gap_counts_until_it_was_given_back() -> None:
     pulse = Pulse()
     pulse.start(1_000)
@@ -265,96 +317,3 @@ def test_a_gap_counts_until_it_was_given_back() -> None:
 )
 def test_no_password_is_shown(said: str, shown: str) -> None:
     assert words(StoreAwayError(said)) == shown
-
-
-# Loops
-
-
-async def test_the_loops_go_on_by_themselves_and_say_nothing(
-    pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, there = pair
-    monkeypatch.setattr(follower, "LOOK_S", 0.001)
-    monkeypatch.setattr(reaper, "AFTER_ERROR_S", 0.001)
-    pruned = Pruner(here.queue, retention_days=1, interval=0.001)
-    task_id = await here.add(delay_ms=5_000)
-    here.cut()
-    with capture_logs() as logs:
-        with pytest.raises(Overloaded):
-            await here.do(ops.Tick())
-        here.time.pass_(5_000)
-        tasks = [asyncio.create_task(loop.run()) for loop in (here.reaper, pruned, here.follower)]
-        await until(lambda: here.reaper.failed and here.metrics.operations_shed > 5)
-        here.mend()
-        await until(lambda: here.queue.away is None and here.queue.next_due is None and here.reaper.failed is None)
-        assert await there.status(task_id) is Status.WAITING
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    assert [entry["log_level"] for entry in logs if entry["log_level"] not in {"debug", "info"}] == ["warning"]
-
-
-async def test_the_pruner_says_what_else_is_wrong(pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch) -> None:
-    here, _ = pair
-    monkeypatch.setattr(pruner, "KEYS_MS", "no number")
-    with capture_logs() as logs:
-        task = asyncio.create_task(Pruner(here.queue, retention_days=1, interval=0.001).run())
-        await until(lambda: logs)
-        task.cancel()
-    assert logs[0]["event"] == "the pruner failed and goes on"
-
-
-async def test_reading_may_fail_first(pair: tuple[Replica, Replica]) -> None:
-    here, _ = pair
-    here.cut()
-    await here.follower.catch_up()
-    assert here.queue.away is not None
-    here.mend()
-    await here.follower.once()
-
-
-async def test_a_database_that_stands_still_is_away(pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch) -> None:
-    here, _ = pair
-
-    async def silent(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(follower, "STANDS_STILL_S", 0.001)
-    monkeypatch.setattr("orchestrator.store.reads.Reads.ping", silent)
-    await here.follower.once()
-    assert here.queue.away is not None
-    assert "has said nothing for" in here.queue.away.reason
-
-
-async def test_what_is_due_but_held_up_elsewhere_is_tried_again_soon(
-    pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, _ = pair
-    monkeypatch.setattr(reaper, "HELD_UP_S", 0.001)
-    here.queue.next_due = here.queue.now()
-    tries = 0
-
-    async def nothing(_now: int) -> int:
-        nonlocal tries
-        tries += 1
-        if tries == 3:
-            here.queue.next_due = None
-        return 0
-
-    monkeypatch.setattr(here.reaper, "once", nothing)
-    task = asyncio.create_task(here.reaper.run())
-    await until(lambda: tries == 3)
-    task.cancel()
-
-
-async def test_an_undelivered_claim_meets_no_database(pair: tuple[Replica, Replica]) -> None:
-    here, _ = pair
-    await here.add()
-    grant = await here.take()
-    here.cut()
-    await here.follower.once()
-    here.queue.undeliver(grant.task_id, grant.lease, grant.delivery_no, OPEN)
-    async with following(here):
-        await asyncio.sleep(0)
-    here.mend()
-    await here.follower.once()

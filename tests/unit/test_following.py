@@ -1,23 +1,19 @@
 """Two servers on one database: what one does reaches the polls, feeds and loops of the other."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.outcomes import Outcome
-from orchestrator.domain.principal import OPEN
 from orchestrator.domain.rules import Rules
-from orchestrator.http.events import EventStream
 from orchestrator.loops import follower
 from orchestrator.store.protocol import StoreAwayError
 from orchestrator.store.reads import Reads
 from tests.rig import HOUR, claim, enqueue, interest, new_task
-from tests.serving import LONG, grants, until
-from tests.shared import Replica, following, replicas
+from tests.serving import LONG, until
+from tests.shared import Replica, caught_up, following, got, quiet, replicas
 from worker_client.contract.enums import LogStream, Status
 
 pytestmark = pytest.mark.anyio
@@ -27,25 +23,6 @@ pytestmark = pytest.mark.anyio
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[Replica, Replica]]:
     async with replicas(tmp_path) as (here, there):
         yield here, there
-
-
-async def got(poll: "asyncio.Future[Outcome]") -> list[int]:
-    async with asyncio.timeout(20):
-        return grants(await poll)
-
-
-async def quiet(*servers: Replica) -> None:
-    """Until all that was woken has asked."""
-    for server in servers:
-        while server.queue.backlog or any(poll.asking for poll in server.queue._parked):
-            await server.do(ops.Tick())
-
-
-async def caught_up(server: Replica) -> None:
-    """Until all that there is was heard, and all that was woken for it has asked; what comes in a transaction is read later."""
-    for _ in range(3):
-        await server.follower.catch_up()
-        await quiet(server)
 
 
 # Wake-ups
@@ -112,7 +89,7 @@ async def test_what_is_looked_at_is_where_polls_are_parked(pair: tuple[Replica, 
     _, there = pair
     await there.follower.once()
     for wanted in (interest("/a"), interest("/b/c", "/d"), interest("/b", recursive=True), interest("/b/d/e", recursive=True)):
-        await there.parked(claim(wanted))
+        _ = await there.parked(claim(wanted))
     poll = await there.parked(claim(interest("/b")))
     await there.follower.once()
     await there.follower.once()
@@ -164,7 +141,7 @@ async def test_a_task_is_asked_for_by_one_poll_of_each_server(pair: tuple[Replic
 
 async def test_what_is_taken_already_wakes_nobody(pair: tuple[Replica, Replica]) -> None:
     here, there = pair
-    await there.parked(claim())
+    _ = await there.parked(claim())
     await here.add()
     await here.take()
     commits = there.seat.commits
@@ -180,7 +157,7 @@ async def test_what_nobody_asks_for_is_not_read_again(pair: tuple[Replica, Repli
     here, there = pair
     await here.add()
     await there.follower.once()
-    await there.parked(claim(interest("/elsewhere")))
+    _ = await there.parked(claim(interest("/elsewhere")))
     await here.add()
     await here.take()
     await there.follower.catch_up()
@@ -259,7 +236,7 @@ async def test_own_events_that_were_heard_before_their_answer_wake_nobody_again(
     """The transaction is on disk, its answer is under way, and the feed is read in between."""
     _, there = pair
     await there.do(ops.SetDirectory(path="/a", paused=True))
-    await there.parked(claim())
+    _ = await there.parked(claim())
     there.seat.after.clear()
     decided = there.seat.on_disk
     created = there.hand_in(enqueue(new_task()))
@@ -278,7 +255,7 @@ async def test_own_events_that_were_heard_before_their_answer_wake_nobody_again(
 async def test_own_events_behind_those_of_others_are_told_in_order(pair: tuple[Replica, Replica]) -> None:
     here, there = pair
     await there.do(ops.SetDirectory(path="/a", paused=True))
-    await there.parked(claim())
+    _ = await there.parked(claim())
     await here.add("/elsewhere")
     await there.add()
     assert there.told == []
@@ -302,109 +279,6 @@ async def test_own_events_behind_a_gap_are_told_without_waiting_for_a_ring(pair:
         with here.queue.feed.watch(2) as watch:
             await here.add()
             assert [event.id for event in await watch.next(20)] == [5]
-
-
-# The feed
-
-
-class Traffic:
-    """Random doings of servers, in whatever order the event loop brings them."""
-
-    def __init__(self, servers: list[Replica], chance: random.Random) -> None:
-        self.servers = servers
-        self.chance = chance
-        self.hearing: list[asyncio.Task[None]] = []
-
-    async def step(self) -> None:
-        steps = [self.create, self.create, self.claim, self.hear, self.look, self.hold, self.go, self.burn, self.rest]
-        done = self.chance.choice(steps)(self.chance.choice(self.servers))
-        if done is not None:
-            await done
-
-    def create(self, server: Replica) -> None:
-        server.hand_in(enqueue(*(new_task() for _ in range(self.chance.choice((1, 1, 3))))))
-
-    def claim(self, server: Replica) -> None:
-        server.hand_in(claim(worker=f"w{self.chance.random()}"), wait_ms=self.chance.choice((0, LONG)))
-
-    def hear(self, server: Replica) -> None:
-        self.hearing.append(asyncio.create_task(server.follower.catch_up()))
-
-    def look(self, server: Replica) -> None:
-        self.hearing.append(asyncio.create_task(server.follower.once()))
-
-    def hold(self, server: Replica) -> None:
-        server.seat.after.clear()
-
-    def go(self, server: Replica) -> None:
-        server.seat.after.set()
-
-    async def burn(self, server: Replica) -> None:
-        await server.seat.database.burn()
-
-    async def rest(self, _: Replica) -> None:
-        await asyncio.sleep(0.001)
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_every_event_is_told_once_and_in_order_at_every_server(tmp_path: Path, seed: int) -> None:
-    async with replicas(tmp_path, 3) as servers:
-        traffic = Traffic(servers, random.Random(seed))
-        for _ in range(150):
-            await traffic.step()
-        for server in servers:
-            server.seat.after.set()
-        await asyncio.gather(*traffic.hearing)
-        for _ in range(2):
-            for server in servers:
-                await server.do(ops.Tick())
-                await caught_up(server)
-        ids = [event.id for event in await servers[0].seat.database.events()]
-        assert all(server.told == ids for server in servers)
-        assert not any(server.queue._hearing._own for server in servers)
-
-
-async def test_a_reader_that_comes_from_the_other_goes_on_without_gap_or_double(pair: tuple[Replica, Replica]) -> None:
-    here, there = pair
-    await here.do(enqueue(*(new_task() for _ in range(3))))
-    assert there.queue.feed.last_id == 0
-    stream = EventStream(there.queue, there.seat.epoch, lambda _: True)
-    frames = stream.frames(f"{there.seat.epoch}-2")
-    assert b"reset" not in await anext(frames)
-    read = await anext(frames)
-    await there.seat.database.burn(2)
-    await here.add()
-    await there.follower.catch_up()
-    while b"data" not in (more := await anext(frames)):
-        pass
-    assert [line for line in (read + more).splitlines() if line.startswith(b"id")] == [
-        f"id: {there.seat.epoch}-{number}".encode() for number in (3, 6)
-    ]
-    await frames.aclose()
-
-
-async def test_a_reader_far_behind_reads_over_the_gaps(pair: tuple[Replica, Replica]) -> None:
-    here, there = pair
-    await here.add()
-    await here.seat.database.burn(2)
-    await here.do(enqueue(*(new_task() for _ in range(3))))
-    await there.follower.catch_up()
-    there.queue.feed._recent.clear()
-    stream = EventStream(there.queue, there.seat.epoch, lambda _: True)
-    frames = stream.frames(f"{there.seat.epoch}-1")
-    await anext(frames)
-    read = await anext(frames)
-    assert read.count(b"id: ") == 3
-    assert b"reset" not in read
-    await frames.aclose()
-
-
-async def test_an_event_that_no_server_knows_is_unknown(pair: tuple[Replica, Replica]) -> None:
-    here, there = pair
-    await here.add()
-    frames = EventStream(there.queue, there.seat.epoch, lambda _: True).frames(f"{there.seat.epoch}-2")
-    assert b"there is no event with this id" in await anext(frames)
-    await frames.aclose()
 
 
 # What becomes due, and output
@@ -502,16 +376,3 @@ async def test_an_embedded_store_has_nobody_to_catch_up_with(pair: tuple[Replica
     there.queue.on_gap = None
     await there.queue.catch_up()
     assert there.told == []
-
-
-async def test_a_server_that_joins_others_shifts_no_leases(tmp_path: Path) -> None:
-    async with replicas(tmp_path) as (here, there):
-        await here.add()
-        grant = await here.take()
-        ends = (await here.view(grant.task_id)).head.lease_ends_at
-        late = Replica(here.seat.database, here.time)
-        late.seat.asleep_ms = 2_000
-        await late.queue.start()
-        assert (await here.view(grant.task_id)).head.lease_ends_at == ends
-        await late.queue.stop()
-        assert there.queue.submit(ops.Tick(), OPEN)
