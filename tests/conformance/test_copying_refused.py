@@ -121,3 +121,12 @@ def test_rows_that_break_a_rule_of_the_target_are_named(tmp_path: Path) -> None:
     for kind in STORES:
         with pytest.raises(CopyFailedError, match=r"dependencies.*(?i:foreign key)"):
             copied(source, address(kind, tmp_path / f"two {kind}"))
+
+
+def test_leases_that_touch_each_other_are_not_stored(tmp_path: Path) -> None:
+    source, target = full("sqlite", tmp_path / "one"), address("postgres", tmp_path / "two")
+    run(source, "UPDATE tasks SET lease_mode = 2 WHERE path = '/shared'")
+    with pytest.raises(Conflict, match="2 leases of running tasks touch each other"):
+        copied(source, target)
+    assert "copying" in meta(target)
+    assert run(target, "SELECT * FROM leases") == []

@@ -67,6 +67,8 @@ class Copy:
         if COPYING in there:
             self._state = state_of(there[COPYING])
             self._same_source(self._state.source, source)
+            for table, count in self._state.rows.items():
+                self._tell("copying", table, count)
         else:
             self._nothing_there(source, there.get(COPIED))
             self._state = State(source=source, table=next(iter(KEYS)))

@@ -1,6 +1,7 @@
 """A PostgreSQL database at one end of a copy."""
 
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from orchestrator.store.sql import queries
 from worker_client.errors import Conflict
 
 _NAME: Final = "task-orchestrator copy"
-_CHUNK: Final = 32
+_CHUNK: Final = 8
 """Rows in one piece of an answer: many are faster, but each may be as long as a prompt."""
 _INTEGER: Final = range(-(1 << 31), 1 << 31)
 # One walk along the primary key; a sort would be as large as the table.
@@ -30,7 +31,7 @@ _SETTINGS["enable_sort"] = "off"
 
 # Who holds an advisory lock: a bigint is listed there in halves.
 _USERS: Final = (
-    "SELECT coalesce(a.application_name, 'somebody'), coalesce(host(a.client_addr), 'this machine'), l.pid FROM pg_locks l "
+    "SELECT coalesce(a.application_name, 'somebody'), coalesce(host(a.client_addr), 'an unknown address'), l.pid FROM pg_locks l "
     "LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
     "AND (l.classid::bigint << 32) | l.objid::bigint = ?"
@@ -47,7 +48,7 @@ class PostgresEnd(End):
 
     def __init__(self, url: str, *, writes: bool) -> None:
         super().__init__(without_password(url))
-        self._password = urlsplit(url).password
+        self._passwords = [text for text in (urlsplit(url).password, *re.findall("password=([^&]*)", url)) if text]
         with self._words():
             self._connection: psycopg.Connection[Any] = psycopg.connect(
                 url,
@@ -84,8 +85,8 @@ class PostgresEnd(End):
             yield
         except psycopg.Error as error:
             said = " ".join((str(error) or type(error).__name__).split())
-            if self._password:
-                said = said.replace(self._password, "***")
+            for password in self._passwords:
+                said = said.replace(password, "***")
             raise CopyFailedError(f"{self.shown}{what}: {said}") from error
 
     def columns(self, table: str) -> list[str]:
@@ -164,7 +165,7 @@ class PostgresEnd(End):
                 if cursor.rowcount != len(leases):
                     raise Conflict(
                         f"{len(leases) - cursor.rowcount} leases of running tasks touch each other, which cannot be stored: "
-                        "cancel one of them in the source, then copy again"
+                        "give one of them back in the source, then copy again to an empty database"
                     )
                 for table, last in last_ids.items():
                     if last:
