@@ -1,7 +1,7 @@
 """How PostgreSQL is connected to, and how it is told the queries that both dialects share."""
 
 import re
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from psycopg import Connection, RawCursor
@@ -33,7 +33,7 @@ SETTINGS: Final = {
 }
 
 
-@cache
+@lru_cache(maxsize=2000)
 def native(query: str) -> str:
     """A query with PostgreSQL's own placeholders: `?` counts up, `?2` is the second."""
     count = 0
