@@ -14,7 +14,7 @@ class Needs(Struct, frozen=True):
 
     `heads` may be changed, `parents` must not change meanwhile, `ending` may end and so concern their dependents; `keys` are
     (scope, key), `positions` (task id, lease_no), `polls` keys of polls; `created` counts new tasks; `settings`: directories may
-    be set.
+    be set; `timely`: what is due is asked for.
     """
 
     heads: list[int]
@@ -27,6 +27,7 @@ class Needs(Struct, frozen=True):
     polls: list[str]
     created: int
     settings: bool
+    timely: bool
 
 
 def needed(batch: Sequence[ops.Submission]) -> Needs:
@@ -75,4 +76,5 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
         polls=sorted(polls),
         created=created,
         settings=settings,
+        timely=any(submission.op.phase in {ops.Phase.SHIFT, ops.Phase.TIME} for submission in batch),
     )

@@ -152,6 +152,10 @@ class World:
 
     # What a claim asks; the rows that earlier phases changed have been saved by then
 
+    def claims_begin(self) -> None:
+        """Ask for settings anew: until it was this batch's turn to claim, others may have changed them."""
+        self._settings = None
+
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases that an earlier delivery of the same poll was given."""
         rows = self.remember(self.source.delivered(poll_key))

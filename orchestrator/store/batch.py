@@ -41,6 +41,7 @@ def decide_batch(
         if submission.op.phase is Phase.CLAIM and not claiming:
             transaction.flush()
             transaction.expect_claims(needs)
+            world.claims_begin()
             claiming = True
         decisions[at] = decision = decide(submission, world, rules)
         transaction.take(decision.changes)

@@ -234,9 +234,8 @@ def test_what_was_changed_in_the_copy_is_found(unfinished: tuple[str, str, str])
 def test_an_unfinished_copy_is_not_served(unfinished: tuple[str, str, str], tmp_path: Path) -> None:
     kind, source, target = unfinished
     words = r"unfinished copy of sqlite:///.*run the same `orchestrator copy` again"
-    if kind == "sqlite":
-        with pytest.raises(DatabaseInUseError, match=words):
-            serve(kind, tmp_path / "two")
+    with pytest.raises(DatabaseInUseError, match=words):
+        serve(kind, tmp_path / "two")
     mark = run(target, "SELECT value FROM meta WHERE key = 'copying'")
     with pytest.raises(DatabaseInUseError, match=words):
         refuse_unfinished(mark)

@@ -21,8 +21,11 @@ _TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 SETTINGS: Final = {
     # A server that stands still within a transaction must not hold up the others.
     "idle_in_transaction_session_timeout": "2s",
-    # Statistics of a queue are always old: without them the planner would now and then read whole tables.
+    # Statistics of a queue are always old: no plan may begin with a whole table or index, whatever they say.
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     # Planning a statement takes longer than most of ours run.
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator.domain.outcomes import Ready
-from orchestrator.domain.paths import ancestors, span
+from orchestrator.domain.paths import span
 from orchestrator.domain.task import Millis
+from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.protocol import Asker, Look
 from orchestrator.store.reads import Fetch
 
@@ -17,22 +18,26 @@ _NOBODY: Final = "\x01"
 class Looking:
     """`server` names this one among those that share the database."""
 
-    def __init__(self, fetch: Fetch, sql: Mapping[str, str], server: str) -> None:
+    def __init__(self, fetch: Fetch, sql: Mapping[str, str], server: str, standing: Standing) -> None:
         self._fetch = fetch
         self._sql = sql
         self._server = server
+        self._standing = standing
 
     async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         """How the database stands, and what waits in `paths` and in or below `roots`."""
-        ((last_event, *times),) = await self._fetch(self._sql["standing"], ())
+        standing = self._standing
+        standing.begin()
+        ((last_event, now, *times),) = await self._fetch(self._sql["standing"], (standing.floor,))
+        standing.looked(now, *times)
         streams = await self._fetch(self._sql["streams_among"], (sorted({*paths, *roots}),)) if paths or roots else []
         for root in roots:
             streams += await self._fetch(self._sql["streams_below"], span(root))
         return Look(
             last_event=last_event,
-            next_due=min((at for at in times if at is not None), default=None),
-            leases=times[2] is not None,
-            ready=await self._free({(path, kind, host) for path, kind, host in streams}),
+            next_due=standing.due,
+            leases=standing.leases,
+            ready=await self._free({(path, kind, host) for path, kind, host, *_ in streams}),
         )
 
     async def _free(self, streams: set[tuple[str, str, str]]) -> list[Ready]:
@@ -42,9 +47,9 @@ class Looking:
         facts: list[dict[str, Any]] = []
         for path, host in asked:
             low, high = span(path)
-            facts.append({"path": path, "host": host, "low": low, "high": high, "above": ancestors(path)})
+            facts.append({"path": path, "host": host, "low": low, "high": high})
         rows = await self._fetch(self._sql["leases_among"], (json.dumps(facts),))
-        owned = {(path, host) for path, host, above, *_ in rows if above}
+        owned = {(path, host) for path, host, held, *_ in rows if held}
         return [Ready(0, path, host, kind, ()) for path, kind, host in sorted(streams) if (path, host or _NOBODY) not in owned]
 
     async def share(self, askers: Sequence[Asker]) -> None:

@@ -56,7 +56,7 @@ class PostgresSession:
 
     def _send(self, query: str, rows: Sequence[Sequence[Any]]) -> "RawCursor[Any]":
         statement = self._statements.of(query)
-        return cast("RawCursor[Any]", self._connection.execute(statement.text, [statement.payload(rows)]))
+        return cast("RawCursor[Any]", self._connection.execute(statement.text, statement.params(rows)))
 
     def listed(self, values: Iterable[Any]) -> list[Any]:
         """A list is an array."""

@@ -9,15 +9,22 @@ import msgspec
 _TABLE: Final = re.compile(r"^(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 _INSERT: Final = re.compile(r"^INSERT INTO \w+ \(([^)]*)\) VALUES \([?, ]*\)")
 _ASSIGNED: Final = re.compile(r"(\w+) ([=+]) \?(\d*)")
+_KEY: Final = re.compile(r" WHERE (\w+) = r\.(p\d+)")
 _RECORD: Final = re.compile(r"AS r \(([^)]*)\)")
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class SetStatement(NamedTuple):
-    """Takes its rows as one JSON list of objects with these names."""
+    """Takes its rows as one JSON list of objects with these names, and perhaps the values of one of them as an array."""
 
     text: str
     names: tuple[str, ...]
+    key: int | None = None
+
+    def params(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """The parameters for rows of values."""
+        payload = self.payload(rows)
+        return [payload] if self.key is None else [payload, list({row[self.key] for row in rows})]
 
     def payload(self, rows: Sequence[Sequence[Any]]) -> str:
         """The parameter for rows of values; flags become 0 or 1, what is left out is null."""
@@ -61,7 +68,13 @@ def _changing(query: str, table: str, types: Mapping[str, str]) -> SetStatement:
         text = text.replace(" WHERE ", f" USING {record} WHERE ", 1)
     else:
         text = text.replace(" WHERE ", f" FROM {record} WHERE ", 1)
-    return SetStatement(text, tuple(f"p{at}" for at in sorted(columns)))
+    names = tuple(f"p{at}" for at in sorted(columns))
+    # The rows are found by this, even where the planner takes the table for empty and begins with it.
+    key = _KEY.search(text)
+    if key is None:
+        raise ValueError(query)
+    text += f" AND {key[1]} = ANY ($2::{types[f'{table}.{key[1]}']}[])"
+    return SetStatement(text, names, names.index(key[2]))
 
 
 def _record(table: str, columns: Mapping[int, str], types: Mapping[str, str]) -> str:

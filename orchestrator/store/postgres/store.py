@@ -20,12 +20,14 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock, steady_ms
+from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
 from orchestrator.store.nonces import Nonces
 from orchestrator.store.postgres import engine, migrate
 from orchestrator.store.postgres.listening import Listener
 from orchestrator.store.postgres.looking import Looking
 from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.postgres.session import PostgresSession, Statements
+from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.postgres.transaction import PostgresTransaction
 from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, Look, StoreAwayError, UnsettledError
 from orchestrator.store.reads import Reads
@@ -121,7 +123,8 @@ class PostgresStore:
         self._writer: psycopg.Connection[Any] | None = None
         self._statements: Statements | None = None
         self._closing = threading.Event()
-        self._looking = Looking(self._pool.fetch, self._sql, secrets.token_hex(8))
+        self._standing = Standing()
+        self._looking = Looking(self._pool.fetch, self._sql, secrets.token_hex(8), self._standing)
         self._listener: Listener | None = None
         self._writer_pid: int | None = None
 
@@ -157,8 +160,8 @@ class PostgresStore:
         connection.execute(engine.native(self._sql["first_meta"]), [ALIVE_AT, str(now)])
         (self.epoch,) = self._row(connection, "get_meta", EPOCH)
         self.asleep_ms = 0 if alive_at is None else max(0, now - int(alive_at))
-        times = self._row(connection, "next_due")
-        return Commit(now, [], [], min((at for at in times if at is not None), default=None), times[2] is not None)
+        self._standing.looked(now, *self._row(connection, "next_due", 0))
+        return Commit(now, [], [], self._standing.due, self._standing.leases)
 
     def _row(self, connection: "psycopg.Connection[Any]", name: str, *params: Any) -> tuple[Any, ...]:
         (row,) = connection.execute(engine.native(self._sql[name]), params).fetchall()
@@ -259,7 +262,7 @@ class PostgresStore:
             with connection.pipeline() as pipeline:
                 connection.execute("BEGIN")
                 session = PostgresSession(connection, pipeline, self._known(connection), self._sql["new_ids"])
-                transaction = PostgresTransaction(session, self._sql, self._heard)
+                transaction = PostgresTransaction(session, self._sql, self._heard, self._standing)
                 decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
                 commit = Commit(transaction.now, decisions, [], *transaction.next_due())
                 events = transaction.finish()
@@ -281,14 +284,29 @@ class PostgresStore:
     def _connected(self) -> "psycopg.Connection[Any]":
         if self._writer is None or self._writer.closed:
             try:
-                self._writer = engine.connect(self.url)
+                connection = engine.connect(self.url)
             except psycopg.OperationalError as error:
                 raise StoreAwayError(_words(error)) from None
-            self._writer_pid = self._writer.info.backend_pid
-            (free,) = self._row(self._writer, "serve", engine.SERVED)
-            if not free:
-                raise DatabaseInUseError("the database is being copied; wait until that is done")
+            try:
+                self._check_free(connection)
+            except DatabaseInUseError as error:
+                connection.close()
+                if not self.epoch:
+                    raise
+                raise StoreAwayError(error.message) from None
+            except BaseException:
+                connection.close()
+                raise
+            self._writer = connection
+            self._writer_pid = connection.info.backend_pid
         return self._writer
+
+    def _check_free(self, connection: "psycopg.Connection[Any]") -> None:
+        """Raise DatabaseInUseError when the database is being copied, or is half a copy."""
+        (free,) = self._row(connection, "serve", engine.SERVED)
+        if not free:
+            raise DatabaseInUseError("the database is being copied; wait until that is done")
+        refuse_unfinished(connection.execute(engine.native(self._sql["get_meta"]), [COPYING]).fetchall())
 
     def _committed(self, xid: str) -> bool:
         """What became of a transaction whose commit was not answered."""

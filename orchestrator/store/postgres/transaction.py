@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.operations import Claim
-from orchestrator.domain.paths import ancestors, span
+from orchestrator.domain.paths import span
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 from orchestrator.store.postgres.session import PostgresSession
+from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import Row, head_of, outputs_of, setting_of
 from orchestrator.store.transaction import Transaction
@@ -21,6 +22,9 @@ _FEW: Final = 32
 _NOTIFIED: Final = 500
 """Ids of tasks in one notification, which may be 8,000 bytes long."""
 
+_PLACE: Final = ("path", "kind", "host", "rank", "id")
+_LOWEST: Final = (-(2**63), 0)
+
 Stream = tuple[str, str, str]
 Clock = Callable[[Millis, Millis], tuple[Millis, int]]
 
@@ -30,7 +34,7 @@ class PostgresTransaction(Transaction):
 
     _session: PostgresSession
 
-    def __init__(self, session: PostgresSession, queries: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, session: PostgresSession, queries: Mapping[str, str], clock: Clock, standing: Standing) -> None:
         super().__init__(session, queries, 0)
         self._clock = clock
         self._alive_at: Millis = 0
@@ -42,9 +46,12 @@ class PostgresTransaction(Transaction):
         self._polls: dict[str, list[Head]] = {}
         self._set: list[DirectorySetting] | None = None
         self._streams: dict[tuple[str, bool], list[Stream]] = {}
+        self._firsts: dict[Stream, tuple[int, int]] = {}
         self._pages: dict[Stream, tuple[list[Head], bool]] = {}
-        self._leases: dict[tuple[str, str], tuple[bool, bool, bool, bool]] = {}
+        self._leases: dict[tuple[str, str], tuple[bool, ...]] = {}
         self._claiming = False
+        self._standing = standing
+        self._timely = False
         self._xid: Callable[[], list[Row]] | None = None
 
     def _lock(self, number: int, name: str) -> None:
@@ -55,6 +62,7 @@ class PostgresTransaction(Transaction):
     def expect(self, needs: Needs) -> None:
         """Lock and load what may be changed: tasks in the order of their ids, then the parents of new ones."""
         clock = self._ask("clock")
+        self._timely = needs.timely
         heads = self._ask("heads", needs.heads) if needs.heads else list
         parents = self._ask("parents_kept", needs.parents) if needs.parents else list
         if needs.settings:
@@ -63,6 +71,7 @@ class PostgresTransaction(Transaction):
         keys = self._ask("keys_among", _objects(("scope", "key"), needs.keys)) if needs.keys else list
         outputs = self._ask("outputs_among", needs.outputs) if needs.outputs else list
         positions = self._ask("positions_among", _objects(("task_id", "lease_no"), needs.positions)) if needs.positions else list
+        settings = self._ask("settings") if needs.ending else None
         reserved = self._session.reserve(needs.created) if needs.created else lambda: None
         ((now, alive_at),) = clock()
         self._alive_at = int(alive_at)
@@ -77,6 +86,7 @@ class PostgresTransaction(Transaction):
         self._outputs = dict.fromkeys(needs.outputs, Outputs())
         self._outputs |= {row[0]: outputs_of(row[1:]) for row in outputs()}
         self._positions = {(task_id, lease_no): (number, line) for task_id, lease_no, number, line in positions()}
+        self._set = None if settings is None else [setting_of(row) for row in settings()]
         reserved()
 
     def open_edges(self, parents: Iterable[int]) -> list[tuple[int, int]]:
@@ -121,11 +131,16 @@ class PostgresTransaction(Transaction):
             head = self._loaded.setdefault(row[0], head_of(row))
             self._polls[head.poll_key or ""].append(head)
         self._streams = {(path, False): [] for path in at}
-        for path, kind, host in streams_at():
-            self._streams[path, False].append((path, kind, host))
+        for path, *stream in streams_at():
+            self._streams[path, False].append(self._first(path, *stream))
         for path, rows in streams_below.items():
-            self._streams[path, True] = [*self._streams[path, False], *((below, kind, host) for below, kind, host in rows())]
+            self._streams[path, True] = [*self._streams[path, False], *(self._first(*row) for row in rows())]
         self._expect_streams(claims)
+
+    def _first(self, path: str, kind: str, host: str, rank: int, task_id: int) -> Stream:
+        stream = path, kind, host
+        self._firsts[stream] = rank, task_id
+        return stream
 
     def _expect_streams(self, claims: list[Claim]) -> None:
         """The first tasks of what is asked for, and the leases around them."""
@@ -141,7 +156,7 @@ class PostgresTransaction(Transaction):
         if not asked:
             return
         most = min(64, sum(op.limit for op in claims)) if len(asked) <= _FEW else 1
-        pages = self._ask("pages", _objects(("path", "kind", "host"), asked), most)
+        pages = self._ask("pages", _objects(_PLACE, ((*stream, *self._firsts[stream]) for stream in asked)), most)
         leases = self._ask("leases_among", json.dumps([_around(path, host) for path, host in around]))
         found: dict[Stream, list[Head]] = {stream: [] for stream in asked}
         for row in pages():
@@ -161,14 +176,17 @@ class PostgresTransaction(Transaction):
     def streams(self, path: str, *, recursive: bool) -> list[Stream]:
         """(path, kind, host) in which tasks wait."""
         known = self._streams.get((path, recursive))
-        return super().streams(path, recursive=recursive) if known is None else known
+        if known is None:
+            rows = self._fetch("streams_among", [path]) + (self._fetch("streams_below", *span(path)) if recursive else [])
+            known = [(at, kind, host) for at, kind, host, *_ in rows]
+        return known
 
     def stream(self, stream: Stream, after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
         """The waiting tasks of a stream in order, and whether these are the last."""
         if after is None and stream in self._pages:
             return self._pages[stream]
         if after is None:
-            rows = self._fetch("pages", _objects(("path", "kind", "host"), [stream]), limit)
+            rows = self._fetch("pages", _objects(_PLACE, [(*stream, *self._firsts.get(stream, _LOWEST))]), limit)
         else:
             rows = self._fetch("page_after", *stream, *after, limit)
         return [self._loaded.setdefault(row[0], head_of(row)) for row in rows], len(rows) < limit
@@ -177,7 +195,7 @@ class PostgresTransaction(Transaction):
         """Whether a lease on, above or below a path is live on the host."""
         if (facts := self._leases.get((path, host))) is None:
             return super().leased(path, host, exclusive_only=exclusive_only)
-        return any(facts[:2] if exclusive_only else facts[2:])
+        return facts[1] if exclusive_only else facts[2]
 
     def owned(self, path: str, host: str) -> bool:
         """Whether an exclusive lease on or above a path is live on the host."""
@@ -186,18 +204,30 @@ class PostgresTransaction(Transaction):
 
     # The end
 
+    def due(self, now: Millis, limit: int) -> list[Head]:
+        """Scheduled and parked tasks whose time has come."""
+        return self._heads("due", self._standing.floor, now, limit) + self._heads("held", now, limit)
+
+    def expired(self, now: Millis, limit: int) -> list[Head]:
+        """Leases whose time is over."""
+        return self._heads("expired", self._standing.floor, now, limit)
+
     def conclude(self) -> None:
-        """Ask what has to be known before the commit."""
-        super().conclude()
+        """All is flushed: ask what has to be known before the commit."""
+        if self._timely:
+            self._standing.begin()
+            self._due = self._ask("next_due", self._standing.floor)
         if self.wrote:
             self._xid = self._ask("transaction_id")
 
     def next_due(self) -> tuple[Millis | None, bool]:
-        """When the next task or lease is due, and whether any lease is live; by now all is flushed for certain."""
-        found = super().next_due()
+        """When the next task or lease is due as far as is known; by now all is flushed for certain."""
+        if self._timely:
+            self._standing.looked(self.now, *self._due()[0])
         self.xid = None if self._xid is None else self._xid()[0][0]
         self._session.settle()
-        return found
+        self._standing.saved(self.saved.values())
+        return self._standing.due, self._standing.leases
 
     def tell_alive(self, every: Millis) -> None:
         """Tell that a server is alive, unless that has been told within the last `every` ms, or is being told."""
@@ -223,4 +253,4 @@ def _objects(names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
 
 def _around(path: str, host: str) -> dict[str, Any]:
     low, high = span(path)
-    return {"path": path, "host": host, "low": low, "high": high, "above": ancestors(path)}
+    return {"path": path, "host": host, "low": low, "high": high}

@@ -17,6 +17,17 @@ SELECT pg_try_advisory_lock_shared(?);
 -- name: columns
 SELECT table_name || '.' || column_name, data_type FROM information_schema.columns WHERE table_schema = current_schema();
 
+-- name: next_due
+SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1),
+    (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
+    (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1);
+
+-- name: due
+SELECT {head} FROM tasks t WHERE t.status = 'scheduled' AND t.due_at > ? AND t.due_at <= ? ORDER BY t.due_at LIMIT ? {skip};
+
+-- name: expired
+SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.expire_at > ? AND t.expire_at <= ? ORDER BY t.expire_at LIMIT ? {skip};
+
 -- name: transaction_id
 SELECT pg_current_xact_id()::text;
 
@@ -76,36 +87,39 @@ FROM json_to_recordset(?) AS r (task_id bigint, lease_no integer);
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key {in} ORDER BY t.id {lock};
 
 -- name: streams_among
-SELECT w.path, s.kind, s.host
+-- With the first task of each: what stands before it in the index is dead, and is passed only once.
+SELECT w.path, s.kind, s.host, s.rank, s.id
 FROM unnest(?::text[]) AS w (path) CROSS JOIN LATERAL (
-    WITH RECURSIVE stream (kind, host) AS (
-        (SELECT t.kind, t.host FROM tasks t WHERE t.status = 'waiting' AND t.path = w.path ORDER BY t.kind, t.host LIMIT 1)
+    WITH RECURSIVE stream (kind, host, rank, id) AS (
+        (SELECT t.kind, t.host, t.rank, t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.path
+         ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1)
         UNION ALL
-        SELECT n.kind, n.host FROM stream CROSS JOIN LATERAL (
-            SELECT t.kind, t.host FROM tasks t
+        SELECT n.kind, n.host, n.rank, n.id FROM stream CROSS JOIN LATERAL (
+            SELECT t.kind, t.host, t.rank, t.id FROM tasks t
             WHERE t.status = 'waiting' AND t.path = w.path AND (t.kind, t.host) > (stream.kind, stream.host)
-            ORDER BY t.kind, t.host LIMIT 1
+            ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1
         ) n
     )
-    SELECT kind, host FROM stream
+    SELECT kind, host, rank, id FROM stream
 ) s;
 
 -- name: streams_below
-WITH RECURSIVE stream (path, kind, host) AS (
-    (SELECT t.path, t.kind, t.host FROM tasks t
-     WHERE t.status = 'waiting' AND t.path > ?1 AND t.path < ?2 ORDER BY t.path, t.kind, t.host LIMIT 1)
+WITH RECURSIVE stream (path, kind, host, rank, id) AS (
+    (SELECT t.path, t.kind, t.host, t.rank, t.id FROM tasks t
+     WHERE t.status = 'waiting' AND t.path > ?1 AND t.path < ?2 ORDER BY t.path, t.kind, t.host, t.rank, t.id LIMIT 1)
     UNION ALL
-    SELECT n.path, n.kind, n.host FROM stream CROSS JOIN LATERAL (
-        SELECT t.path, t.kind, t.host FROM tasks t
+    SELECT n.path, n.kind, n.host, n.rank, n.id FROM stream CROSS JOIN LATERAL (
+        SELECT t.path, t.kind, t.host, t.rank, t.id FROM tasks t
         WHERE t.status = 'waiting' AND (t.path, t.kind, t.host) > (stream.path, stream.kind, stream.host) AND t.path < ?2
-        ORDER BY t.path, t.kind, t.host LIMIT 1
+        ORDER BY t.path, t.kind, t.host, t.rank, t.id LIMIT 1
     ) n
 )
-SELECT path, kind, host FROM stream;
+SELECT path, kind, host, rank, id FROM stream;
 
 -- name: pages
-SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text) CROSS JOIN LATERAL (
+SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, rank bigint, id bigint) CROSS JOIN LATERAL (
     SELECT * FROM tasks w WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host
+      AND (w.rank, w.id) >= (r.rank, r.id)
     ORDER BY w.rank, w.id LIMIT ?2
 ) t ORDER BY t.rank, t.id;
 
@@ -115,23 +129,21 @@ WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.r
 ORDER BY t.rank, t.id LIMIT ?;
 
 -- name: leases_among
--- For each path and host: exclusive leases on it or above, below; any leases on it or above, below.
-SELECT r.path, r.host,
-    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode = 2 AND t.path = ANY (r.above)
-            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host)),
-    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode = 2 AND t.path > r.low AND t.path < r.high
-            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host)),
-    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode > 0 AND t.path = ANY (r.above)
-            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host)),
-    EXISTS (SELECT 1 FROM tasks t WHERE t.status = 'running' AND t.lease_mode > 0 AND t.path > r.low AND t.path < r.high
-            AND (r.host = '' OR t.lease_host = '' OR t.lease_host = r.host))
-FROM json_to_recordset(?) AS r (path text, host text, low text, high text, above text[]);
+-- For each path and host: an exclusive lease on it or above; one on, above or below it; any lease on, above or below it.
+SELECT r.path, r.host, f.owned, f.exclusive, f.leased
+FROM json_to_recordset(?) AS r (path text, host text, low text, high text) CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(upper_inf(l.modes) AND l.span @> text_range(r.low, r.high)), FALSE) AS owned,
+        coalesce(bool_or(upper_inf(l.modes)), FALSE) AS exclusive, count(*) > 0 AS leased
+    FROM leases l
+    WHERE l.span && text_range(r.low, r.high)
+      AND l.hosts && CASE r.host WHEN '' THEN text_range(NULL, NULL) ELSE text_range(r.host, r.host, '[]') END
+) f;
 
 -- name: standing
-SELECT coalesce((SELECT max(id) FROM events), 0),
-    (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
+SELECT coalesce((SELECT max(id) FROM events), 0), (extract(epoch FROM statement_timestamp()) * 1000)::bigint,
+    (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1),
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
-    (SELECT min(expire_at) FROM tasks WHERE status = 'running');
+    (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1);
 
 -- name: share
 INSERT INTO askers (server, worker_id, seen_at, present)
