@@ -113,3 +113,8 @@ async def test_an_undelivered_claim_meets_no_database(pair: tuple[Replica, Repli
         await asyncio.sleep(0)
     here.mend()
     await here.follower.once()
+
+
+async def test_a_queue_that_was_never_started_can_be_stopped(pair: tuple[Replica, Replica]) -> None:
+    here, _ = pair
+    await Replica(here.seat.database, here.time).queue.stop()

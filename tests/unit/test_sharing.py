@@ -74,6 +74,17 @@ async def test_who_follows_output_looks_whether_a_ring_was_missed(pair: tuple[Re
     assert here.queue.bells._waiting == {}
 
 
+async def test_a_bell_for_each_who_follows_a_task(pair: tuple[Replica, Replica]) -> None:
+    bells = pair[0].queue.bells
+    with bells.listen(1) as one:
+        with bells.listen(1) as other:
+            bells.ring(1)
+            assert other.is_set()
+        one.clear()
+        bells.ring(1)
+        assert one.is_set()
+
+
 async def test_sharing_goes_on_after_an_error(pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = pair
     monkeypatch.setattr(sharing, "EVERY_S", 0.001)

@@ -177,6 +177,13 @@ def test_a_reservation_begins_with_patience_and_ends_with_who_held_it() -> None:
     assert room.said() == ["paused"]
 
 
+def test_a_directory_that_is_named_twice_is_left_once() -> None:
+    room = Room()
+    room.park("one", interest("/a", "/a"))
+    room.room.leave(room.polls["one"])
+    assert (room.room.size, room.room._at, room.room._paths) == (0, {}, [])
+
+
 def test_exclusive_askers_remember_when_they_began() -> None:
     asking = Asking()
     patient, shared = claim(interest("/a", exclusive=True)), claim(interest("/a"))
