@@ -129,9 +129,11 @@ class Writes:
 
     def _directory(self, change: DirectorySet) -> None:
         setting = change.setting
-        self._rows["set_directory"].append((
+        # One statement can write a row only once: the last word counts.
+        others = [row for row in self._rows["set_directory"] if (row[0], row[1]) != (setting.host, setting.path)]
+        self._rows["set_directory"] = [*others, (
             setting.host, setting.path, setting.paused, setting.reason, setting.max_running, setting.updated_at,
-        ))  # fmt: skip
+        )]  # fmt: skip
 
     _ADD: ClassVar[Mapping[type[Change], Callable[[Any, Any], None]]] = {
         Happened: _happened,
@@ -189,6 +191,9 @@ class Writes:
         stored = {task_id: loaded.pop(task_id) for task_id in self.removed if task_id in loaded}
         for head in stored.values():
             self._late.tally.moved(head, None)
+        if "remove_lease" in sql:
+            # Of a task whose lease ended in this very batch.
+            self._session.many(sql["remove_lease"], [(head.id,) for head in stored.values() if head.lease_mode])
         self._session.many(sql["outlive_task"], [(head.finished_at or self._now, head.id) for head in stored.values()])
         self._session.many(sql["remove_task"], [(head.id, head.version) for head in stored.values()], exactly=True)
 
