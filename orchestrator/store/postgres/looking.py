@@ -10,6 +10,7 @@ from orchestrator.domain.task import Millis
 from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.protocol import Asker, Look
 from orchestrator.store.reads import Fetch
+from worker_client.contract.specs import DIRECTORYLESS
 
 _NOBODY: Final = "\x01"
 """A host that there is not: whoever may run anywhere is kept back only by what holds a directory on all hosts."""
@@ -50,7 +51,11 @@ class Looking:
             facts.append({"path": path, "host": host, "low": low, "high": high})
         rows = await self._fetch(self._sql["leases_among"], (json.dumps(facts),))
         owned = {(path, host) for path, host, held, *_ in rows if held}
-        return [Ready(0, path, host, kind, ()) for path, kind, host in sorted(streams) if (path, host or _NOBODY) not in owned]
+        return [
+            Ready(0, path, host, kind, ())
+            for path, kind, host in sorted(streams)
+            if kind in DIRECTORYLESS or (path, host or _NOBODY) not in owned
+        ]
 
     async def share(self, askers: Sequence[Asker]) -> None:
         """Tell the other servers who asks here."""
@@ -58,6 +63,6 @@ class Looking:
         await self._fetch(self._sql["share"], (self._server, json.dumps(rows)))
 
     async def askers(self, since: Millis) -> list[Asker]:
-        """Who has asked at other servers since a time; older ones are forgotten."""
+        """Who has asked at other servers since a time; those of long before are forgotten."""
         rows = await self._fetch(self._sql["askers"], (since, self._server))
         return [Asker(worker_id, seen_at, present) for worker_id, seen_at, present in rows]

@@ -118,13 +118,15 @@ class PostgresStore:
         self._chance = chance
         self._nonce = nonce or Nonces()
         self._pool = Readers(url, most=readers)
+        # Of its own: however much is read, the look that tells whether the database is there has its turn.
+        self._window = Readers(url, most=1)
         self._sql = fill(queries("common", "postgres"), DIALECT)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
         self._writer: psycopg.Connection[Any] | None = None
         self._statements: Statements | None = None
         self._closing = threading.Event()
         self._standing = Standing()
-        self._looking = Looking(self._pool.fetch, self._sql, secrets.token_hex(8), self._standing)
+        self._looking = Looking(self._window.fetch, self._sql, secrets.token_hex(8), self._standing)
         self._listener: Listener | None = None
         self._writer_pid: int | None = None
 
@@ -143,6 +145,7 @@ class PostgresStore:
         try:
             opened = await self._run(self._open)
             await self._pool.open()
+            await self._window.open()
         except BaseException:
             await self.close()
             raise
@@ -212,6 +215,7 @@ class PostgresStore:
         if self._listener is not None:
             await self._listener.stop()
         await self._pool.close()
+        await self._window.close()
         await self._run(self._close)
         self._thread.shutdown(wait=False)
 

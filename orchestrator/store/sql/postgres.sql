@@ -152,5 +152,5 @@ ON CONFLICT (server, worker_id) DO UPDATE SET seen_at = excluded.seen_at, presen
 RETURNING 1;
 
 -- name: askers
-WITH gone AS (DELETE FROM askers WHERE seen_at < ?1)
+WITH gone AS (DELETE FROM askers WHERE seen_at < ?1 - 3600000)
 SELECT worker_id, seen_at, present FROM askers WHERE seen_at >= ?1 AND server <> ?2;
