@@ -81,9 +81,12 @@ class Replicas:
         """Begin again."""
         self.time.at = START
         for rig in self.rigs:
-            clock = store_of(rig)._clock
-            assert clock is not None
-            clock._last = 0
+            store = store_of(rig)
+            assert store._clock is not None
+            store._clock._last = 0
+            store._standing.due, store._standing.floor, store._standing._since = None, 0, []
+            store._standing.leases = False
+            rig.events.clear()
         emptied(self.looker, START)
 
     def start(self, number: int, batch: Sequence[ops.Submission]) -> "Future[Commit]":

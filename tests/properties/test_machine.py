@@ -1,7 +1,7 @@
 """Domain and store together against everything at once: after each transaction the promises hold."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from orchestrator.domain.task import Head
 from orchestrator.store.protocol import Commit
 from tests.properties import invariants
 from tests.properties.actions import Actions
+from tests.properties.replicas import Replicas
 from tests.rig import HOUR, Rig, template
 from worker_client.contract.enums import Status
 from worker_client.errors import Conflict, LeaseLost, NotFound, OrchestratorError
@@ -33,9 +34,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
-        here = Path(self._folder.name)
-        self.rig = Rig(QueueMachine.copy(here) if QueueMachine.copy else here)
+        self.rig = self._open()
         self.leases: list[tuple[int, str]] = []
         self.counted_from: dict[int, int] = {}
         self.known: dict[int, Head] = {}
@@ -44,6 +43,11 @@ class QueueMachine(RuleBasedStateMachine):
     def begin(self, max_running: int) -> None:
         # Without patience: the second writing of the rules knows no reservations; these have tests of their own.
         self.rig.rules = Rules(max_running=max_running, backoff='{"jitter": 0}', patience=10**12)
+
+    def _open(self) -> Rig:
+        self._folder = tempfile.TemporaryDirectory()
+        here = Path(self._folder.name)
+        return Rig(QueueMachine.copy(here) if QueueMachine.copy else here)
 
     def teardown(self) -> None:
         self.rig.close()
@@ -102,13 +106,16 @@ class QueueMachine(RuleBasedStateMachine):
         invariants.check_fencing(before, commit, batch)
         invariants.check_claims(rig, after, commit, batch)
         invariants.check_bounds(before, after, shifted=any(isinstance(one.op, ops.Shift) for one in batch))
-        invariants.check_due(after, commit)
+        self._check_due(after, commit)
         attempts = rig.fetch("SELECT task_id, lease_no, outcome FROM attempts")
         invariants.check_attempts(after, attempts, self.counted_from)
         kept, real = rig.counts()
         assert kept == real, "the rollups are not a recount"
         given = {lease for _, lease in self.leases}
         assert all(invariants.lease_of(head) in given for head in after.values() if head.status is Status.RUNNING)
+
+    def _check_due(self, heads: Mapping[int, Head], commit: Commit) -> None:
+        invariants.check_due(heads, commit)
 
     def _note(self, batch: list[ops.Submission], commit: Commit) -> None:
         """Remember leases and new beginnings."""
@@ -132,13 +139,38 @@ class QueueMachine(RuleBasedStateMachine):
                 self.counted_from[op.task_id] = self.known[op.task_id].lease_no - (op.task_id in claimed)
 
 
+class SharedQueueMachine(QueueMachine):
+    """The same on a database that servers share."""
+
+    replicas: ClassVar[Replicas]
+
+    def _open(self) -> Rig:
+        self.replicas.empty()
+        return self.replicas.rigs[0]
+
+    def teardown(self) -> None:
+        """The next example begins on the same database, emptied."""
+
+    def _check_due(self, heads: Mapping[int, Head], commit: Commit) -> None:
+        """Too early a look does no harm."""
+        self.replicas.check()
+        first = min((at for head in heads.values() if (at := invariants.due_at(head)) is not None), default=None)
+        assert first is None or (commit.next_due is not None and commit.next_due <= first)
+        assert commit.leases or all(head.status is not Status.RUNNING for head in heads.values())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every example begins with a copy of one empty database."""
+    """Every example begins with a copy of one empty database, or with the one database emptied."""
     QueueMachine.copy = staticmethod(template(tmp_path_factory.mktemp("template")))
+    SharedQueueMachine.replicas = Replicas(tmp_path_factory.mktemp("replicas"), 1)
     yield
+    SharedQueueMachine.replicas.close()
     QueueMachine.copy = None
 
 
 QueueMachine.TestCase.settings = settings(stateful_step_count=30)
 TestQueue = QueueMachine.TestCase
+# A transaction of a server over the network takes five times as long.
+SharedQueueMachine.TestCase.settings = settings(stateful_step_count=30, max_examples=settings().max_examples // 5)
+TestSharedQueue = SharedQueueMachine.TestCase
