@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
-from msgspec.structs import replace
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from orchestrator.domain.operations import Submission, Tick
+from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
@@ -59,10 +59,11 @@ _AGAIN: Final = (
 class _DoubtError(Exception):
     """The connection broke while a transaction was being committed."""
 
-    def __init__(self, xid: str, commit: Commit) -> None:
+    def __init__(self, xid: str, transaction: PostgresTransaction, decisions: list[Decision]) -> None:
         super().__init__(xid)
         self.xid = xid
-        self.commit = commit
+        self.transaction = transaction
+        self.decisions = decisions
 
 
 class _Time:
@@ -250,7 +251,8 @@ class PostgresStore:
                 self._closing.wait(random.uniform(0, 0.002) * number)  # noqa: S311 - no secret
             except _DoubtError as doubt:
                 if self._committed(doubt.xid):
-                    return doubt.commit
+                    # Its events are found in the feed.
+                    return Commit(doubt.transaction.now, doubt.decisions, [], *doubt.transaction.next_due())
             except psycopg.Error as error:
                 if number == TRIES or not connection.closed:
                     raise
@@ -261,24 +263,25 @@ class PostgresStore:
 
     def _attempt(self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules) -> Commit:
         """One transaction; what is sent together is answered together."""
-        commit = xid = None
+        statements = self._known(connection)
+        xid = None
         try:
             with connection.pipeline() as pipeline:
                 connection.execute("BEGIN")
-                session = PostgresSession(connection, pipeline, self._known(connection), self._sql["new_ids"])
+                session = PostgresSession(connection, pipeline, statements, self._sql["new_ids"])
                 transaction = PostgresTransaction(session, self._sql, self._heard, self._standing)
                 decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
-                commit = Commit(transaction.now, decisions, [], *transaction.next_due())
+                transaction.settle()
                 events = transaction.finish()
                 if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
                     transaction.tell_alive(ALIVE_MS)
                 xid = transaction.xid
                 connection.execute("COMMIT")
         except psycopg.Error:
-            if connection.closed and xid is not None and commit is not None:
-                raise _DoubtError(xid, commit) from None
+            if connection.closed and xid is not None:
+                raise _DoubtError(xid, transaction, decisions) from None
             raise
-        return replace(commit, events=events())
+        return Commit(transaction.now, decisions, events(), *transaction.next_due())
 
     def _known(self, connection: "psycopg.Connection[Any]") -> Statements:
         if self._statements is None:

@@ -52,6 +52,7 @@ class PostgresTransaction(Transaction):
         self._claiming = False
         self._standing = standing
         self._timely = False
+        self._times: Row | None = None
         self._xid: Callable[[], list[Row]] | None = None
 
     def _lock(self, number: int, name: str) -> None:
@@ -220,12 +221,16 @@ class PostgresTransaction(Transaction):
         if self.wrote:
             self._xid = self._ask("transaction_id")
 
-    def next_due(self) -> tuple[Millis | None, bool]:
-        """When the next task or lease is due as far as is known; by now all is flushed for certain."""
-        if self._timely:
-            self._standing.looked(self.now, *self._due()[0])
+    def settle(self) -> None:
+        """Wait until all is flushed for certain. Raises StaleRowError."""
+        self._times = self._due()[0] if self._timely else None
         self.xid = None if self._xid is None else self._xid()[0][0]
         self._session.settle()
+
+    def next_due(self) -> tuple[Millis | None, bool]:
+        """When the next task or lease is due as far as is known: to be asked once the transaction is committed."""
+        if self._times is not None:
+            self._standing.looked(self.now, *self._times)
         self._standing.saved(self.saved.values())
         return self._standing.due, self._standing.leases
 
