@@ -24,6 +24,7 @@ from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import FeedEvent, StoreAwayError
 from orchestrator.store.reads.values import moment
 from worker_client.contract.events import Event, ReadEvents
+from worker_client.errors import Overloaded
 
 KEEP_ALIVE_S: Final = 15.0
 RETRY_MS: Final = 1000
@@ -196,7 +197,7 @@ class Streamed(ASGIResponse):
             await unless_gone(self._request, asyncio.ensure_future(self._write(send)))
         except (ClientGoneError, TimeoutError):
             return
-        except StoreAwayError:
+        except (StoreAwayError, Overloaded):
             # The reader comes again, and resumes.
             log.debug("a reader of events is let go, as the database is away")
         finally:

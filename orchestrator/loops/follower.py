@@ -49,7 +49,7 @@ class Follower:
     async def _look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         try:
             async with asyncio.timeout(STANDS_STILL_S):
-                await self._queue.reads.ping()
+                await self._store.reads.ping()
         except TimeoutError:
             raise StoreAwayError(f"the database has said nothing for {STANDS_STILL_S:g} s") from None
         return await self._store.look(paths, roots)

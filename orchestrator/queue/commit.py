@@ -122,7 +122,9 @@ class Queue:
 
     @property
     def reads(self) -> Reads:
-        """Queries go straight to the store."""
+        """Queries go straight to the store. Raises Overloaded at once while that is away, instead of waiting for it each time."""
+        if self.away is not None:
+            raise away.refusal()
         return self._store.reads
 
     def now(self) -> Millis:
@@ -373,7 +375,7 @@ class Queue:
         """Hear what other servers have committed by now, and wake for it."""
         if self.on_gap is None:
             return
-        await self._hearing.catch_up(self.reads, self.rules)
+        await self._hearing.catch_up(self._store.reads, self.rules)
 
 
 def _unheeded(done: "asyncio.Future[Outcome]") -> None:
