@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.postgres import backlog, peers, snapshot
+from benchmarks.postgres import backlog, peers, snapshot, wake
 from benchmarks.postgres.cluster import Cluster, cluster
 from benchmarks.postgres.report import Report
 
@@ -36,6 +36,9 @@ def _parsed() -> argparse.Namespace:
     one.add_argument("--directories", type=int, default=1_000)
     one.add_argument("--in-one", type=int, default=100_000, help="as many tasks in one directory; 0: none")
     one.add_argument("--sample", type=int, default=100, help="lives that are measured at each checkpoint")
+    one = commands.add_parser("wake", help="how soon a task reaches a poll on another replica, with the doorbell and without")
+    one.add_argument("--count", type=int, default=200)
+    one.add_argument("--unheard", type=int, default=200, help="as many tasks while no doorbell is heard")
     return parser.parse_args()
 
 
@@ -53,6 +56,9 @@ def _measured(server: Cluster, report: Report, options: argparse.Namespace) -> N
         if in_one:
             churns.append(snapshot.Churn("one directory", in_one, 1, 16, 4, sample))
         snapshot.measure(server, report, churns)
+    elif options.command == "wake":
+        counts = (10, 5) if small else (options.count, options.unheard)
+        wake.measure(server, report, count=counts[0], unheard=counts[1])
 
 
 def main() -> int:

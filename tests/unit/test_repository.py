@@ -12,7 +12,7 @@ import orchestrator
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 400
-LOCKS = ("requirements.lock", "requirements-server.lock", "requirements-load.lock")
+LOCKS = ("requirements.lock", "requirements-server.lock", "requirements-load.lock", "requirements-peers.lock")
 
 
 @cache
