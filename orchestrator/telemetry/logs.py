@@ -59,6 +59,8 @@ def setup(settings: Log, stream: TextIO | None = None) -> None:
     logging.captureWarnings(capture=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    # That the database is away is said once, by the queue, not every half second.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
