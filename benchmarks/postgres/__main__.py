@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.postgres import backlog, peers, snapshot, wake
+from benchmarks.postgres import backlog, peers, scale, snapshot, wake
 from benchmarks.postgres.cluster import Cluster, cluster
 from benchmarks.postgres.report import Report
 
@@ -26,6 +26,12 @@ def _parsed() -> argparse.Namespace:
     one.add_argument("--rounds", type=int, default=4)
     one.add_argument("--workers", type=int, default=16)
     one.add_argument("--every", action="store_true", help="their other ways to work, too")
+    one = commands.add_parser("scale", help="three replicas against one, same clients over HTTP, and what limits them")
+    one.add_argument("--replicas", type=int, default=3)
+    one.add_argument("--clients", type=int, default=48)
+    one.add_argument("--directories", type=int, default=1)
+    one.add_argument("--count", type=int, default=3_000)
+    one.add_argument("--rounds", type=int, default=6)
     one = commands.add_parser("backlog", help="claims where millions wait and are done beside an empty database")
     one.add_argument("--waiting", type=int, default=1_000_000)
     one.add_argument("--finished", type=int, default=5_000_000)
@@ -47,6 +53,9 @@ def _measured(server: Cluster, report: Report, options: argparse.Namespace) -> N
     if options.command == "peers":
         count, rounds = (200, 1) if small else (options.count, options.rounds)
         peers.measure(server, report, options.python, count=count, workers=options.workers, rounds=rounds, every=options.every)
+    elif options.command == "scale":
+        count, rounds = (300, 1) if small else (options.count, options.rounds)
+        scale.measure(server, report, scale.Load(count, rounds, options.clients, options.directories, options.replicas))
     elif options.command == "backlog":
         sizes = (2_000, 10_000, 100, 2) if small else (options.waiting, options.finished, options.directories, options.rounds)
         backlog.measure(server, report, backlog.Sizes(*sizes))
