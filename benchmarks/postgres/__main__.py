@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.postgres import backlog, peers, scale, snapshot, wake
+from benchmarks.postgres import backlog, bloat, peers, scale, snapshot, wake
 from benchmarks.postgres.cluster import Cluster, cluster
 from benchmarks.postgres.report import Report
 
@@ -42,6 +43,12 @@ def _parsed() -> argparse.Namespace:
     one.add_argument("--directories", type=int, default=1_000)
     one.add_argument("--in-one", type=int, default=100_000, help="as many tasks in one directory; 0: none")
     one.add_argument("--sample", type=int, default=100, help="lives that are measured at each checkpoint")
+    one = commands.add_parser("bloat", help="what millions of tasks leave in tables and indexes under an old snapshot")
+    one.add_argument("--tasks", type=int, default=2_000_000)
+    one.add_argument("--directories", type=int, default=1_000)
+    one.add_argument("--at-once", type=int, default=250, help="as many tasks in a transaction")
+    one.add_argument("--pinned", type=float, default=1.0, help="the part of them through which the snapshot is held: 0.5, 1")
+    one.add_argument("--sample", type=int, default=200, help="claims that are measured each time")
     one = commands.add_parser("wake", help="how soon a task reaches a poll on another replica, with the doorbell and without")
     one.add_argument("--count", type=int, default=200)
     one.add_argument("--unheard", type=int, default=200, help="as many tasks while no doorbell is heard")
@@ -65,6 +72,10 @@ def _measured(server: Cluster, report: Report, options: argparse.Namespace) -> N
         if in_one:
             churns.append(snapshot.Churn("one directory", in_one, 1, 16, 4, sample))
         snapshot.measure(server, report, churns)
+    elif options.command == "bloat":
+        tasks, sample = (4_000, 10) if small else (options.tasks, options.sample)
+        churn = snapshot.Churn("bloat", tasks, options.directories, options.at_once, 1, sample)
+        bloat.measure(server, report, churn, options.pinned)
     elif options.command == "wake":
         counts = (10, 5) if small else (options.count, options.unheard)
         wake.measure(server, report, count=counts[0], unheard=counts[1])
@@ -74,15 +85,19 @@ def main() -> int:
     options = _parsed()
     report = Report()
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with cluster(options.server, options.directory) as server:
         described = server.describe()
         report.keep(command=options.command, server=described)
         report.say(f"PostgreSQL {described['server_version']}, one fdatasync takes {described['fdatasync_ms']:.2f} ms")
-        _measured(server, report, options)
+        try:
+            _measured(server, report, options)
+        except KeyboardInterrupt:
+            report.keep(interrupted=True)
     report.keep(seconds=time.monotonic() - started)
     if options.json is not None:
         options.json.write_text(json.dumps(report.found, indent=1))
-    return 0
+    return 130 if report.found.get("interrupted") else 0
 
 
 if __name__ == "__main__":

@@ -10,14 +10,10 @@ from typing import Any
 import psycopg
 from msgspec import Struct
 
+from benchmarks.postgres import tables
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.direct import Direct, direct
 from benchmarks.postgres.report import Report
-
-_SIZES = """
-SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), s.n_live_tup, s.n_dead_tup, s.autovacuum_count
-FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relkind = 'r' ORDER BY pg_total_relation_size(c.oid) DESC
-"""
 
 
 class Churn(Struct, frozen=True):
@@ -49,7 +45,8 @@ async def _speed(pinned: Direct, control: Direct, paths: list[str]) -> tuple[flo
     return 1000 * median(seconds[pinned]), median(seconds[control]) / median(seconds[pinned])
 
 
-async def _churn(store: Direct, churn: Churn, first: int, count: int) -> None:
+async def churn_through(store: Direct, churn: Churn, first: int, count: int) -> None:
+    """The tasks of such numbers."""
     for at in range(first, first + count, churn.at_once):
         paths = [f"/churn/{n % churn.directories}" for n in range(at, min(at + churn.at_once, first + count))]
         await store.create(paths)
@@ -69,7 +66,7 @@ async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str,
             paths = [f"/churn/{chance.randrange(churn.directories)}" for _ in range(churn.sample)]
             milliseconds, ratio = await _speed(pinned, control, paths)
             found.append(ratio)
-            dead = sum(row[4] for row in cluster.ask(_SIZES, urls["pinned"]))
+            dead = tables.dead(cluster, urls["pinned"])
             rows.append([when, milliseconds, ratio, ratio / found[0], dead, _seconds(started)])
 
         started = time.monotonic()
@@ -78,12 +75,12 @@ async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str,
         with held(urls["pinned"]):
             await look("at the beginning")
             for at in range(churn.checkpoints):
-                await _churn(pinned, churn, at * part, part)
+                await churn_through(pinned, churn, at * part, part)
                 await look(f"after {(at + 1) * part:,}")
-            _sizes(cluster, report, f"{churn.name}: tables while the snapshot is held", urls["pinned"])
-        await _vacuumed(cluster, report, urls["pinned"])
+            tables.show(cluster, report, f"{churn.name}: tables while the snapshot is held", urls["pinned"])
+        await tables.vacuumed(cluster, report, urls["pinned"])
         await look("snapshot gone")
-        _sizes(cluster, report, f"{churn.name}: tables after it is gone", urls["pinned"])
+        tables.show(cluster, report, f"{churn.name}: tables after it is gone", urls["pinned"])
     report.table(
         f"{churn.name}: single lives under a held snapshot",
         ["when", "ms a life", "of a database without", "of the beginning", "dead rows", "seconds"],
@@ -92,29 +89,8 @@ async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str,
     return [ratio / found[0] for ratio in found]
 
 
-async def _vacuumed(cluster: Cluster, report: Report, url: str, patience: float = 180) -> None:
-    """Give autovacuum time, which looks around now and then."""
-    before = {row[0]: row[5] for row in cluster.ask(_SIZES, url)}
-    started = time.monotonic()
-    while time.monotonic() - started < patience:
-        time.sleep(1)  # noqa: ASYNC251 - nothing else runs
-        if sum(row[4] for row in cluster.ask(_SIZES, url) if row[0] in {"tasks", "leases", "task_counts"}) < 10_000:
-            break
-    ran = {row[0]: row[5] - before[row[0]] for row in cluster.ask(_SIZES, url) if row[5] > before[row[0]]}
-    report.say(f"{_seconds(started)} s after the snapshot was gone autovacuum had run: {ran or 'nowhere'}")
-
-
 def _seconds(since: float) -> int:
     return round(time.monotonic() - since)
-
-
-def _sizes(cluster: Cluster, report: Report, title: str, url: str) -> None:
-    rows = cluster.ask(_SIZES, url)
-    report.table(
-        title,
-        ["table", "MB", "indexes MB", "live", "dead", "autovacuums"],
-        [[name, size / 2**20, indexes / 2**20, *rest] for name, size, indexes, *rest in rows if size + indexes > 2**17],
-    )
 
 
 def measure(cluster: Cluster, report: Report, churns: list[Churn]) -> list[float]:
