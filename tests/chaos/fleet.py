@@ -90,6 +90,9 @@ class Clients:
         self.answers: Counter[int] = Counter()
         self.errors: Counter[str] = Counter()
         self.creating = True
+        self.forgets = 0.01
+        self.works = 0.1
+        """How many of its leases a client lets run out, and works on for a moment."""
         self.claims = 0
         self.progress: list[float] = []
         self._moved = asyncio.Condition()
@@ -163,13 +166,13 @@ class Clients:
             assert refused.status_code == 409, refused.text
             self.refused_stale += 1
         self.held[mine.task_id] = mine
-        if chance.random() < 0.01:
+        if chance.random() < self.forgets:
             # It forgets what it does: the lease runs out.
             self.lost[mine.task_id] = mine.lease
             await asyncio.sleep(LEASE_S)
             self._let_go(mine)
             return
-        if chance.random() < 0.1:
+        if chance.random() < self.works:
             await asyncio.sleep(chance.random() * 0.05)
         # From here on it may be completed, whenever the answer comes.
         self._let_go(mine)

@@ -26,6 +26,8 @@ CREATORS = 8
 WORKERS = 40
 STOPPED_S = LEASE_S + 2
 PAUSE_S = 5
+RACE_S = float(os.environ.get("APP_TEST_RACE_SECONDS", "15"))
+RACERS = 8
 PATHS = [*(f"/load/{one}" for one in "abcdefghijkl"), *(f"/load/{one}/{other}" for one in "abcdefghijkl" for other in "xy")]
 
 
@@ -154,6 +156,36 @@ async def test_killed_stopped_and_cut_off_under_load(tmp_path: Path, database: p
     assert seen == events, "an event was missed, or seen twice"
     assert {"kill", "stop", "SIGINT", "SIGQUIT"} <= set(faults.done)
     assert longest < PAUSE_S
+
+
+async def test_racers_for_nested_directories_never_overlap(tmp_path: Path, database: postgres.Postgres) -> None:
+    nested = ["/load", *(f"/load/{a}" for a in "abcdefg"), *(f"/load/{a}/{b}" for a in "abcdefg" for b in "uvwxyz")]
+    assert len(nested) == 50
+    replicas = [Replica(tmp_path, database.url()) for _ in range(3)]
+    clients = Clients(replicas, nested)
+    clients.forgets, clients.works = 0, 1
+    try:
+        for replica in replicas:
+            await replica.start()
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(clients.create(f"client{number}"))
+            for number in range(RACERS):
+                group.create_task(clients.work(f"racer{number}"))
+            await asyncio.sleep(RACE_S)
+            clients.creating = False
+            async with clients._moved:
+                clients._moved.notify_all()
+        with psycopg.connect(database.url(), autocommit=True) as connection:
+            check(connection, clients)
+            deadlocks = connection.execute("SELECT sum(deadlocks) FROM pg_stat_database").fetchone()
+    finally:
+        await clients.close()
+        for replica in replicas:
+            replica.close()
+    sys.stderr.write(f"{clients.claims} leases raced, {deadlocks} deadlocks, answers {dict(clients.answers)}\n")
+    assert set(clients.answers) <= {200, 201}
+    assert clients.claims > RACE_S
 
 
 def check(connection: "psycopg.Connection[tuple[Any, ...]]", clients: Clients) -> None:
