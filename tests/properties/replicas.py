@@ -14,6 +14,7 @@ from psycopg import sql
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Changed, Claimed, Created, Decision
 from orchestrator.domain.principal import OPEN
+from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.postgres.store import PostgresStore
 from orchestrator.store.protocol import Commit
 from orchestrator.store.rows import HEAD_FIELDS
@@ -84,8 +85,7 @@ class Replicas:
             store = store_of(rig)
             assert store._clock is not None
             store._clock._last = 0
-            store._standing.due, store._standing.floor, store._standing._since = None, 0, []
-            store._standing.leases = False
+            vars(store._standing).update(vars(Standing()))
             rig.events.clear()
         emptied(self.looker, START)
 
