@@ -183,6 +183,10 @@ def database_path(url: str) -> Path | None:
     """
     parts = urlsplit(url)
     if parts.scheme in {"postgresql", "postgres"}:
+        if parts.netloc.count("@") > 1 or re.search(r"%(?![0-9A-Fa-f]{2})", url):
+            raise ValueError(
+                "expected postgresql://user:password@host/name, in which % is written as %25 and an @ of the password as %40"
+            )
         return None
     rest = url.removeprefix("sqlite:///")
     if rest == url or not rest or rest.startswith(":memory:") or "?" in rest or rest.endswith("/") or "\0" in rest:
@@ -195,7 +199,7 @@ def database_path(url: str) -> Path | None:
 
 def without_password(url: str) -> str:
     """An address that may be shown."""
-    return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", re.sub(r"(password=)[^&]*", r"\1***", url))
+    return re.sub(r"(?<=://)([^:/@]*):[^/?#]*@", r"\1:***@", re.sub(r"(password=)[^&]*", r"\1***", url))
 
 
 def _files(directories: list[Path], environment: str) -> list[Path]:

@@ -156,6 +156,9 @@ class Seat:
     async def wal_bytes(self) -> int:
         return 0
 
+    def hurry(self) -> None:
+        """There is nothing to wait for."""
+
     async def close(self) -> None:
         """The database stays open for the others."""
 

@@ -95,7 +95,7 @@ CREATE INDEX tasks_polls ON tasks (poll_key) WHERE status = 'running' AND poll_k
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
 -- For people: lists by status and by directory. Each in its own words for the id: who asks for rows in the order of just these
 -- gets this index, where a planner with old statistics would walk another one, past everything that was ever done.
-CREATE INDEX tasks_unfinished ON tasks (status, (id + 0)) WHERE status NOT IN ('completed', 'cancelled');
+CREATE INDEX tasks_unfinished ON tasks (status, (id + 0)) WHERE (status || '') NOT IN ('completed', 'cancelled');
 CREATE INDEX tasks_directory ON tasks (path, (id - 0));
 CREATE INDEX tasks_run ON tasks (run_id, (id / 1)) WHERE run_id IS NOT NULL;
 CREATE INDEX tasks_schedule ON tasks (schedule_id, (id * 1)) WHERE schedule_id IS NOT NULL;

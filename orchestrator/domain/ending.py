@@ -3,7 +3,20 @@
 from orchestrator.domain import backoff
 from orchestrator.domain import operations as ops
 from orchestrator.domain.lifecycle import Verb, permit
-from orchestrator.domain.moves import account, finish, freed, happened, leased, lost, ready, settle, to_json, unlease, visible
+from orchestrator.domain.moves import (
+    account,
+    finish,
+    freed,
+    happened,
+    leased,
+    lost,
+    ready,
+    revise,
+    settle,
+    to_json,
+    unlease,
+    visible,
+)
 from orchestrator.domain.outcomes import Change, Changed, Decision, Done, Saved, Wake
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
@@ -145,12 +158,15 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
 
 
 def undeliver(op: ops.Undeliver, by: Principal, world: World, rules: Rules) -> Decision:
-    """Take a claim back that reached nobody, unless it was delivered again or used since."""
+    """Take a claim back when none of its deliveries reached anybody, and nobody has used it since."""
     head = world.head(op.task_id)
     sent = Lease.parse(op.lease)
     current = head and head.status is Status.RUNNING and sent == Lease(head.id, head.lease_no, head.nonce or "")
-    if head is None or not current or head.used or head.delivery_no != op.delivery_no or head.claimed_by != by.id:
+    if head is None or not current or head.used or op.delivery_no > head.delivery_no or head.claimed_by != by.id:
         return Decision(Done())
+    if head.delivery_no > 1:
+        # Which of them arrived, an earlier or a later one, nobody can tell: what is left of them counts.
+        return Decision(Done(), [Saved(revise(head, world, delivery_no=head.delivery_no - 1))])
     return _give_back(head, Verb.UNDELIVER, world, rules, [])
 
 

@@ -49,10 +49,9 @@ class Follower:
     async def _look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         try:
             async with asyncio.timeout(STANDS_STILL_S):
-                await self._store.reads.ping()
+                return await self._store.look(paths, roots)
         except TimeoutError:
             raise StoreAwayError(f"the database has said nothing for {STANDS_STILL_S:g} s") from None
-        return await self._store.look(paths, roots)
 
     async def run(self) -> None:
         """Work until cancelled; an error is logged and does not end it."""

@@ -58,6 +58,7 @@ class Queue:
         self._pending: deque[Pending] = deque()
         self._bell = asyncio.Event()
         self._parked = Parked(self._put)
+        self._begun = self._begun_then = 0
         self._hearing = Hearing(self.feed, self._parked)
         self._asking = Asking()
         self._newest = Newest()
@@ -96,6 +97,7 @@ class Queue:
         self.drain()
         self._stopping = True
         self._bell.set()
+        self._store.hurry()
         if self._task is not None:
             await self._task
         await self._store.close()
@@ -218,6 +220,7 @@ class Queue:
         if reservations := self._parked.room.reservations(self._store.now(), rules.patience):
             rules = replace(rules, reservations=reservations)
         started = time.perf_counter()
+        self._begun += 1
         self._parked.deciding = True
         try:
             commit = await self._store.commit([pending.submission for pending in batch], rules)
@@ -362,7 +365,8 @@ class Queue:
         except StoreAwayError as error:
             self.lost(error)
             return False
-        self._pulse.beat(self._store.now())
+        if self._writes():
+            self._pulse.beat(self._store.now())
         self._returned()
         if commits == self._commits:
             # Else the transaction since then knows better.
@@ -370,6 +374,12 @@ class Queue:
             self.on_commit()
         self._parked.wake(Waits(one.path, one.host, one.kind) for one in found.ready)
         return found.last_event > self.feed.last_id
+
+    def _writes(self) -> bool:
+        """Whether nothing speaks against it that heartbeats can be written: that the database can be read says little."""
+        stuck = self._parked.deciding and self._begun == self._begun_then
+        self._begun_then = self._begun
+        return self.failing is None and not stuck
 
     async def catch_up(self) -> None:
         """Hear what other servers have committed by now, and wake for it."""

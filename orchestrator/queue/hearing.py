@@ -66,6 +66,10 @@ class Hearing:
                 break
         telling, self._telling = self._telling, []
         if telling:
-            ready = await reads.still_waiting(may_wait(telling))
-            limited = await reads.limited()
+            try:
+                ready = await reads.still_waiting(may_wait(telling))
+                limited = await reads.limited()
+            except BaseException:
+                self._telling = telling + self._telling
+                raise
             self._parked.wake([*ready, *freed(telling, limited, everywhere=rules.max_running > 0)])

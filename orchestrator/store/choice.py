@@ -20,7 +20,7 @@ def store(database: Database) -> Store:
     _need_psycopg()
     from orchestrator.store.postgres.store import PostgresStore  # noqa: PLC0415 - needs the extra
 
-    return PostgresStore(database.url, readers=database.max_connections)
+    return PostgresStore(database.url, readers=database.max_connections, kept=database.min_connections)
 
 
 def migrate(database: Database) -> list[str]:

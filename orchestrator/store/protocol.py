@@ -83,6 +83,10 @@ class Store(Protocol):
         """The store's time."""
         ...
 
+    def hurry(self) -> None:
+        """The server stops: a commit that is under way is not waited for much longer."""
+        ...
+
     async def wal_bytes(self) -> int | None:
         """The size of the write-ahead log; None where that is the database server's business."""
         ...

@@ -37,7 +37,7 @@ class Listener:
         """Stop listening."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Exception):
                 await self._task
             self._task = None
 
@@ -51,9 +51,11 @@ class Listener:
                 pause = 0.1
                 async for ring in connection.notifies():
                     if ring.pid != self._own():
-                        self._tell(tuple(map(int, ring.payload.split(","))) if ring.payload else ())
+                        self._tell(_ids(ring.payload))
             except psycopg.Error as error:
                 log.debug("the doorbell is out of order", error=str(error))
+            except Exception:
+                log.exception("the doorbell failed and goes on")
             finally:
                 if connection is not None:
                     await connection.close()
@@ -63,7 +65,21 @@ class Listener:
 
     async def _connected(self) -> "psycopg.AsyncConnection[Any]":
         connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=PATIENCE_S, options=options(), application_name="task-orchestrator bell"
+            self._url,
+            autocommit=True,
+            connect_timeout=PATIENCE_S,
+            # It only listens: without these it would never notice that nobody is there any more.
+            keepalives_idle=PATIENCE_S,
+            keepalives_interval=1,
+            keepalives_count=5,
+            options=options(),
+            application_name="task-orchestrator bell",
         )
         await connection.execute(f"LISTEN {CHANNEL}")
         return connection
+
+
+def _ids(payload: str) -> tuple[int, ...]:
+    """The ids that a ring brings; whoever else rings on this channel has none."""
+    numbers = payload.split(",")
+    return tuple(map(int, numbers)) if all(number.isdecimal() for number in numbers) else ()

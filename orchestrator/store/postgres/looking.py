@@ -28,9 +28,13 @@ class Looking:
     async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         """How the database stands, and what waits in `paths` and in or below `roots`."""
         standing = self._standing
-        standing.begin()
-        ((last_event, now, *times),) = await self._fetch(self._sql["standing"], (standing.floor,))
-        standing.looked(now, *times)
+        search = standing.begin()
+        try:
+            ((last_event, now, *times),) = await self._fetch(self._sql["standing"], (search.floor,))
+        except BaseException:
+            standing.forget(search)
+            raise
+        standing.looked(search, now, *times)
         streams = await self._fetch(self._sql["streams_among"], (sorted({*paths, *roots}),)) if paths or roots else []
         for root in roots:
             streams += await self._fetch(self._sql["streams_below"], span(root))

@@ -64,6 +64,7 @@ class Readers:
                 "options": options(SETTINGS),
                 "application_name": "task-orchestrator",
                 "connect_timeout": PATIENCE_S,
+                "keepalives_idle": PATIENCE_S,
                 "tcp_user_timeout": PATIENCE_S * 1000,
             },
         )

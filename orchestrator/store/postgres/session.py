@@ -22,9 +22,10 @@ class Statements:
 class PostgresSession:
     """Used within `pipeline`, which is the connection's."""
 
-    def __init__(self, connection: "Connection[Any]", pipeline: Pipeline, statements: Statements, new_ids: str) -> None:
+    pipeline: Pipeline
+
+    def __init__(self, connection: "Connection[Any]", statements: Statements, new_ids: str) -> None:
         self._connection = connection
-        self._pipeline = pipeline
         self._statements = statements
         self._new_ids = new_ids
         self._ids: list[int] = []
@@ -37,7 +38,7 @@ class PostgresSession:
         def rows() -> list[Row]:
             if cursor.pgresult is None:
                 # Only after a Sync does the server see that a transaction idles; psycopg by itself sends a Flush.
-                self._pipeline.sync()
+                self.pipeline.sync()
             return cursor.fetchall()
 
         return rows

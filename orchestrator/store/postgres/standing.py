@@ -1,6 +1,8 @@
 """What is due next, as far as this server knows: to ask with every commit would cost more than most commits do."""
 
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from orchestrator.domain.task import Head, Millis
@@ -8,44 +10,78 @@ from worker_client.contract.enums import Status
 
 _SLACK_MS: Final = 60_000
 """Longer than any transaction: what one saves that has begun before a look is due later than the look less this."""
+_WHOLE_S: Final = 60.0
+"""Between two looks that trust no earlier one."""
+
+
+class Search:
+    """A look that has begun: it asks for what is due after `floor`, and may miss what is saved from now on."""
+
+    def __init__(self, floor: Millis) -> None:
+        self.floor = floor
+        self.since: list[Millis] = []
+        self.leased = False
 
 
 class Standing:
-    """Learns from this server's own commits, and about the others' by looking.
+    """Learns from this server's own commits, and about the others' by looking; both at once, from two threads.
 
-    `floor`: nothing is due before it. Tasks and leases become due after the moment in which they are saved; below the first of
-    them there are only dead entries of the index, all of which a search for the first would have to pass.
+    `floor`: below it is no lease that is live and no task that is scheduled, or they would be forgotten. They become due after
+    the moment in which they are saved; below the first are only dead entries of the index, which a search would have to pass.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self.due: Millis | None = None
         self.leases = False
         self.floor: Millis = 0
-        self._since: list[Millis] = []
-        self._leased = False
+        self._seen: Millis = 0
+        self._steady = steady
+        self._whole_at = steady()
+        self._searches: list[Search] = []
+        self._lock = threading.Lock()
 
     def saved(self, heads: Iterable[Head | None]) -> None:
-        """This server has changed these tasks."""
-        for head in heads:
-            if head is None:
-                continue
-            at = None
-            if head.status is Status.RUNNING:
-                at, self.leases, self._leased = head.expire_at, True, True
-            elif head.status is Status.SCHEDULED:
-                at = head.due_at
-            elif head.status is Status.PARKED:
-                at = head.hold_until
+        """This server has committed these tasks."""
+        with self._lock:
+            for head in heads:
+                if head is not None:
+                    self._saved(head)
+
+    def _saved(self, head: Head) -> None:
+        running = head.status is Status.RUNNING
+        at = {Status.RUNNING: head.expire_at, Status.SCHEDULED: head.due_at, Status.PARKED: head.hold_until}.get(head.status)
+        for search in self._searches:
+            search.leased |= running
             if at is not None:
-                self.due = at if self.due is None else min(self.due, at)
-                self._since = [min([at, *self._since])]
+                search.since.append(at)
+        self.leases |= running
+        if at is not None:
+            self.due = at if self.due is None else min(self.due, at)
 
-    def begin(self) -> None:
-        """A look begins: it may miss what is saved from now on."""
-        self._since, self._leased = [], False
+    def begin(self) -> Search:
+        """A look begins."""
+        with self._lock:
+            now = self._steady()
+            whole = now - self._whole_at >= _WHOLE_S
+            if whole:
+                self._whole_at = now
+            search = Search(0 if whole else self.floor)
+            self._searches.append(search)
+            return search
 
-    def looked(self, now: Millis, scheduled: Millis | None, held: Millis | None, expiring: Millis | None) -> None:
+    def forget(self, search: Search) -> None:
+        """A look came to nothing."""
+        with self._lock:
+            self._searches.remove(search)
+
+    def looked(self, search: Search, now: Millis, scheduled: Millis | None, held: Millis | None, expiring: Millis | None) -> None:
         """What a look found, the first of each kind; `now` is not after it began."""
-        self.due = min((at for at in (scheduled, held, expiring, *self._since) if at is not None), default=None)
-        self.leases = expiring is not None or self._leased
-        self.floor = max(self.floor, min(at for at in (now, scheduled, expiring) if at is not None) - _SLACK_MS)
+        with self._lock:
+            self._searches.remove(search)
+            self.due = min((at for at in (scheduled, held, expiring, *search.since) if at is not None), default=None)
+            self.leases = expiring is not None or search.leased
+            floor = min(at for at in (now, scheduled, expiring) if at is not None) - _SLACK_MS
+            # A clock that was ahead has raised it too far.
+            trusted = search.floor and now >= self._seen - _SLACK_MS // 2
+            self.floor = max(self.floor, floor) if trusted else floor if not search.floor else 0
+            self._seen = now

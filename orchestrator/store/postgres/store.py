@@ -1,6 +1,7 @@
 """The store for several servers: one PostgreSQL database, which they all write to."""
 
 import asyncio
+import math
 import random
 import secrets
 import threading
@@ -29,7 +30,7 @@ from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.postgres.session import PostgresSession, Statements
 from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.postgres.transaction import PostgresTransaction
-from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, Look, StoreAwayError, UnsettledError
+from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, FeedEvent, Look, StoreAwayError, UnsettledError
 from orchestrator.store.reads import Reads
 from orchestrator.store.reads.dialect import POSTGRES
 from orchestrator.store.session import StaleRowError
@@ -42,18 +43,19 @@ log = structlog.get_logger()
 DIALECT: Final = Dialect(among="= ANY (?)", lock="FOR NO KEY UPDATE", skip="FOR NO KEY UPDATE SKIP LOCKED")
 EPOCH: Final = "epoch"
 TRIES: Final = 20
-"""Runs of a batch that meets other servers' transactions; past that each of its operations runs alone."""
+"""Runs of a batch that finds changed what it has read; past that each of its operations runs alone."""
+WAIT_S: Final = 6.0
+"""For what others hold: longer than one who stands still can hold it."""
 ALIVE_MS: Final = 1_000
 JUMP_MS: Final = 5_000
 SETTLE_S: Final = 120.0
-_AGAIN: Final = (
-    errors.DeadlockDetected,
-    errors.SerializationFailure,
-    errors.LockNotAvailable,
-    errors.UniqueViolation,
-    errors.ExclusionViolation,
-    StaleRowError,
-)
+_HELD: Final = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
+_CHANGED: Final = (errors.UniqueViolation, errors.ExclusionViolation, StaleRowError)
+_LEAVE_S: Final = 10.0
+
+
+class CommitFailedError(Exception):
+    """PostgreSQL refused a transaction; it had no effect."""
 
 
 class _DoubtError(Exception):
@@ -70,12 +72,13 @@ class _Time:
     """The database's clock as last heard, carried on by a clock that nobody sets; it never goes back."""
 
     def __init__(self) -> None:
+        self._jump = 0
         self._offset: Millis | None = None
         self._ahead = 0
         self._last = 0
 
     def heard(self, at: Millis, alive_at: Millis) -> tuple[Millis, int]:
-        """The time of a transaction that the database says is `at`, and how far its clock has just been set forward.
+        """The time of a transaction that the database says is `at`, and how far its clock was set forward since the last commit.
 
         `alive_at`: what has been written down has happened, so time goes on from there when the clock was set back.
         """
@@ -87,7 +90,13 @@ class _Time:
         jump = 0 if self._offset is None else offset - self._offset
         self._offset = offset
         self._last = max(self._last, at + self._ahead)
-        return self._last, jump if jump > JUMP_MS else 0
+        if jump > JUMP_MS:
+            self._jump += jump
+        return self._last, self._jump
+
+    def committed(self) -> None:
+        """Leases have been given back what the clock jumped."""
+        self._jump = 0
 
     def now(self) -> Millis:
         self._last = max(self._last, steady_ms() + (self._offset or 0))
@@ -107,6 +116,7 @@ class PostgresStore:
         url: str,
         *,
         readers: int = 4,
+        kept: int = 1,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
         nonce: Callable[[], str] | None = None,
@@ -118,7 +128,7 @@ class PostgresStore:
         self._time = _Time()
         self._chance = chance
         self._nonce = nonce or Nonces()
-        self._pool = Readers(url, most=readers)
+        self._pool = Readers(url, least=kept, most=readers)
         # Of its own: however much is read, the look that tells whether the database is there has its turn.
         self._window = Readers(url, most=1)
         self._sql = fill(queries("common", "postgres"), DIALECT)
@@ -126,6 +136,7 @@ class PostgresStore:
         self._writer: psycopg.Connection[Any] | None = None
         self._statements: Statements | None = None
         self._closing = threading.Event()
+        self._end_by = math.inf
         self._standing = Standing()
         self._looking = Looking(self._window.fetch, self._sql, secrets.token_hex(8), self._standing)
         self._listener: Listener | None = None
@@ -164,7 +175,7 @@ class PostgresStore:
         connection.execute(engine.native(self._sql["first_meta"]), [ALIVE_AT, str(now)])
         (self.epoch,) = self._row(connection, "get_meta", EPOCH)
         self.asleep_ms = 0 if alive_at is None else max(0, now - int(alive_at))
-        self._standing.looked(now, *self._row(connection, "next_due", 0))
+        self._standing.looked(self._standing.begin(), now, *self._row(connection, "next_due", 0))
         return Commit(now, [], [], self._standing.due, self._standing.leases)
 
     def _row(self, connection: "psycopg.Connection[Any]", name: str, *params: Any) -> tuple[Any, ...]:
@@ -186,12 +197,16 @@ class PostgresStore:
 
         Raises StoreAwayError.
         """
-        listener = Listener(self.url, tell, lambda: self._writer_pid)
+        listener = Listener(self.url, tell, self._own_pid)
         try:
             await listener.start()
         except psycopg.OperationalError as error:
             raise StoreAwayError(_words(error)) from None
         self._listener = listener
+
+    def _own_pid(self) -> int | None:
+        writer = self._writer
+        return None if writer is None or writer.closed else self._writer_pid
 
     async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         """Look at the database, at what waits in `paths` and in or below `roots`. Raises StoreAwayError."""
@@ -207,6 +222,10 @@ class PostgresStore:
 
     async def wal_bytes(self) -> None:
         """The log is the database server's business."""
+
+    def hurry(self) -> None:
+        """The server stops: a commit whose answer was lost is asked about for some seconds more."""
+        self._end_by = time.monotonic() + _LEAVE_S
 
     async def close(self) -> None:
         """Close the connections; to do so twice is harmless."""
@@ -239,49 +258,59 @@ class PostgresStore:
         return await self._run(self._commit, batch, rules)
 
     def _commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
-        for number in range(1, TRIES + 1):
+        began, number, careful = time.monotonic(), 0, False
+        while True:
+            number += 1
+            late = time.monotonic() - began > WAIT_S
             connection = self._connected()
             try:
-                return self._attempt(connection, batch, rules)
-            except _AGAIN:
-                if number == TRIES:
-                    raise
+                return self._attempt(connection, batch, rules, careful=careful)
+            except (*_HELD, *_CHANGED) as error:
+                if late or (number >= TRIES and isinstance(error, _CHANGED)):
+                    raise CommitFailedError(_words(error)) from None
+                careful = careful or isinstance(error, errors.LockNotAvailable)
                 # Whoever holds what this batch wants needs a moment to commit, and may want what this one holds.
                 _roll_back(connection)
-                self._closing.wait(random.uniform(0, 0.002) * number)  # noqa: S311 - no secret
+                self._closing.wait(random.uniform(0, min(0.1, 0.002 * number)))  # noqa: S311 - no secret
             except _DoubtError as doubt:
                 if self._committed(doubt.xid):
                     # Its events are found in the feed.
-                    return Commit(doubt.transaction.now, doubt.decisions, [], *doubt.transaction.next_due())
+                    return self._done(doubt.transaction, doubt.decisions, [])
+                doubt.transaction.abandon()
             except psycopg.Error as error:
-                if number == TRIES or not connection.closed:
-                    raise
+                if late or not connection.closed:
+                    raise CommitFailedError(_words(error)) from None
                 log.warning("the database hung up, the transaction is run again", error=_words(error))
             finally:
                 _roll_back(connection)
-        raise AssertionError("the last try returns or raises")
 
-    def _attempt(self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules) -> Commit:
+    def _attempt(
+        self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules, *, careful: bool
+    ) -> Commit:
         """One transaction; what is sent together is answered together."""
-        statements = self._known(connection)
-        xid = None
+        session = PostgresSession(connection, self._known(connection), self._sql["new_ids"])
+        transaction = PostgresTransaction(session, self._sql, self._heard, self._standing, careful=careful)
+        committing = False
         try:
-            with connection.pipeline() as pipeline:
+            with connection.pipeline() as session.pipeline:
                 connection.execute("BEGIN")
-                session = PostgresSession(connection, pipeline, statements, self._sql["new_ids"])
-                transaction = PostgresTransaction(session, self._sql, self._heard, self._standing)
                 decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
                 transaction.settle()
                 events = transaction.finish()
                 if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
                     transaction.tell_alive(ALIVE_MS)
-                xid = transaction.xid
+                committing = True
                 connection.execute("COMMIT")
-        except psycopg.Error:
-            if connection.closed and xid is not None:
-                raise _DoubtError(xid, transaction, decisions) from None
+        except BaseException as error:
+            if committing and isinstance(error, psycopg.Error) and connection.closed and transaction.xid is not None:
+                raise _DoubtError(transaction.xid, transaction, decisions) from None
+            transaction.abandon()
             raise
-        return Commit(transaction.now, decisions, events(), *transaction.next_due())
+        return self._done(transaction, decisions, events())
+
+    def _done(self, transaction: PostgresTransaction, decisions: list[Decision], events: list[FeedEvent]) -> Commit:
+        self._time.committed()
+        return Commit(transaction.now, decisions, events, *transaction.next_due())
 
     def _known(self, connection: "psycopg.Connection[Any]") -> Statements:
         if self._statements is None:
@@ -319,9 +348,12 @@ class PostgresStore:
         """What became of a transaction whose commit was not answered."""
         log.warning("the database hung up in a commit; asking what became of it", transaction=xid)
         end = time.monotonic() + SETTLE_S
-        while time.monotonic() < end and not self._closing.wait(0.05):
+        while time.monotonic() < min(end, self._end_by) and not self._closing.wait(0.05):
             try:
                 (status,) = self._row(self._connected(), "transaction_status", xid)
+            except errors.DataError:
+                # Another database has taken over, which never saw it.
+                return False
             except (StoreAwayError, psycopg.OperationalError):
                 self._closing.wait(0.2)
                 continue
@@ -341,6 +373,7 @@ def _roll_back(connection: "psycopg.Connection[Any]") -> None:
         connection.close()
 
 
-def _words(error: psycopg.Error) -> str:
-    """The first line of what libpq says, which names host and port, and no password."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _words(error: Exception) -> str:
+    """What is wrong in a line, without the row that it is about, which may hold what nobody else is to see."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}: {primary or next(iter(str(error).splitlines()), '')}".rstrip(": ")

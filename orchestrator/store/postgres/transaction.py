@@ -9,7 +9,7 @@ from orchestrator.domain.operations import Claim
 from orchestrator.domain.paths import span
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 from orchestrator.store.postgres.session import PostgresSession
-from orchestrator.store.postgres.standing import Standing
+from orchestrator.store.postgres.standing import Search, Standing
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import Row, head_of, outputs_of, setting_of
 from orchestrator.store.transaction import Transaction
@@ -30,11 +30,16 @@ Clock = Callable[[Millis, Millis], tuple[Millis, int]]
 
 
 class PostgresTransaction(Transaction):
-    """`clock` says, for the database's time and when a server was last alive, the transaction's time, and how far it jumped."""
+    """`clock` says, for the database's time and when a server was last alive, the transaction's time, and how far it jumped.
+
+    `careful`: tasks that somebody else has locked are left out, as one of them was met before.
+    """
 
     _session: PostgresSession
 
-    def __init__(self, session: PostgresSession, queries: Mapping[str, str], clock: Clock, standing: Standing) -> None:
+    def __init__(
+        self, session: PostgresSession, queries: Mapping[str, str], clock: Clock, standing: Standing, *, careful: bool
+    ) -> None:
         super().__init__(session, queries, 0)
         self._clock = clock
         self._alive_at: Millis = 0
@@ -51,8 +56,10 @@ class PostgresTransaction(Transaction):
         self._leases: dict[tuple[str, str], tuple[bool, ...]] = {}
         self._claiming = False
         self._standing = standing
+        self._page = "pages_free" if careful else "pages"
         self._timely = False
         self._times: Row | None = None
+        self._search: Search | None = None
         self._xid: Callable[[], list[Row]] | None = None
 
     def _lock(self, number: int, name: str) -> None:
@@ -157,7 +164,7 @@ class PostgresTransaction(Transaction):
         if not asked:
             return
         most = min(64, sum(op.limit for op in claims)) if len(asked) <= _FEW else 1
-        pages = self._ask("pages", _objects(_PLACE, ((*stream, *self._firsts[stream]) for stream in asked)), most)
+        pages = self._ask(self._page, _objects(_PLACE, ((*stream, *self._firsts[stream]) for stream in asked)), most)
         leases = self._ask("leases_among", json.dumps([_around(path, host) for path, host in around]))
         found: dict[Stream, list[Head]] = {stream: [] for stream in asked}
         for row in pages():
@@ -187,7 +194,7 @@ class PostgresTransaction(Transaction):
         if after is None and stream in self._pages:
             return self._pages[stream]
         if after is None:
-            rows = self._fetch("pages", _objects(_PLACE, [(*stream, *self._firsts.get(stream, _LOWEST))]), limit)
+            rows = self._fetch(self._page, _objects(_PLACE, [(*stream, *self._firsts.get(stream, _LOWEST))]), limit)
         else:
             rows = self._fetch("page_after", *stream, *after, limit)
         return [self._loaded.setdefault(row[0], head_of(row)) for row in rows], len(rows) < limit
@@ -216,8 +223,8 @@ class PostgresTransaction(Transaction):
     def conclude(self) -> None:
         """All is flushed: ask what has to be known before the commit."""
         if self._timely:
-            self._standing.begin()
-            self._due = self._ask("next_due", self._standing.floor)
+            self._search = self._standing.begin()
+            self._due = self._ask("next_due", self._search.floor)
         if self.wrote:
             self._xid = self._ask("transaction_id")
 
@@ -229,10 +236,16 @@ class PostgresTransaction(Transaction):
 
     def next_due(self) -> tuple[Millis | None, bool]:
         """When the next task or lease is due as far as is known: to be asked once the transaction is committed."""
-        if self._times is not None:
-            self._standing.looked(self.now, *self._times)
+        if self._times is not None and self._search is not None:
+            self._standing.looked(self._search, self.now, *self._times)
+            self._search = None
         self._standing.saved(self.saved.values())
         return self._standing.due, self._standing.leases
+
+    def abandon(self) -> None:
+        """The transaction came to nothing."""
+        if self._search is not None:
+            self._standing.forget(self._search)
 
     def tell_alive(self, every: Millis) -> None:
         """Tell that a server is alive, unless that has been told within the last `every` ms, or is being told."""

@@ -23,7 +23,7 @@ from orchestrator.store.reads.values import COUNTED, Fetch
 from worker_client.contract.enums import Status
 from worker_client.contract.tasks import TaskFilter
 
-_UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled')"
+_UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')"
 """The words of the index, by which the planner knows that it may use it."""
 _WAITING: Final = Condition("status = 'waiting'")
 _MOST_ARMS: Final = 100

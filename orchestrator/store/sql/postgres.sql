@@ -123,6 +123,13 @@ SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, 
     ORDER BY w.rank, w.id LIMIT ?2
 ) t ORDER BY t.rank, t.id;
 
+-- name: pages_free
+SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, rank bigint, id bigint) CROSS JOIN LATERAL (
+    SELECT * FROM tasks w WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host
+      AND (w.rank, w.id) >= (r.rank, r.id)
+    ORDER BY w.rank, w.id LIMIT ?2 FOR NO KEY UPDATE SKIP LOCKED
+) t ORDER BY t.rank, t.id;
+
 -- name: page_after
 SELECT {head} FROM tasks t
 WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.rank, t.id) > (?, ?)

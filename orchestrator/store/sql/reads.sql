@@ -22,7 +22,8 @@ FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;
 
 -- name: first_waiting
 SELECT t.ready_at FROM tasks t
-WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') ORDER BY {order tasks_unfinished} LIMIT 1;
+WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')
+ORDER BY {order tasks_unfinished} LIMIT 1;
 
 -- name: waiting_total
 SELECT coalesce(sum(n), 0) FROM task_counts WHERE status = 'waiting';

@@ -173,6 +173,9 @@ class SQLiteStore:
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         return Commit(now, decisions, events(), *due)
 
+    def hurry(self) -> None:
+        """A commit takes a moment at the most."""
+
     async def wal_bytes(self) -> int:
         """The size of the write-ahead log."""
         wal = self.path.with_name(f"{self.path.name}-wal")
