@@ -1,6 +1,6 @@
 """What other servers do, as the feed tells it: their events are told on here, and wake the polls that are parked here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from orchestrator.domain.principal import EVERYWHERE
 from orchestrator.domain.rules import Rules
@@ -68,7 +68,8 @@ class Hearing:
         if telling:
             try:
                 ready = await reads.still_waiting(may_wait(telling))
-                limited = await reads.limited()
+                # Limits matter to what is freed alone.
+                limited: Collection[str] = await reads.limited() if any(event.type in FREEING for event in telling) else ()
             except BaseException:
                 self._telling = telling + self._telling
                 raise
