@@ -44,6 +44,8 @@ DIALECT: Final = Dialect(among="= ANY (?)", lock="FOR NO KEY UPDATE", skip="FOR 
 EPOCH: Final = "epoch"
 TRIES: Final = 20
 """Runs of a batch that finds changed what it has read; past that each of its operations runs alone."""
+HELD_S: Final = 0.3
+"""A transaction that goes on holds a row for a shorter time."""
 WAIT_S: Final = 6.0
 """For what others hold: longer than one who stands still can hold it."""
 ALIVE_MS: Final = 1_000
@@ -268,7 +270,8 @@ class PostgresStore:
             except (*_HELD, *_CHANGED) as error:
                 if late or (number >= TRIES and isinstance(error, _CHANGED)):
                     raise CommitFailedError(_words(error)) from None
-                careful = careful or isinstance(error, errors.LockNotAvailable)
+                # Who holds a row for so long stands still: others are not to wait for it.
+                careful = careful or (isinstance(error, errors.LockNotAvailable) and time.monotonic() - began > HELD_S)
                 # Whoever holds what this batch wants needs a moment to commit, and may want what this one holds.
                 _roll_back(connection)
                 self._closing.wait(random.uniform(0, min(0.1, 0.002 * number)))  # noqa: S311 - no secret
