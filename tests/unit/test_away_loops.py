@@ -75,7 +75,7 @@ async def test_a_database_that_stands_still_is_away(pair: tuple[Replica, Replica
         await asyncio.Event().wait()
 
     monkeypatch.setattr(follower, "STANDS_STILL_S", 0.001)
-    monkeypatch.setattr("orchestrator.store.reads.Reads.ping", silent)
+    monkeypatch.setattr(here.seat, "look", silent)
     await here.follower.once()
     assert here.queue.away is not None
     assert "has said nothing for" in here.queue.away.reason

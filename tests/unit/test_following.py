@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,14 +195,14 @@ async def test_what_was_read_when_the_next_transaction_runs_wakes_after_it(
     poll = await there.parked(claim())
     task_id = await here.add()
     reading, go = asyncio.Event(), asyncio.Event()
-    limited = Reads.limited
+    still_waiting = Reads.still_waiting
 
-    async def slowly(reads: Reads) -> frozenset[str]:
+    async def slowly(reads: Reads, ids: Any) -> Any:
         reading.set()
         await go.wait()
-        return await limited(reads)
+        return await still_waiting(reads, ids)
 
-    monkeypatch.setattr(Reads, "limited", slowly)
+    monkeypatch.setattr(Reads, "still_waiting", slowly)
     heard = asyncio.create_task(there.follower.catch_up())
     await reading.wait()
     there.seat.after.clear()
