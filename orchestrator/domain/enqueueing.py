@@ -119,4 +119,5 @@ def _head(task_id: int, task: NewTask, parents: dict[int, bool], world: World, r
         run_id=task.run_id,
         step_id=task.step_id,
         traceparent=world.trace,
+        secrets=task.secrets,
     )

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
+from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.task import Millis, NewTask, Outputs
-from worker_client.contract.enums import LogStream
+from worker_client.contract.enums import LogStream, Scope
 
 
 class Phase(IntEnum):
@@ -23,9 +24,14 @@ class Phase(IntEnum):
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """Base of all operations. `sheds`: refused when the backlog is full; `ends`: can end a task, so its dependents are loaded."""
+    """Base of all operations.
+
+    `needs`: the scope of who may ask for it; `sheds`: refused when the backlog is full; `ends`: can end a task, so its dependents
+    are loaded.
+    """
 
     phase: ClassVar[Phase]
+    needs: ClassVar[Scope] = Scope.ADMIN
     sheds: ClassVar[bool] = False
     ends: ClassVar[bool] = False
 
@@ -43,6 +49,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 class OnTask(Operation, frozen=True, kw_only=True):
     """An operation on one task."""
 
+    needs = Scope.SUBMIT
     task_id: int
 
     @property
@@ -54,6 +61,7 @@ class OnTask(Operation, frozen=True, kw_only=True):
 class Leased(OnTask, frozen=True, kw_only=True):
     """An operation of whoever holds the lease, in its text form."""
 
+    needs = Scope.WORK
     lease: str
 
 
@@ -89,6 +97,7 @@ class Complete(OnTask, frozen=True, kw_only=True):
     """End a task well; without a lease the prompt as delivered stands in for it."""
 
     phase = Phase.END
+    needs = Scope.WORK
     ends = True
     lease: str | None = None
     original_prompt: str | None = None
@@ -132,6 +141,7 @@ class Undeliver(OnTask, frozen=True, kw_only=True):
     """Take back what a client that has gone was given; a later delivery of the same claim is left alone."""
 
     phase = Phase.END
+    needs = Scope.WORK
     ends = True
     lease: str
     delivery_no: int
@@ -166,15 +176,17 @@ class Answer(OnTask, frozen=True, kw_only=True):
 
 
 class Approve(OnTask, frozen=True, kw_only=True):
-    """Let a task run that waits for an approval."""
+    """Let a task run that waits for an approval: not for those who only put tasks in, which may be agents."""
 
     phase = Phase.CHANGE
+    needs = Scope.ADMIN
 
 
 class Reject(OnTask, frozen=True, kw_only=True):
     """Cancel a task that waits for an approval."""
 
     phase = Phase.CHANGE
+    needs = Scope.ADMIN
     ends = True
     reason: str | None = None
 
@@ -213,6 +225,72 @@ class SetDirectory(Operation, frozen=True, kw_only=True):
     paused: bool | UnsetType = UNSET
     reason: str | UnsetType | None = UNSET
     max_running: int | UnsetType | None = UNSET
+
+
+class IssueKey(Operation, frozen=True, kw_only=True):
+    """Make a key; the rule fills in who made it and when."""
+
+    phase = Phase.CHANGE
+    credential: Credential
+
+
+class OpenSession(Operation, frozen=True, kw_only=True):
+    """Make a session of whoever asks: a key that can do what its own can, and ends with it."""
+
+    phase = Phase.CHANGE
+    needs = Scope.READ
+    credential: Credential
+
+
+class ChangeKey(Operation, frozen=True, kw_only=True):
+    """Rename, disable, limit or extend a key; UNSET stays."""
+
+    phase = Phase.CHANGE
+    id: str
+    name: str | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+    secrets: tuple[str, ...] | UnsetType = UNSET
+    rate: str | UnsetType | None = UNSET
+    expires_at: Millis | UnsetType | None = UNSET
+
+
+class RevokeKey(Operation, frozen=True, kw_only=True):
+    """End a key and its sessions, for good; everybody may end a session of their own."""
+
+    phase = Phase.CHANGE
+    needs = Scope.READ
+    id: str
+
+
+class Use(Struct, frozen=True):
+    """The last use of a key: when and from where."""
+
+    id: str
+    at: Millis
+    origin: str
+
+
+class UseKeys(Operation, frozen=True, kw_only=True):
+    """Record when keys were last used."""
+
+    phase = Phase.CHANGE
+    uses: tuple[Use, ...]
+
+
+class SetAddress(Operation, frozen=True, kw_only=True):
+    """Put an address on a list, or (`listed` false) take it off."""
+
+    phase = Phase.CHANGE
+    entry: Entry
+    listed: bool = True
+
+
+class Note(Operation, frozen=True, kw_only=True):
+    """Tell the feed, and so the audit trail, what was done to the server itself; `data` is JSON."""
+
+    phase = Phase.CHANGE
+    type: str
+    data: str
 
 
 class Satisfy(OnTask, frozen=True, kw_only=True):
@@ -288,6 +366,7 @@ class Enqueue(Operation, frozen=True, kw_only=True):
     """Create tasks, all or none; `many`: they came as a list, so that errors name the place in it."""
 
     phase = Phase.ENQUEUE
+    needs = Scope.SUBMIT
     sheds = True
     tasks: tuple[NewTask, ...]
     many: bool = False
@@ -319,6 +398,7 @@ class Claim(Operation, frozen=True, kw_only=True):
     """Lease up to `limit` tasks. `since`: when the asker first asked (ms), which orders reservations."""
 
     phase = Phase.CLAIM
+    needs = Scope.WORK
     sheds = True
     interest: Interest
     worker_id: str
@@ -345,8 +425,9 @@ class Claim(Operation, frozen=True, kw_only=True):
 
 
 class Submission(Struct, frozen=True):
-    """An operation and who asks for it; `trace` is the W3C traceparent of the request."""
+    """An operation, who asks for it and from which address; `trace` is the W3C traceparent of the request."""
 
     op: Operation
     by: Principal
     trace: str | None = None
+    origin: str = ""

@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from orchestrator.domain.operations import LogLine, Operation
+from orchestrator.domain.credential import Credential, Entry
+from orchestrator.domain.operations import LogLine, Operation, Use
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
 from worker_client.contract.enums import AttemptOutcome, Directive
 from worker_client.errors import OrchestratorError
@@ -90,6 +91,12 @@ class Logged(Outcome):
 
     stored: int
     next_line: int
+
+
+class Keyed(Outcome):
+    """The key as it is now."""
+
+    credential: Credential
 
 
 # Changes. The world applies them so that the next operation sees them, the store saves them.
@@ -189,9 +196,39 @@ class DirectorySet(Struct, frozen=True):
     setting: DirectorySetting
 
 
+class Noted(Struct, frozen=True):
+    """One row of the feed that is about no task: a directory, or with no path the server itself; `data` is JSON."""
+
+    type: str
+    data: str
+    path: str = ""
+    host: str = ""
+
+
+class CredentialSaved(Struct, frozen=True):
+    """A key is new (`fresh`), or now like this."""
+
+    credential: Credential
+    fresh: bool
+
+
+class KeysUsed(Struct, frozen=True):
+    """Keys were used."""
+
+    uses: tuple[Use, ...]
+
+
+class AddressListed(Struct, frozen=True):
+    """An address is on a list, or no longer."""
+
+    entry: Entry
+    listed: bool
+
+
 Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
     | AttemptEnded | Happened | LogsAppended | Forgotten | DirectorySet
+    | Noted | CredentialSaved | KeysUsed | AddressListed
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ class Reservation(Struct, frozen=True):
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """Times in ms; `head_start` by priority low, normal, high, urgent."""
+    """Times in ms; `head_start` by priority low, normal, high, urgent; `secrets`: the names of those that there are."""
 
     head_start: tuple[int, int, int, int] = (-HOUR, 0, HOUR, 24 * HOUR)
     backoff: str = "{}"
@@ -41,6 +41,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     releases_hold: int = HOUR
     patience: int = 30_000
     reservations: tuple[Reservation, ...] = ()
+    secrets: frozenset[str] = frozenset()
 
     def rank(self, ready_at: Millis, priority: int) -> int:
         """The place within a directory, ascending: when it became ready, less the head start of its priority."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from orchestrator.domain.credential import Credential
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 
 
@@ -91,4 +92,16 @@ class Source(Protocol):
 
     def alive_at(self) -> Millis:
         """When a server last told that it is alive; nobody else can tell it until the commit."""
+        ...
+
+    def credential(self, id: str) -> Credential | None:
+        """A key by its id."""
+        ...
+
+    def credential_named(self, name: str) -> Credential | None:
+        """The key that has a name and is not revoked; sessions have none."""
+        ...
+
+    def sessions(self, parent: str) -> list[Credential]:
+        """The sessions of a key that are not revoked."""
         ...

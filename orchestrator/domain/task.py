@@ -20,7 +20,8 @@ class LeaseMode:
 class Head(Struct, frozen=True):
     """The row of `tasks`: everything that a rule may ask about. Times in ms; the order of fields is that of the columns.
 
-    Up to `traceparent` the fields change by PUT alone or never; from `version` on they change with every step.
+    Up to `secrets` the fields change by PUT alone or never; from `version` on they change with every step. `secrets`: the names
+    of those that its inputs ask for, with spaces between them.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Head(Struct, frozen=True):
     run_id: int | None
     step_id: str | None
     traceparent: str | None
+    secrets: str
     version: int
     status: Status
     rank: int
@@ -140,6 +142,7 @@ class NewTask(Struct, frozen=True, kw_only=True):
     key: str | None = None
     key_hash: str | None = None
     requires_approval: bool = False
+    secrets: str = ""
     inputs: Inputs
     source: str = "api"
     schedule_id: int | None = None

@@ -78,3 +78,19 @@ class LogStream(StrEnum):
     STDOUT = "stdout"
     STDERR = "stderr"
     SYSTEM = "system"
+
+
+class Scope(StrEnum):
+    """What a key may do: look, put work in and change it, work on it, or all of that and administer the server."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    WORK = "work"
+    ADMIN = "admin"
+
+
+class AddressList(StrEnum):
+    """A list of addresses: when `allow` has any, all others are refused; `deny` goes before it."""
+
+    ALLOW = "allow"
+    DENY = "deny"

@@ -32,3 +32,13 @@ Limit = Annotated[int, Meta(ge=1, le=1000)]
 Offset = Annotated[int, Meta(ge=0, le=2**31)]
 When = Annotated[datetime, Meta(tz=True)]
 """RFC 3339 with an offset."""
+
+Rate = Annotated[
+    str,
+    Meta(pattern=r"^[1-9][0-9]{0,8}/[smhd]$", description="requests per second, minute, hour or day, such as `600/m`"),
+]
+PathPattern = Annotated[str, Meta(min_length=1, max_length=8192)]
+"""A directory, or with `/**` behind it also everything below; `**` is everything."""
+SecretName = Annotated[
+    str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,99}|\*)$", description="the name of a secret, or `*` for all")
+]

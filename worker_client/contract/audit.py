@@ -1,0 +1,35 @@
+"""Who changed what, when and from where."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from worker_client.contract.fields import Id, JsonObject, Name, Path, When
+from worker_client.contract.request import Paged
+
+
+class ListAudit(Paged, kw_only=True):
+    """Which changes, newest first; `actor` is the id of a key."""
+
+    actor: list[Name] | None = None
+    type: list[Name] | None = None
+    task_id: list[Id] | None = None
+    work_path: list[Path] | None = None
+    recursive: bool = True
+    created_after: When | None = None
+    created_before: When | None = None
+
+
+class AuditEntry(Struct, kw_only=True):
+    """One change. `actor`: the id of a key, `system` for the server itself, empty while it was open; `origin`: an address."""
+
+    id: int
+    at: datetime
+    type: str
+    actor: str
+    actor_name: str | None
+    origin: str
+    task_id: int | None
+    work_directory: str
+    host: str
+    data: JsonObject
