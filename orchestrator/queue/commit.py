@@ -140,7 +140,9 @@ class Queue:
 
     # The way in
 
-    def submit(self, op: Operation, by: Principal, trace: str | None = None, *, wait_ms: int = 0) -> "asyncio.Future[Outcome]":
+    def submit(
+        self, op: Operation, by: Principal, trace: str | None = None, *, wait_ms: int = 0, origin: str = ""
+    ) -> "asyncio.Future[Outcome]":
         """Hand in an operation; the future brings its outcome once that is on disk, or raises its refusal.
 
         A claim that finds nothing is parked up to `wait_ms`. Cancelling its future says that the asker is gone: tasks go back.
@@ -155,7 +157,7 @@ class Queue:
             op = self._asking.since(op, self._store.now())
             self._newest.supersede(op, by, future)
         wait_until = loop.time() + wait_ms / 1000 if wait_ms > 0 else 0.0
-        self._put(Pending(Submission(op, by, trace), future, wait_until))
+        self._put(Pending(Submission(op, by, trace, origin), future, wait_until))
         return future
 
     def _refusal(self, op: Operation) -> Overloaded | None:
