@@ -6,13 +6,29 @@ from urllib.parse import quote
 
 from msgspec import Struct, structs
 
-from worker_client.contract import attempts, directories, events, health, outcomes, reports, statistics, tasks, workers
+from worker_client.contract import (
+    addresses,
+    attempts,
+    audit,
+    directories,
+    events,
+    health,
+    keys,
+    outcomes,
+    reports,
+    statistics,
+    system,
+    tasks,
+    workers,
+)
 from worker_client.contract import logs as output
+from worker_client.contract.enums import AddressList
 from worker_client.contract.envelope import Page
 from worker_client.contract.request import Request
 
 T = TypeVar("T")
 API = "/api/v1"
+_LISTS = {AddressList.ALLOW: "whitelist", AddressList.DENY: "blacklist"}
 
 
 class Repeat(Enum):
@@ -288,3 +304,61 @@ def probe(name: str) -> Call[health.Probe]:
 def read_events(query: events.ReadEvents) -> Call[events.Event]:
     """The feed, as server-sent events."""
     return _read(f"{API}/events", events.Event, query)
+
+
+def create_key(body: keys.CreateKey) -> Call[keys.CreatedKey]:
+    """Make a key; what comes back in `key` is shown this once."""
+    return _post(f"{API}/auth/keys", keys.CreatedKey, body)
+
+
+def list_keys(query: keys.ListKeys) -> Call[Page[keys.Key]]:
+    """A page of keys, oldest first."""
+    return _read(f"{API}/auth/keys", Page[keys.Key], query)
+
+
+def update_key(key_id: str, body: keys.UpdateKey) -> Call[keys.Key]:
+    """Rename, disable, limit or extend a key."""
+    return Call(method="PUT", path=_key(key_id), returns=keys.Key, body=body, repeat=Repeat.SAFE)
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    """End a key and its sessions, for good."""
+    return Call(method="DELETE", path=_key(key_id), returns=None)
+
+
+def create_token(body: keys.CreateToken) -> Call[keys.Token]:
+    """A short-lived token that can do no more than the key of this client."""
+    return _post(f"{API}/auth/token", keys.Token, body, Repeat.SAFE)
+
+
+def list_audit(query: audit.ListAudit) -> Call[Page[audit.AuditEntry]]:
+    """A page of the changes, newest first."""
+    return _read(f"{API}/audit", Page[audit.AuditEntry], query)
+
+
+def address_lists() -> Call[addresses.AddressLists]:
+    """Which addresses may connect."""
+    return _read(f"{API}/ip-control/status", addresses.AddressLists)
+
+
+def add_address(which: AddressList | str, body: addresses.ChangeAddress) -> Call[addresses.AddressLists]:
+    """Put an address or a network on the list `allow` or `deny`."""
+    return _post(_list(which, "add"), addresses.AddressLists, body, Repeat.SAFE)
+
+
+def remove_address(which: AddressList | str, body: addresses.ChangeAddress) -> Call[addresses.AddressLists]:
+    """Take an address or a network off the list `allow` or `deny`."""
+    return _post(_list(which, "remove"), addresses.AddressLists, body)
+
+
+def reload() -> Call[system.Reloaded]:
+    """Have the server read its settings anew."""
+    return _post(f"{API}/system/reload", system.Reloaded, None, Repeat.SAFE)
+
+
+def _key(key_id: str) -> str:
+    return f"{API}/auth/keys/{quote(key_id, safe='')}"
+
+
+def _list(which: AddressList | str, verb: str) -> str:
+    return f"{API}/ip-control/{_LISTS[AddressList(which)]}/{verb}"

@@ -11,14 +11,18 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from worker_client import endpoints
 from worker_client.contract import logs as output
 from worker_client.contract import reports, tasks
+from worker_client.contract.addresses import ChangeAddress
 from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
+from worker_client.contract.audit import ListAudit
 from worker_client.contract.directories import ListDirectories, SetDirectory
+from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
 from worker_client.contract.workers import ListWorkers
 from worker_client.endpoints import Call
 
 P = ParamSpec("P")
 T = TypeVar("T")
 B = TypeVar("B")
+K = TypeVar("K")
 
 
 class Method(Generic[P, T]):
@@ -49,9 +53,11 @@ def _of(endpoint: Callable[[B], Call[T]], body: Callable[P, B]) -> Method[P, T]:
     return Method(call)
 
 
-def _on_task(endpoint: Callable[[int, B], Call[T]], body: Callable[P, B]) -> Method[Concatenate[int, P], T]:
-    def call(task_id: int, /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
-        return endpoint(task_id, body(*args, **kwargs))
+def _on(endpoint: Callable[[K, B], Call[T]], body: Callable[P, B]) -> Method[Concatenate[K, P], T]:
+    """On one task, by its id, or on another thing that the path names."""
+
+    def call(which: K, /, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
+        return endpoint(which, body(*args, **kwargs))
 
     call.__doc__ = endpoint.__doc__
     return Method(call)
@@ -64,15 +70,15 @@ class Methods:
     create_many = _of(endpoints.create_tasks, tasks.CreateTasks)
     claim = _of(endpoints.claim_next, tasks.ClaimNext)
     claim_many = _of(endpoints.claim_many, tasks.ClaimMany)
-    heartbeat = _on_task(endpoints.heartbeat, reports.Heartbeat)
-    complete = _on_task(endpoints.complete, reports.Complete)
-    fail = _on_task(endpoints.fail, reports.Fail)
-    release = _on_task(endpoints.release, reports.Release)
-    park = _on_task(endpoints.park, reports.Park)
-    answer = _on_task(endpoints.answer, tasks.Answer)
+    heartbeat = _on(endpoints.heartbeat, reports.Heartbeat)
+    complete = _on(endpoints.complete, reports.Complete)
+    fail = _on(endpoints.fail, reports.Fail)
+    release = _on(endpoints.release, reports.Release)
+    park = _on(endpoints.park, reports.Park)
+    answer = _on(endpoints.answer, tasks.Answer)
     approve = Method(endpoints.approve)
-    reject = _on_task(endpoints.reject, tasks.Reason)
-    cancel = _on_task(endpoints.cancel, tasks.Reason)
+    reject = _on(endpoints.reject, tasks.Reason)
+    cancel = _on(endpoints.cancel, tasks.Reason)
     retry = Method(endpoints.retry)
     execute = Method(endpoints.execute)
     heartbeat_many = _of(endpoints.heartbeat_many, reports.Heartbeats)
@@ -81,15 +87,15 @@ class Methods:
     retry_many = _of(endpoints.retry_many, tasks.TaskFilter)
     cancel_many = _of(endpoints.cancel_many, tasks.TaskFilter)
     get = Method(endpoints.get_task)
-    status = _on_task(endpoints.task_status, tasks.WaitFor)
+    status = _on(endpoints.task_status, tasks.WaitFor)
     why = Method(endpoints.why)
     list = _of(endpoints.list_tasks, tasks.ListTasks)
-    update = _on_task(endpoints.update_task, tasks.UpdateTask)
+    update = _on(endpoints.update_task, tasks.UpdateTask)
     delete = Method(endpoints.delete_task)
-    attempts = _on_task(endpoints.task_attempts, ListTaskAttempts)
-    logs = _on_task(endpoints.read_logs, output.ReadLogs)
-    logs_as_text = _on_task(endpoints.read_logs_as_text, output.ReadLogs)
-    append_logs = _on_task(endpoints.append_logs, output.AppendLogs)
+    attempts = _on(endpoints.task_attempts, ListTaskAttempts)
+    logs = _on(endpoints.read_logs, output.ReadLogs)
+    logs_as_text = _on(endpoints.read_logs_as_text, output.ReadLogs)
+    append_logs = _on(endpoints.append_logs, output.AppendLogs)
     statistics = Method(endpoints.get_statistics)
     list_attempts = _of(endpoints.list_attempts, ListAttempts)
     get_attempt = Method(endpoints.get_attempt)
@@ -98,6 +104,16 @@ class Methods:
     directories = _of(endpoints.list_directories, ListDirectories)
     set_directory = _of(endpoints.set_directory, SetDirectory)
     health = Method(endpoints.get_health)
+    keys = _of(endpoints.list_keys, ListKeys)
+    create_key = _of(endpoints.create_key, CreateKey)
+    update_key = _on(endpoints.update_key, UpdateKey)
+    revoke_key = Method(endpoints.revoke_key)
+    create_token = _of(endpoints.create_token, CreateToken)
+    audit = _of(endpoints.list_audit, ListAudit)
+    addresses = Method(endpoints.address_lists)
+    add_address = _on(endpoints.add_address, ChangeAddress)
+    remove_address = _on(endpoints.remove_address, ChangeAddress)
+    reload = Method(endpoints.reload)
 
 
 class SyncMethods(Methods):
