@@ -11,7 +11,7 @@ from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, principal, trace
+from orchestrator.http.scope import Asked, principal, submit_all
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 from worker_client.contract.enums import FINAL, Status
@@ -45,10 +45,10 @@ async def _all(request: Asked, unless_said: frozenset[Status], operation: Callab
     where = await _filter(request)
     statuses = unless_said if where.status is None else frozenset(where.status)
     queue: Queue = request.app.state.queue
-    by, traced = principal(request), trace(request)
+    visible = principal(request).paths
     count = last = 0
-    while ids := await queue.reads.task_ids(where, by.paths, statuses=statuses, after=last, limit=_AT_ONCE):
-        results = await asyncio.gather(*(queue.submit(operation(one), by, traced) for one in ids), return_exceptions=True)
+    while ids := await queue.reads.task_ids(where, visible, statuses=statuses, after=last, limit=_AT_ONCE):
+        results = await asyncio.gather(*submit_all(request, map(operation, ids)), return_exceptions=True)
         for result in results:
             # In between others may have changed or removed it: then it is no longer one of those that were meant.
             if isinstance(result, BaseException) and not isinstance(result, Conflict | NotFound):

@@ -11,7 +11,7 @@ from orchestrator.http.delivery import Delivery, unless_gone
 from orchestrator.http.envelope import NO_STORE, Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import HEAD, Asked, hold, logged_worker_id, principal, trace
+from orchestrator.http.scope import HEAD, Asked, hold, logged_worker_id, principal, submit
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 from worker_client.errors import MethodNotAllowed
@@ -49,16 +49,15 @@ async def claim_many(request: Asked) -> Answer:
 async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claimed:
     logged_worker_id.set(asked.worker_id)
     queue: Queue = request.app.state.queue
-    by = principal(request)
-    op, traced = intake.claim(asked, by, limit), trace(request)
+    op = intake.claim(asked, principal(request), limit)
     if asked.wait > 0:
         hold(request)
     queue.presence.seen(asked.worker_id, op.interest, asked.account, queue.now())
-    claimed: Outcome = await queue.submit(op, by, traced)
+    claimed: Outcome = await submit(request, op)
     if asked.wait > 0 and not claimed.shows:
         # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
         with queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
-            claimed = await unless_gone(request, queue.submit(op, by, traced, wait_ms=round(asked.wait * 1000)))
+            claimed = await unless_gone(request, submit(request, op, wait_ms=round(asked.wait * 1000)))
     return cast("Claimed", claimed)
 
 

@@ -10,7 +10,7 @@ from orchestrator.http.intake import work_path
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import page, place
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, principal, trace
+from orchestrator.http.scope import Asked, principal, submit
 from orchestrator.queue.commit import Queue
 from worker_client.contract.directories import Directory, ListDirectories, SetDirectory
 from worker_client.contract.envelope import Page
@@ -37,12 +37,11 @@ async def set_directory(request: Asked) -> Answer:
     What is left out stays; `reason` and `max_running` are taken away by null. Leases that are live go on.
     """
     body = await read(request, SetDirectory)
-    by = principal(request)
     path = work_path(body.work_directory, "work_directory")
     op = ops.SetDirectory(path=path, host=body.host, paused=body.paused, reason=body.reason, max_running=body.max_running)
     queue: Queue = request.app.state.queue
-    await queue.submit(op, by, trace(request))
-    directory = await queue.reads.directory(path, body.host, by.paths)
+    await submit(request, op)
+    directory = await queue.reads.directory(path, body.host, principal(request).paths)
     if directory is None:
         raise NotFound(f"there is no directory {path}", work_directory=path)
     return answer(directory)

@@ -17,7 +17,7 @@ from orchestrator.http.delivery import unless_gone
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, hold, path_id, principal, trace
+from orchestrator.http.scope import Asked, hold, path_id, submit
 from orchestrator.http.tasks import seen
 from orchestrator.queue.commit import Queue
 from orchestrator.queue.feed import Watch
@@ -51,7 +51,7 @@ async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
     """
     queue: Queue = request.app.state.queue
     with queue.feed.watch(op.task_id) as watch:
-        beat = await queue.submit(op, principal(request), trace(request))
+        beat = await submit(request, op)
         if not isinstance(beat, Beat):
             raise TypeError(f"{beat!r} is no outcome of a heartbeat")
         if beat.directive is not Directive.CONTINUE:

@@ -12,7 +12,7 @@ from orchestrator.http.envelope import Answer, answer, text
 from orchestrator.http.holding import held
 from orchestrator.http.openapi import TEXT, described, tagged
 from orchestrator.http.query import parse
-from orchestrator.http.scope import Asked, path_id, principal, trace
+from orchestrator.http.scope import Asked, path_id, principal, submit
 from orchestrator.http.tasks import missing
 from orchestrator.queue.commit import Queue
 from worker_client.contract import logs as output
@@ -28,7 +28,7 @@ async def append_logs(request: Asked) -> Answer:
     task_id = path_id(request)
     body = await read(request, output.AppendLogs)
     op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=reported.log_lines(body), first_line=body.first_line)
-    logged: Logged = await request.app.state.queue.submit(op, principal(request), trace(request))
+    logged: Logged = await submit(request, op)
     return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))
 
 

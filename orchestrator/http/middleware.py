@@ -9,8 +9,9 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.domain.principal import OPEN
 from orchestrator.http.envelope import Answer, refusal
-from orchestrator.http.scope import HEAD, HELD, REQUEST_ID, logged_request_id
+from orchestrator.http.scope import HEAD, HELD, PRINCIPAL, REQUEST_ID, logged_request_id
 from orchestrator.http.visitors import Visitors
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 from worker_client.errors import NotFound
@@ -55,6 +56,7 @@ class Frame:
         facts: dict[str, Any] = scope  # type: ignore[assignment]
         request_id, refused = self._looked_over(facts)
         facts[REQUEST_ID] = request_id
+        facts[PRINCIPAL] = OPEN
         header = (_HEADER, request_id.encode())
         status = 0
 

@@ -14,7 +14,7 @@ from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.holding import directive
 from orchestrator.http.openapi import described, tagged
-from orchestrator.http.scope import Asked, path_id, principal, trace
+from orchestrator.http.scope import Asked, path_id, submit, submit_all
 from orchestrator.http.tasks import changed
 from orchestrator.store.reads.values import moment
 from worker_client.contract import outcomes, reports
@@ -44,7 +44,7 @@ async def heartbeat(request: Asked) -> Answer:
     op = reported.beat(task_id, body)
     if body.wait > 0:
         return _beat(await directive(request, op, body.wait))
-    return _beat(await request.app.state.queue.submit(op, principal(request), trace(request)))
+    return _beat(await submit(request, op))
 
 
 @post("/tasks/{task_id:str}/complete", opt=described(body=reports.Complete, body_optional=True, **_REPORT))
@@ -106,8 +106,7 @@ async def fail_many(request: Asked) -> Answer:
 
 async def _each(request: Asked, items: list[Item], operation: Callable[[int, Item], ops.Operation]) -> Answer:
     """Submit all at once, so that they share a transaction; a refusal concerns its item alone."""
-    queue, by, traced = request.app.state.queue, principal(request), trace(request)
-    submitted = [queue.submit(operation(item.id, item), by, traced) for item in items]
+    submitted = submit_all(request, (operation(item.id, item) for item in items))
     results = await asyncio.gather(*submitted, return_exceptions=True)
     return answer({"items": [_outcome(result) for result in results]})
 

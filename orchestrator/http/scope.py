@@ -1,19 +1,23 @@
 """Who asks, and on behalf of which trace: the one place that knows."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
 from litestar import Request
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
-from orchestrator.domain.principal import OPEN, Principal
+from orchestrator.domain.operations import Operation
+from orchestrator.domain.principal import Principal
+from orchestrator.queue.commit import Queue
 from worker_client.errors import ValidationFailed
 
 Asked = Request[Any, Any, Any]
 """A request as handlers take it; `request.app.state` has `queue`, `store`, `metrics`, `settings` and `started`."""
 
+PRINCIPAL: Final = "orchestrator.principal"
 REQUEST_ID: Final = "orchestrator.request_id"
 HELD: Final = "orchestrator.held"
 HEAD: Final = "orchestrator.head"
@@ -26,9 +30,16 @@ _LONGEST: Final = len(str(_LARGEST))
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def principal(_request: Asked) -> Principal:
-    """The caller. Until keys exist the server listens on loopback only, and everybody there may do everything."""
-    return OPEN
+def principal(request: Asked) -> Principal:
+    """The caller, as the doors know it."""
+    found: Principal = request.scope[PRINCIPAL]  # type: ignore[typeddict-item]
+    return found
+
+
+def origin(request: Asked) -> str:
+    """The address of the client, empty when it has none."""
+    client = request.scope["client"]
+    return "" if client is None else client[0]
 
 
 def trace(request: Asked) -> str | None:
@@ -37,6 +48,19 @@ def trace(request: Asked) -> str | None:
         if name == b"traceparent":
             return value.decode("ascii") if _TRACE.fullmatch(value) else None
     return None
+
+
+def submit(request: Asked, op: Operation, *, wait_ms: int = 0) -> "asyncio.Future[Any]":
+    """Hand an operation to the queue, on behalf of whoever asks."""
+    queue: Queue = request.app.state.queue
+    return queue.submit(op, principal(request), trace(request), wait_ms=wait_ms, origin=origin(request))
+
+
+def submit_all(request: Asked, operations: Iterable[Operation]) -> "list[asyncio.Future[Any]]":
+    """Hand in many at once, so that they share a transaction."""
+    queue: Queue = request.app.state.queue
+    by, traced, at = principal(request), trace(request), origin(request)
+    return [queue.submit(op, by, traced, origin=at) for op in operations]
 
 
 def request_id(scope: Mapping[str, Any]) -> str:

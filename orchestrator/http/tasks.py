@@ -14,7 +14,7 @@ from orchestrator.http.envelope import Answer, answer, empty
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import part
 from orchestrator.http.query import nothing, parse
-from orchestrator.http.scope import Asked, path_id, principal, trace
+from orchestrator.http.scope import Asked, path_id, principal, submit
 from orchestrator.http.why import explained
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
@@ -37,7 +37,7 @@ async def create_task(request: Asked) -> Answer:
     """
     body = await read(request, contract.CreateTask)
     new = intake.new_task(body, request.app.state.settings)
-    outcome: Created = await request.app.state.queue.submit(ops.Enqueue(tasks=(new,)), principal(request), trace(request))
+    outcome: Created = await submit(request, ops.Enqueue(tasks=(new,)))
     ((task_id, fresh),) = outcome.tasks
     return answer(views.created(outcome.views[task_id], new=fresh), 201 if fresh else 200)
 
@@ -48,7 +48,7 @@ async def create_tasks(request: Asked) -> Answer:
     body = await read(request, contract.CreateTasks)
     settings = request.app.state.settings
     new = tuple(intake.new_task(task, settings, f"tasks[{place}].") for place, task in enumerate(body.tasks))
-    outcome: Created = await request.app.state.queue.submit(ops.Enqueue(tasks=new, many=True), principal(request), trace(request))
+    outcome: Created = await submit(request, ops.Enqueue(tasks=new, many=True))
     return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
 
 
@@ -94,7 +94,7 @@ async def update_task(request: Asked) -> Answer:
 async def delete_task(request: Asked) -> Answer:
     """Delete a task that is not running, with its attempts and logs."""
     nothing(request)
-    await request.app.state.queue.submit(ops.Delete(task_id=path_id(request)), principal(request))
+    await submit(request, ops.Delete(task_id=path_id(request)))
     return empty()
 
 
@@ -173,7 +173,7 @@ async def list_task_attempts(request: Asked) -> Answer:
 
 async def changed(request: Asked, op: ops.Operation) -> Answer:
     """Submit an operation on a task and show the task as it is then."""
-    outcome: Changed = await request.app.state.queue.submit(op, principal(request), trace(request))
+    outcome: Changed = await submit(request, op)
     if outcome.view is None:
         raise missing(outcome.task_id)
     return answer(views.task(outcome.view))
