@@ -75,33 +75,37 @@ class Session:
             output.console().print(*shown, sep="\n")
 
 
+def client_of(url: str | None, api_key: str | None, **options: Any) -> "Client":
+    """A client that says soon that nobody answers, because somebody is waiting in front of it."""
+    from worker_client.client import Client
+    from worker_client.exchange import Retries
+
+    return Client(url, api_key, retries=Retries(attempts=4, seconds=5.0), **options)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, envvar="ORCHESTRATOR_JSON", help="Print JSON, for programs.")
+key_option = click.option(
+    "--api-key",
+    envvar="ORCHESTRATOR_API_KEY",
+    help="Key for the server; the variable keeps it out of the process list.",
+    show_envvar=True,
+)
+url_option = click.option(
+    "--url",
+    envvar="ORCHESTRATOR_URL",
+    help="Address of the server.  [default: http://127.0.0.1:8080]",
+    show_envvar=True,
+)
+
+
 def connected(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--url`, `--api-key`, `--json`, and a Session as its first argument."""
 
     @functools.wraps(command)
     def run(*args: Any, url: str | None, api_key: str | None, as_json: bool, **options: Any) -> None:
-        with refusals(as_json=as_json):
-            from worker_client.client import Client
-            from worker_client.exchange import Retries
+        with refusals(as_json=as_json), client_of(url, api_key) as client:
+            command(Session(client, api_key, as_json=as_json), *args, **options)
 
-            # Somebody is waiting in front of it: say soon that nobody answers.
-            with Client(url, api_key, retries=Retries(attempts=4, seconds=5.0)) as client:
-                command(Session(client, api_key, as_json=as_json), *args, **options)
-
-    for option in (
-        click.option("--json", "as_json", is_flag=True, envvar="ORCHESTRATOR_JSON", help="Print JSON, for programs."),
-        click.option(
-            "--api-key",
-            envvar="ORCHESTRATOR_API_KEY",
-            help="Key for the server; the variable keeps it out of the process list.",
-            show_envvar=True,
-        ),
-        click.option(
-            "--url",
-            envvar="ORCHESTRATOR_URL",
-            help="Address of the server.  [default: http://127.0.0.1:8080]",
-            show_envvar=True,
-        ),
-    ):
+    for option in (json_option, key_option, url_option):
         run = option(run)
     return run

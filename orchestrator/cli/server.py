@@ -27,7 +27,7 @@ def serve(host: str | None, port: int | None, database: str | None, config: Path
     Makes or migrates the database, prints one line with its address when it answers, and logs to standard error.
     """
     settings = load(config, server={"host": host, "port": port}, database={"url": database})
-    with _problems(settings):
+    with problems(settings):
         from orchestrator import app
         from orchestrator.telemetry import logs
 
@@ -42,7 +42,7 @@ def serve(host: str | None, port: int | None, database: str | None, config: Path
 def migrate(database: str | None, config: Path | None) -> None:
     """Make the database, or bring it up to date; `serve` does it, too."""
     settings = load(config, database={"url": database})
-    with _problems(settings):
+    with problems(settings):
         from orchestrator.store import choice
 
         for name in choice.migrate(settings.database):
@@ -54,7 +54,7 @@ def migrate(database: str | None, config: Path | None) -> None:
 def openapi() -> None:
     """Print the OpenAPI document of this version."""
     settings = load(None)
-    with _problems(settings):
+    with problems(settings):
         from orchestrator.app import compose
         from orchestrator.cli.output import emit
         from orchestrator.http.openapi import document
@@ -63,7 +63,7 @@ def openapi() -> None:
 
 
 @contextmanager
-def _problems(settings: "Settings") -> Iterator[None]:
+def problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
     try:
         from orchestrator.http.server import AddressTakenError
