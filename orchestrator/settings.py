@@ -10,13 +10,16 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
+from orchestrator.patterns import any_of
 from worker_client.contract.enums import Priority
 
 PREFIX: Final = "APP_"
 ENVIRONMENT: Final = "APP_ENV"
 COMMAND_LINE: Final = "the command line"
+GIVEN: Final = "APP_SECRET_"
+SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -107,10 +110,24 @@ class Log(Struct, frozen=True, kw_only=True):
     file: str = ""
     file_max_bytes: Positive = 10 * 1024 * 1024
     file_backups: Count = 5
+    redact: tuple[str, ...] = ()
+
+
+class SecretFiles(Struct, frozen=True, kw_only=True):
+    """Where secrets of tasks are: a file each, by its name. Variables APP_SECRET_<NAME> go before them."""
+
+    directory: str = ""
+
+
+class Hidden(dict[str, str]):
+    """Values of which only the names are ever shown."""
+
+    def __repr__(self) -> str:
+        return f"Hidden({', '.join(sorted(self))})"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """All settings; `environment` is what APP_ENV says."""
+    """All settings; `environment` is what APP_ENV says, `secret_variables` are the secrets of APP_SECRET_<NAME>, by name."""
 
     environment: str = "development"
     server: Server = Server()
@@ -119,6 +136,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     task: Task = Task()
     limits: Limits = Limits()
     log: Log = Log()
+    secrets: SecretFiles = SecretFiles()
+    secret_variables: Hidden = field(default_factory=Hidden)
 
 
 class _Value(NamedTuple):
@@ -133,6 +152,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "task": Task,
     "limits": Limits,
     "log": Log,
+    "secrets": SecretFiles,
 }
 _SECRETS: Final = {("auth", "bootstrap_key")}
 _FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
@@ -160,7 +180,8 @@ def load(
         _merge(merged, {section: {key: environ[name]}}, name)
     given = {section: {k: v for k, v in keys.items() if v is not None} for section, keys in (overrides or {}).items()}
     _merge(merged, given, COMMAND_LINE)
-    settings = Settings(environment=environment, **{section: _build(section, merged[section]) for section in SECTIONS})
+    sections = {section: _build(section, merged[section]) for section in SECTIONS}
+    settings = Settings(environment=environment, secret_variables=_secrets(environ), **sections)
     if not (settings.auth.bootstrap_key or is_loopback(settings.server.host)):
         raise SettingsError(
             f"{merged['server']['host'].source}: server.host = {settings.server.host!r}: expected 127.0.0.1, ::1 or localhost: "
@@ -172,7 +193,7 @@ def load(
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """The APP_ variables that no section takes: worth a warning, but other programs may own them."""
-    known = {name for name, _, _ in _variables(environ)}
+    known = {name for name, _, _ in _variables(environ)} | {GIVEN + name for name in _secrets(environ)}
     return sorted(name for name in environ if name.startswith(PREFIX) and name != ENVIRONMENT and name not in known)
 
 
@@ -231,6 +252,14 @@ def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
     return [(name, section, key) for name, section, key in split if section in SECTIONS]
 
 
+def _secrets(environ: Mapping[str, str]) -> Hidden:
+    found = ((name.removeprefix(GIVEN), value) for name, value in environ.items() if name.startswith(GIVEN))
+    secrets = Hidden({name: value for name, value in found if SECRET_NAME.fullmatch(name)})
+    if broken := [name for name, value in secrets.items() if re.search(r"[\ud800-\udfff]", value)]:
+        raise SettingsError(f"{GIVEN}{broken[0]} is not UTF-8: give it as Base64, for example")
+    return secrets
+
+
 def _merge(merged: dict[str, dict[str, _Value]], layer: Mapping[str, Any], source: str) -> None:
     for section, keys in layer.items():
         if section not in merged:
@@ -255,7 +284,9 @@ def _build(section: str, given: Mapping[str, _Value]) -> Any:
 def _convert(section: str, key: str, value: Any, source: str) -> Any:
     wanted = _FIELDS[section][key]
     if wanted == tuple[str, ...] and isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        # A regular expression may have commas in it.
+        separator = "\n" if key == "redact" else ","
+        value = [part.strip() for part in value.split(separator) if part.strip()]
     try:
         if get_origin(wanted) is Literal and value not in get_args(wanted):
             raise ValueError(f"expected one of {', '.join(get_args(wanted))}")  # noqa: TRY301 - one message for all
@@ -300,4 +331,5 @@ _CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
     ("auth", "bootstrap_key"): _key,
     ("database", "url"): database_path,
     ("database", "enable_wal_mode"): _wal,
+    ("log", "redact"): any_of,
 }
