@@ -6,7 +6,7 @@ Bodies and secrets never get in: a processor masks them by the name of their key
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -28,10 +28,29 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 _BODIES: Final = frozenset({"body", "checkpoint", "command", "environment", "headers", "prompt", "result"})
-_INSIDE_TEXT: Final = re.compile(r"(?i)(bearer\s+)\S+|(://[^/\s:@]*:)[^/\s@]+(?=@)")
+_INSIDE_TEXT: Final = re.compile(r"(?i)(bearer\s+)\S+|(://[^/\s:@]*:)[^/\s@]+(?=@)|(or[cs]_[0-9a-f]{12}_)[0-9a-f]{48}")
 _DEPTH: Final = 4
 # At debug level they print statements with their values, and headers.
 _TALKATIVE: Final = ("aiosqlite", "asyncio", "httpcore", "httpx", "urllib3")
+
+
+Redact = Callable[[Any], Any]
+"""Gives a value back with all that must not be seen in it masked."""
+
+
+class _Redaction:
+    """Masks lines by a rule that can change, though loggers keep their processors."""
+
+    rule: Redact | None = None
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        masked: EventDict = event if self.rule is None else self.rule(event)
+        return masked
+
+
+_redaction: Final = _Redaction()
+# All loggers are of this class: those in use follow, too, when its base is changed, which has the methods of one level only.
+_Logger: Final[Any] = type("_Logger", (structlog.make_filtering_bound_logger(logging.INFO),), {})
 
 
 def setup(settings: Log, stream: TextIO | None = None) -> None:
@@ -40,27 +59,41 @@ def setup(settings: Log, stream: TextIO | None = None) -> None:
     A later call replaces this one, but loggers that were used in between stay as they are: they are cached for speed.
     """
     stream = stream or sys.stderr
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
     file = _rotating(settings) if settings.file else None
     pretty = settings.format == "pretty" or (settings.format == "auto" and stream.isatty())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            mask,
+            _redaction,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            mask,
             *_renderers(file, pretty=pretty, colors=stream.isatty()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_Logger,
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(handlers=[_ToStructlog(file)], level=level, force=True)
+    logging.basicConfig(handlers=[_ToStructlog(file)], force=True)
     logging.captureWarnings(capture=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # That the database is away is said once, by the queue, not every half second.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    choose(settings.level)
+
+
+def choose(level: str) -> None:
+    """Log what has at least this level, from now on, also by loggers in use."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    _Logger.__bases__ = (structlog.make_filtering_bound_logger(number),)
+    logging.getLogger().setLevel(number)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def redact(rule: Redact | None) -> None:
+    """Mask by this rule all that is logged from now on, also by loggers in use."""
+    _redaction.rule = rule
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -76,7 +109,7 @@ def _masked(key: str, value: Any, depth: int) -> Any:
     if _SECRET.search(key):
         return MASK
     if isinstance(value, str):
-        return _INSIDE_TEXT.sub(rf"\1\2{MASK}", value) if ":" in value or "earer" in value.lower() else value
+        return _INSIDE_TEXT.sub(rf"\1\2\3{MASK}", value)
     if isinstance(value, Mapping):
         return {str(k): _masked(str(k), v, depth - 1) for k, v in value.items()} if depth else OMITTED
     if isinstance(value, list | tuple):
@@ -85,11 +118,11 @@ def _masked(key: str, value: Any, depth: int) -> Any:
 
 
 def _renderers(file: logging.Handler | None, *, pretty: bool, colors: bool) -> list[Processor]:
-    as_json: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
-    copy = [_copier(file, as_json)] if file else []
+    to_json = structlog.processors.JSONRenderer(serializer=_json)
+    copy = [_copier(file, to_json)] if file else []
     # Rich tracebacks show local variables, and those hold bodies and secrets.
     plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    return [*copy, plain] if pretty else [*copy, *as_json]
+    return [*copy, plain if pretty else to_json]
 
 
 def _json(event: EventDict, default: Any = None, **_: Any) -> str:
@@ -103,13 +136,11 @@ def _rotating(settings: Log) -> RotatingFileHandler:
     return RotatingFileHandler(path, maxBytes=limit, backupCount=kept, encoding="utf-8", delay=True)
 
 
-def _copier(file: logging.Handler, render: list[Processor]) -> Processor:
+def _copier(file: logging.Handler, render: Processor) -> Processor:
     """Writes each event to the file on its way to the console."""
 
     def copy(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        line: Any = dict(event)
-        for processor in render:
-            line = processor(logger, method, line)
+        line = render(logger, method, dict(event))
         file.handle(logging.LogRecord("", logging.INFO, "", 0, "%s", (line,), None))
         return event
 
