@@ -41,9 +41,30 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class Auth(Struct, frozen=True, kw_only=True):
-    """Who may ask. `bootstrap_key` is the one key there is: whoever has it may do everything; empty, everybody may."""
+    """Who may ask. `bootstrap_key`: whoever has it may do everything; `jwt_secret`: of several, by commas, the first signs.
 
+    `session_seconds`: how long one stays signed in; `jwt_leeway` in seconds.
+    """
+
+    mode: Literal["auto", "open", "required"] = "auto"
     bootstrap_key: str = ""
+    session_seconds: Annotated[int, Meta(ge=60, le=31_536_000)] = 43_200
+    jwt_secret: str = ""
+    jwt_public_key_file: str = ""
+    jwt_jwks_file: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_leeway: Annotated[int, Meta(ge=0, le=3600)] = 30
+
+    @property
+    def jwt_secrets(self) -> list[str]:
+        """The secrets that tokens are signed with."""
+        return [secret.strip() for secret in self.jwt_secret.split(",") if secret.strip()]
+
+    @property
+    def knows_somebody(self) -> bool:
+        """Whether anybody can show who they are, whatever the database says."""
+        return bool(self.bootstrap_key or self.jwt_secret or self.jwt_public_key_file or self.jwt_jwks_file)
 
 
 class Database(Struct, frozen=True, kw_only=True):
@@ -154,7 +175,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "log": Log,
     "secrets": SecretFiles,
 }
-_SECRETS: Final = {("auth", "bootstrap_key")}
+_SECRETS: Final = {("auth", "bootstrap_key"), ("auth", "jwt_secret")}
 _FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
 
 
@@ -182,11 +203,10 @@ def load(
     _merge(merged, given, COMMAND_LINE)
     sections = {section: _build(section, merged[section]) for section in SECTIONS}
     settings = Settings(environment=environment, secret_variables=_secrets(environ), **sections)
-    if not (settings.auth.bootstrap_key or is_loopback(settings.server.host)):
+    if settings.auth.mode == "open" and not is_loopback(settings.server.host):
         raise SettingsError(
-            f"{merged['server']['host'].source}: server.host = {settings.server.host!r}: expected 127.0.0.1, ::1 or localhost: "
-            "beyond its own machine the server answers only to those who have keys. Put one into APP_AUTH_BOOTSTRAP_KEY, "
-            "and the same into ORCHESTRATOR_API_KEY of its clients; `openssl rand -hex 32` makes one"
+            f"{merged['auth']['mode'].source}: auth.mode = 'open': everybody could do everything at server.host = "
+            f"{settings.server.host!r}: expected auto or required, or a host of this machine alone, such as 127.0.0.1"
         )
     return settings
 
@@ -321,6 +341,11 @@ def _key(key: str) -> None:
         raise ValueError("expected at least 32 visible ASCII characters; `openssl rand -hex 32` makes such a key")
 
 
+def _jwt_secrets(secrets: str) -> None:
+    if any(len(one.encode()) < 32 for one in Auth(jwt_secret=secrets).jwt_secrets):
+        raise ValueError("expected at least 32 characters each; `openssl rand -hex 32` makes such a secret")
+
+
 def _wal(enabled: object) -> None:
     if not enabled:
         raise ValueError("expected true: only with a write-ahead log can one commit reach the disk while others read")
@@ -329,6 +354,7 @@ def _wal(enabled: object) -> None:
 _CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
     ("server", "host"): _address,
     ("auth", "bootstrap_key"): _key,
+    ("auth", "jwt_secret"): _jwt_secrets,
     ("database", "url"): database_path,
     ("database", "enable_wal_mode"): _wal,
     ("log", "redact"): any_of,
