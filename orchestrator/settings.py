@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from orchestrator.networks import network
 from orchestrator.patterns import any_of
 from worker_client.contract.enums import Priority
+from worker_client.contract.fields import Rate
 
 PREFIX: Final = "APP_"
 ENVIRONMENT: Final = "APP_ENV"
@@ -23,6 +25,7 @@ SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+ClientSeconds = Annotated[float, Meta(ge=1, le=3600)]
 HeadStart = Annotated[int, Meta(ge=-31_536_000, le=31_536_000)]
 
 
@@ -31,13 +34,22 @@ class SettingsError(ValueError):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """Where the server listens and whom in front of it it believes."""
+    """Where the server listens, who may connect and whom in front of it it believes."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     root_path: Annotated[str, Meta(pattern=r"^(/[^/?#]+)*$")] = ""
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    tls_certfile: str = ""
+    tls_keyfile: str = ""
+    tls_key_password: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.tls_keyfile or self.tls_key_password) and not self.tls_certfile:
+            raise ValueError("tls_keyfile or tls_key_password without a tls_certfile: expected the file of the certificate, too")
 
 
 class Auth(Struct, frozen=True, kw_only=True):
@@ -116,11 +128,19 @@ class Task(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What the server refuses to take more of."""
+    """What the server refuses to take more of; durations in seconds."""
 
+    rate: Rate = "1000/m"
     backlog: Positive = 10_000
     max_body_bytes: Positive = 16 * 1024 * 1024
     max_prompt_bytes: Positive = 1024 * 1024
+    header_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024)] = 64 * 1024
+    header_seconds: ClientSeconds = 10
+    body_seconds: ClientSeconds = 60
+    write_seconds: ClientSeconds = 30
+    connections: Positive = 15_000
+    polls_per_key: Positive = 10_000
+    streams_per_key: Positive = 1000
 
 
 class Log(Struct, frozen=True, kw_only=True):
@@ -175,7 +195,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "log": Log,
     "secrets": SecretFiles,
 }
-_SECRETS: Final = {("auth", "bootstrap_key"), ("auth", "jwt_secret")}
+_SECRETS: Final = {("auth", "bootstrap_key"), ("auth", "jwt_secret"), ("server", "tls_key_password")}
 _FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
 
 
@@ -346,6 +366,11 @@ def _jwt_secrets(secrets: str) -> None:
         raise ValueError("expected at least 32 characters each; `openssl rand -hex 32` makes such a secret")
 
 
+def _networks(texts: Iterable[str]) -> None:
+    for text in texts:
+        network(text)
+
+
 def _wal(enabled: object) -> None:
     if not enabled:
         raise ValueError("expected true: only with a write-ahead log can one commit reach the disk while others read")
@@ -353,6 +378,9 @@ def _wal(enabled: object) -> None:
 
 _CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
     ("server", "host"): _address,
+    ("server", "trusted_proxies"): _networks,
+    ("server", "allow"): _networks,
+    ("server", "deny"): _networks,
     ("auth", "bootstrap_key"): _key,
     ("auth", "jwt_secret"): _jwt_secrets,
     ("database", "url"): database_path,
