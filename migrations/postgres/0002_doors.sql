@@ -1,6 +1,6 @@
 -- Keys, the addresses that may connect, who changed what, and which secrets a task asks for.
 
--- digest: SHA-256 of the whole key, which is nowhere. paths and secrets: JSON lists; paths NULL: everywhere. parent: of a session.
+-- digest: SHA-256 of the whole key, which is nowhere. scopes, paths, secrets: JSON lists; paths NULL: everywhere. parent: of a session.
 CREATE TABLE api_keys (
     id TEXT COLLATE "C" PRIMARY KEY,
     name TEXT COLLATE "C" NOT NULL,

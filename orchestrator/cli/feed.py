@@ -27,10 +27,11 @@ def line(event: Event, title: str = "") -> Text:
     """When, which task, what happened, and what follows from it; a title is padded by whoever wants columns."""
     kind = event.type.removeprefix("task.")
     style = "bold red" if event.status == "failed" else STYLES.get(kind, "blue")
-    words = consequence(kind, event)
+    words = consequence(kind, event) if event.task_id else _elsewhere(event)
     what = kind.replace("_", " ").ljust(KIND_WIDTH)
     name = f"  {title}" if title else ""
-    made = Text.assemble((output.clock(event.at), "dim"), f" {event.task_id:>4}{name}  ", (what, style), f"  {words}")
+    task = "" if event.task_id is None else event.task_id
+    made = Text.assemble((output.clock(event.at), "dim"), f" {task:>4}{name}  ", (what, style), f"  {words}")
     made.rstrip()
     return made
 
@@ -52,6 +53,15 @@ def consequence(kind: str, event: Event) -> str:
         case "completed":
             return f"attempt {data['attempt']}" if data.get("attempt", 1) > 1 else ""
     return f"{data.get('reason') or ''}{again}"
+
+
+def _elsewhere(event: Event) -> str:
+    """What became of a directory, a key or an address."""
+    data = event.data
+    if not event.work_directory:
+        return str(data.get("name") or data.get("network") or "")
+    most = "" if data.get("max_running") is None else f", no more than {data['max_running']} run"
+    return f"{event.work_directory}: {'paused' if data.get('paused') else 'open'}{most}"
 
 
 def _from(start: datetime, due: Any) -> str:

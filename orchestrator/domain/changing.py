@@ -5,10 +5,11 @@ from typing import Any
 from msgspec import UNSET
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain import secrets
 from orchestrator.domain.dependencies import lost_parents
 from orchestrator.domain.ending import FOR_PEOPLE
 from orchestrator.domain.lifecycle import Verb, permit
-from orchestrator.domain.moves import happened, ready, revise, settle, stood_aside, visible
+from orchestrator.domain.moves import happened, ready, revise, settle, stood_aside, to_json, visible
 from orchestrator.domain.outcomes import (
     Change,
     Changed,
@@ -18,6 +19,7 @@ from orchestrator.domain.outcomes import (
     Edited,
     Freed,
     Happened,
+    Noted,
     Removed,
     Saved,
     Written,
@@ -57,8 +59,7 @@ def retry(op: ops.Retry, by: Principal, world: World, rules: Rules) -> Decision:
     head = visible(op.task_id, by, world)
     permit(Verb.RETRY, head.status, head.id)
     if lost := lost_parents(head, world):
-        step = "create this one anew" if world.head(lost[0]) is None else "retry that first"
-        raise Conflict(f"task {head.id} depends on task {lost[0]}, which has not completed and never will: {step}", parents=lost)
+        raise _hopeless(head, lost, by, world)
     # How the last lease ended stays known, for a report of it that is sent again.
     ended_by = None if head.ended_by == Verb.ORPHAN else head.ended_by
     facts = {"attempt": 0, "releases": 0, "due_at": None, "hold_until": None, "reason": None, "ended_by": ended_by}
@@ -70,6 +71,15 @@ def retry(op: ops.Retry, by: Principal, world: World, rules: Rules) -> Decision:
     ]
     then: list[ops.Operation] = [ops.Revive(task_id=head.id)] if world.dependents(head.id) else []
     return Decision(Changed(head.id), changes, then, ready(after))
+
+
+def _hopeless(head: Head, lost: list[int], by: Principal, world: World) -> Conflict:
+    """The refusal to retry a task whose parents ended badly or are gone; those elsewhere are not named."""
+    found = {parent: world.head(parent) for parent in lost}
+    named = [parent for parent, at in found.items() if by.paths.patterns is None or (at and by.paths.covers(at.path))]
+    which = f"task {named[0]}" if named else "a task that you cannot see"
+    step = "retry that first" if named and found[named[0]] else "create this one anew"
+    return Conflict(f"task {head.id} depends on {which}, which has not completed and never will: {step}", parents=named)
 
 
 def execute(op: ops.Execute, by: Principal, world: World, rules: Rules) -> Decision:
@@ -142,14 +152,18 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
             f"task {head.id} has begun {head.attempt} attempts: max_attempts must be more than that, not {op.max_attempts}",
             field="max_attempts",
         )
-    names = ("path", "host", "title", "priority", "tags", "exclusive", "run_at", "max_attempts", "timeout_ms", "backoff")
+    if op.secrets is not UNSET:
+        secrets.check(op.secrets, by, rules, "prompt")
+    names = (
+        "path", "host", "title", "priority", "tags", "exclusive", "run_at", "max_attempts", "timeout_ms", "backoff", "secrets",
+    )  # fmt: skip
     facts: dict[str, Any] = {name: value for name in names if (value := getattr(op, name)) is not UNSET}
     if "run_at" in facts:
         run_at = facts["run_at"]
         facts["due_at"] = run_at
         facts["ready_at"] = run_at if run_at is not None and run_at > world.now else min(head.ready_at, world.now)
     after = settle(head, world, rules, **facts)
-    changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at"})
+    changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at", "secrets"})
     changes: list[Change] = [Edited(after, op.inputs), happened("updated", after, fields=changed)]
     return Decision(Changed(head.id), changes, wakes=[*ready(after), *stood_aside(head)])
 
@@ -178,4 +192,7 @@ def set_directory(op: ops.SetDirectory, by: Principal, world: World, _rules: Rul
         max_running=before.max_running if op.max_running is UNSET else op.max_running,
         updated_at=world.now,
     )
-    return Decision(Done(1), [DirectorySet(setting)], wakes=[Freed(op.path)])
+    told = {"paused": paused, "reason": setting.reason, "max_running": setting.max_running}
+    return Decision(
+        Done(1), [DirectorySet(setting), Noted("directory.changed", to_json(told), op.path, op.host)], wakes=[Freed(op.path)]
+    )

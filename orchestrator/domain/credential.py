@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from orchestrator.domain.principal import EVERYWHERE, PathScope, path_scope
 from orchestrator.domain.task import Millis
 
 
@@ -25,6 +26,11 @@ class Credential(Struct, frozen=True, kw_only=True):
     expires_at: Millis | None = None
     disabled: bool = False
     revoked_at: Millis | None = None
+
+    @property
+    def reach(self) -> PathScope:
+        """The directories that it sees."""
+        return EVERYWHERE if self.paths is None else path_scope(self.paths)
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.domain import changing, dependencies, ending, enqueueing, leasing, timing
+from orchestrator.domain import changing, dependencies, doors, ending, enqueueing, leasing, timing
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import Principal
@@ -34,6 +34,13 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.Update: changing.update,
     ops.Delete: changing.delete,
     ops.SetDirectory: changing.set_directory,
+    ops.IssueKey: doors.issue_key,
+    ops.OpenSession: doors.open_session,
+    ops.ChangeKey: doors.change_key,
+    ops.RevokeKey: doors.revoke_key,
+    ops.UseKeys: doors.use_keys,
+    ops.SetAddress: doors.set_address,
+    ops.Note: doors.note,
     ops.Shift: timing.shift,
     ops.Tick: timing.tick,
     ops.Expire: ending.expire,
@@ -51,6 +58,7 @@ def decide(submission: ops.Submission, world: World, rules: Rules) -> Decision:
     """
     world.trace = submission.trace
     try:
+        submission.by.require(submission.op.needs)
         decision = RULES[type(submission.op)](submission.op, submission.by, world, rules)
     except OrchestratorError as refusal:
         return Decision(refusal)

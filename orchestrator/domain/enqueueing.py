@@ -1,6 +1,7 @@
 """New tasks."""
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain import secrets
 from orchestrator.domain.lifecycle import derive
 from orchestrator.domain.moves import happened, ready
 from orchestrator.domain.outcomes import Created, Decision, Inserted, KeyTaken
@@ -23,8 +24,9 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
         if not by.paths.covers(task.path):
             raise Forbidden(f"this key may not create tasks in {task.path}", field=f"{at}work_directory")
         if task.key is not None and (known := fresh.get(task.key) or world.key(scope, task.key)):
-            created.tasks.append((_known(task, known, world, at, in_batch=task.key in fresh), False))
+            created.tasks.append((_known(task, known, by, world, at, in_batch=task.key in fresh), False))
             continue
+        secrets.check(task.secrets, by, rules, f"{at}prompt")
         parents = _parents(task, by, world, at)
         head = _head(world.new_id(), task, parents, world, rules)
         decision.changes += [Inserted(head, task.inputs, parents), happened("created", head, source=head.source)]
@@ -36,14 +38,17 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
     return decision
 
 
-def _known(task: NewTask, known: tuple[int, str], world: World, at: str, *, in_batch: bool) -> int:
+def _known(  # each of them decides
+    task: NewTask, known: tuple[int, str], by: Principal, world: World, at: str, *, in_batch: bool
+) -> int:
     task_id, digest = known
+    head = world.head(task_id)
+    if not in_batch and (head is None or not by.paths.covers(head.path)):
+        raise Conflict(f"key {task.key!r} stands for task {task_id}, which has been removed; use a new key", field=f"{at}key")
     if digest != task.key_hash:
         raise Conflict(
             f"key {task.key!r} stands for task {task_id}, which was created with another body; use a new key", field=f"{at}key"
         )
-    if not in_batch and world.head(task_id) is None:
-        raise Conflict(f"key {task.key!r} stands for task {task_id}, which has been removed; use a new key", field=f"{at}key")
     return task_id
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain import secrets
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, leased, revise, to_json
 from orchestrator.domain.outcomes import Beat, Change, Claimed, Decision, Grant, Logged, LogsAppended, Saved, Written
@@ -80,6 +81,8 @@ class _Gate:
                 continue
             if not wanted.principal.paths.covers(head.path):
                 continue
+            if head.secrets and not self._may_know(head):
+                continue
             if self._rules.max_running and self._world.running_below(None, "") >= self._rules.max_running:
                 self.held_at, self.full = head.path, True
                 return
@@ -90,6 +93,15 @@ class _Gate:
                 self.leased_at = self.leased_at or head.path
             else:
                 yield head
+
+    def _may_know(self, head: Head) -> bool:
+        """Whether there are the secrets of a task, and the asker may use them."""
+        if not secrets.may_use(head.secrets, self._op.interest.principal):
+            return False
+        if secrets.unknown(head.secrets, self._rules):
+            self.held_at = self.held_at or head.path  # they may yet be provided
+            return False
+        return True
 
     def _limited(self, path: str) -> bool:
         for setting in self._world.settings_over(path, self._op.interest.host):

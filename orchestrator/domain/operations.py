@@ -1,49 +1,28 @@
 """Everything that can be asked of the queue. An operation is data; `decide` says what it does."""
 
-from enum import IntEnum
-from typing import ClassVar
+from msgspec import UNSET, Struct, UnsetType, field
 
-from msgspec import UNSET, Struct, UnsetType
-
-from orchestrator.domain.credential import Credential, Entry
+from orchestrator.domain.door_operations import (
+    ChangeKey,
+    IssueKey,
+    Note,
+    OpenSession,
+    RevokeKey,
+    SetAddress,
+    Use,
+    UseKeys,
+)
+from orchestrator.domain.operation import Operation, Phase
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.task import Millis, NewTask, Outputs
 from worker_client.contract.enums import LogStream, Scope
 
-
-class Phase(IntEnum):
-    """The order within a batch: a heartbeat beats its expiry, a freed directory and a new task meet their asker."""
-
-    SHIFT = 0
-    EXTEND = 1
-    END = 2
-    CHANGE = 3
-    TIME = 4
-    ENQUEUE = 5
-    CLAIM = 6
-
-
-class Operation(Struct, frozen=True, kw_only=True):
-    """Base of all operations.
-
-    `needs`: the scope of who may ask for it; `sheds`: refused when the backlog is full; `ends`: can end a task, so its dependents
-    are loaded.
-    """
-
-    phase: ClassVar[Phase]
-    needs: ClassVar[Scope] = Scope.ADMIN
-    sheds: ClassVar[bool] = False
-    ends: ClassVar[bool] = False
-
-    @property
-    def touches(self) -> tuple[int, ...]:
-        """Ids of the tasks that it may change."""
-        return ()
-
-    @property
-    def weight(self) -> int:
-        """How many rows it moves, roughly; batches are bounded by it."""
-        return 1
+__all__ = [
+    "Answer", "AppendLogs", "Approve", "Cancel", "ChangeKey", "Claim", "Complete", "Delete", "Enqueue", "Execute",
+    "Expire", "Fail", "Heartbeat", "Interest", "IssueKey", "Leased", "LogLine", "Note", "OnTask", "OpenSession",
+    "Operation", "Orphan", "Park", "Phase", "Promote", "Prune", "Reject", "Release", "Retry", "Revive", "RevokeKey",
+    "Satisfy", "SetAddress", "SetDirectory", "Shift", "Submission", "Tick", "Undeliver", "Update", "Use", "UseKeys",
+]  # fmt: skip
 
 
 class OnTask(Operation, frozen=True, kw_only=True):
@@ -206,7 +185,8 @@ class Update(OnTask, frozen=True, kw_only=True):
     max_attempts: int | UnsetType = UNSET
     timeout_ms: int | UnsetType = UNSET
     backoff: str | UnsetType | None = UNSET
-    inputs: dict[str, str | None] = {}
+    secrets: str | UnsetType = UNSET
+    inputs: dict[str, str | None] = field(default_factory=dict)
 
 
 class Delete(OnTask, frozen=True, kw_only=True):
@@ -225,72 +205,6 @@ class SetDirectory(Operation, frozen=True, kw_only=True):
     paused: bool | UnsetType = UNSET
     reason: str | UnsetType | None = UNSET
     max_running: int | UnsetType | None = UNSET
-
-
-class IssueKey(Operation, frozen=True, kw_only=True):
-    """Make a key; the rule fills in who made it and when."""
-
-    phase = Phase.CHANGE
-    credential: Credential
-
-
-class OpenSession(Operation, frozen=True, kw_only=True):
-    """Make a session of whoever asks: a key that can do what its own can, and ends with it."""
-
-    phase = Phase.CHANGE
-    needs = Scope.READ
-    credential: Credential
-
-
-class ChangeKey(Operation, frozen=True, kw_only=True):
-    """Rename, disable, limit or extend a key; UNSET stays."""
-
-    phase = Phase.CHANGE
-    id: str
-    name: str | UnsetType = UNSET
-    disabled: bool | UnsetType = UNSET
-    secrets: tuple[str, ...] | UnsetType = UNSET
-    rate: str | UnsetType | None = UNSET
-    expires_at: Millis | UnsetType | None = UNSET
-
-
-class RevokeKey(Operation, frozen=True, kw_only=True):
-    """End a key and its sessions, for good; everybody may end a session of their own."""
-
-    phase = Phase.CHANGE
-    needs = Scope.READ
-    id: str
-
-
-class Use(Struct, frozen=True):
-    """The last use of a key: when and from where."""
-
-    id: str
-    at: Millis
-    origin: str
-
-
-class UseKeys(Operation, frozen=True, kw_only=True):
-    """Record when keys were last used."""
-
-    phase = Phase.CHANGE
-    uses: tuple[Use, ...]
-
-
-class SetAddress(Operation, frozen=True, kw_only=True):
-    """Put an address on a list, or (`listed` false) take it off."""
-
-    phase = Phase.CHANGE
-    entry: Entry
-    listed: bool = True
-
-
-class Note(Operation, frozen=True, kw_only=True):
-    """Tell the feed, and so the audit trail, what was done to the server itself; `data` is JSON."""
-
-    phase = Phase.CHANGE
-    type: str
-    data: str
 
 
 class Satisfy(OnTask, frozen=True, kw_only=True):

@@ -1,11 +1,13 @@
 """Who asks, and which directories exist for them."""
 
 from collections.abc import Iterable
+from json import dumps
 
 from msgspec import Struct
 
 from orchestrator.domain.paths import PathError, canonical, contains
 from worker_client.contract.enums import Scope
+from worker_client.errors import Forbidden
 
 
 class Pattern(Struct, frozen=True, cache_hash=True):
@@ -51,8 +53,8 @@ class PathScope(Struct, frozen=True, cache_hash=True):
     def key(self) -> str:
         """The scope as text: idempotency keys are unique within it."""
         if self.patterns is None:
-            return "**"
-        return "\n".join(sorted(map(str, self.patterns)))
+            return _EVERYTHING
+        return dumps(sorted(map(str, self.patterns)))
 
 
 EVERYWHERE = PathScope()
@@ -87,6 +89,19 @@ class Principal(Struct, frozen=True, cache_hash=True):
     paths: PathScope = EVERYWHERE
     secrets: frozenset[str] | None = frozenset()
 
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden unless it has the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(
+                f"this key lacks the scope {scope}: ask with one that has it, or have one made"
+                f" (orchestrator keys create --scope {scope})",
+                scope=str(scope),
+            )
+
+    def may_use(self, secret: str) -> bool:
+        """Whether a secret is for it."""
+        return self.secrets is None or secret in self.secrets
+
     @property
     def administers(self) -> bool:
         """Whether it may do everything, everywhere."""
@@ -97,3 +112,5 @@ OPEN = Principal(id="", scopes=ALL_SCOPES, secrets=None)
 """Everybody, while the server is open on loopback."""
 SYSTEM = Principal(id="system", scopes=ALL_SCOPES, secrets=None)
 """The server itself: promotion, expiry, undelivered claims."""
+LOCAL = Principal(id="local", scopes=ALL_SCOPES, secrets=None)
+"""Whoever can write to the database itself: the commands on the server's machine."""

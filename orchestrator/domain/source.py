@@ -105,3 +105,7 @@ class Source(Protocol):
     def sessions(self, parent: str) -> list[Credential]:
         """The sessions of a key that are not revoked."""
         ...
+
+    def listed(self, list: str, network: str) -> bool:
+        """Whether an address is on a list."""
+        ...

@@ -6,9 +6,13 @@ from heapq import merge
 from itertools import chain
 from typing import Any, ClassVar
 
+from orchestrator.domain.credential import Credential
+from orchestrator.domain.footprint import Footprint
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.outcomes import (
+    AddressListed,
     Change,
+    CredentialSaved,
     DirectorySet,
     EdgeSatisfied,
     Edited,
@@ -41,6 +45,8 @@ class World:
         self._written: dict[int, list[Outputs]] = defaultdict(list)
         self._log_positions: dict[tuple[int, int], tuple[int, int]] = {}
         self._settings: dict[tuple[str, str], DirectorySetting] | None = None
+        self._credentials: dict[str, Credential | None] = {}
+        self._listed: dict[tuple[str, str], bool] = {}
         self._asked: dict[Interest, set[tuple[str, str, str]]] = {}
         self._streams: dict[tuple[str, bool], list[tuple[str, str, str]]] = {}
         self._pages: dict[tuple[str, str, str], _Pages] = {}
@@ -48,8 +54,8 @@ class World:
         self._leased: dict[tuple[str, str, bool], bool] = {}
         self._running_below: dict[tuple[str | None, str], int] = {}
         self._claimed: list[Head] = []
-        self._shared = _Footprint()
-        self._exclusive = _Footprint()
+        self._shared = Footprint()
+        self._exclusive = Footprint()
 
     # Tasks and their edges
 
@@ -149,6 +155,35 @@ class World:
         if self._settings is None:
             self._settings = {(setting.path, setting.host): setting for setting in self.source.settings()}
         return self._settings
+
+    # Keys and addresses
+
+    def credential(self, id: str) -> Credential | None:
+        """A key by its id."""
+        if id not in self._credentials:
+            self._credentials[id] = self.source.credential(id)
+        return self._credentials[id]
+
+    def credential_named(self, name: str) -> Credential | None:
+        """The key that has a name and is not revoked; sessions have none."""
+        if (found := self.source.credential_named(name)) is not None:
+            self._credentials.setdefault(found.id, found)
+        return next((key for key in self._live(None) if key.name == name), None)
+
+    def sessions(self, parent: str) -> list[Credential]:
+        """The sessions of a key that are not revoked."""
+        for found in self.source.sessions(parent):
+            self._credentials.setdefault(found.id, found)
+        return list(self._live(parent))
+
+    def _live(self, parent: str | None) -> Iterator[Credential]:
+        return (key for key in self._credentials.values() if key and key.parent == parent and key.revoked_at is None)
+
+    def listed(self, list: str, network: str) -> bool:
+        """Whether an address is on a list."""
+        if (list, network) not in self._listed:
+            self._listed[list, network] = self.source.listed(list, network)
+        return self._listed[list, network]
 
     # What a claim asks; the rows that earlier phases changed have been saved by then
 
@@ -273,6 +308,12 @@ class World:
     def _set_directory(self, change: DirectorySet) -> None:
         self._all_settings()[change.setting.path, change.setting.host] = change.setting
 
+    def _save_credential(self, change: CredentialSaved) -> None:
+        self._credentials[change.credential.id] = change.credential
+
+    def _list_address(self, change: AddressListed) -> None:
+        self._listed[change.entry.list, change.entry.network] = change.listed
+
     _APPLY: ClassVar[dict[type[Any], Callable[[Any, Any], None]]] = {
         Saved: _saved,
         Edited: _saved,
@@ -283,6 +324,8 @@ class World:
         KeyTaken: _key_taken,
         LogsAppended: _logged,
         DirectorySet: _set_directory,
+        CredentialSaved: _save_credential,
+        AddressListed: _list_address,
     }
 
     def _take(self, head: Head) -> None:
@@ -291,33 +334,6 @@ class World:
             self._exclusive.add(head.path, head.lease_host or "")
         elif head.lease_mode == LeaseMode.SHARED:
             self._shared.add(head.path, head.lease_host or "")
-
-
-class _Footprint:
-    """Directories leased in this batch, so that an overlap is found in as many steps as a path has parts."""
-
-    def __init__(self) -> None:
-        self._at: dict[str, set[str]] = {}
-        self._below: dict[str, set[str]] = {}
-
-    def add(self, path: str, host: str) -> None:
-        hosts = self._at.setdefault(path, set())
-        if host in hosts:
-            return
-        hosts.add(host)
-        for above in ancestors(path):
-            self._below.setdefault(above, set()).add(host)
-
-    def touches(self, path: str, host: str) -> bool:
-        return self.above(path, host) or _meet(host, self._below.get(path))
-
-    def above(self, path: str, host: str) -> bool:
-        """Whether one of them is the path or contains it."""
-        return bool(self._at) and any(_meet(host, self._at.get(above)) for above in ancestors(path))
-
-
-def _meet(host: str, hosts: set[str] | None) -> bool:
-    return hosts is not None and (not host or "" in hosts or host in hosts)
 
 
 class _Pages:

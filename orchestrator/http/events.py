@@ -23,6 +23,7 @@ from orchestrator.http.scope import HEAD, Asked, hold, principal
 from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import FeedEvent, StoreAwayError
 from orchestrator.store.reads.values import moment
+from orchestrator.store.veiling import veiled_event
 from worker_client.contract.events import Event, ReadEvents
 from worker_client.errors import Overloaded
 
@@ -41,6 +42,7 @@ _HEADERS: Final = [
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
 Wanted = Callable[[FeedEvent], bool]
+Shown = Callable[[FeedEvent], FeedEvent]
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -51,13 +53,25 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class EventStream:
-    """The frames of one reader: pulled by whoever writes them, so that nothing gathers for one that does not read."""
+    """The frames of one reader: pulled by whoever writes them, so that nothing gathers for one that does not read.
 
-    def __init__(self, queue: Queue, epoch: str, wanted: Wanted, *, keep_alive: float = KEEP_ALIVE_S) -> None:
+    `shown` is what the reader may see of an event.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        epoch: str,
+        wanted: Wanted,
+        shown: Shown = lambda event: event,
+        *,
+        keep_alive: float = KEEP_ALIVE_S,
+    ) -> None:
         self._queue = queue
         self._feed = queue.feed
         self._epoch = epoch
         self._wanted = wanted
+        self._shown = shown
         self._keep_alive = keep_alive
         self._at = 0
 
@@ -114,7 +128,7 @@ class EventStream:
         if not page:
             return None
         self._at = page[-1].id
-        return b"".join([_frame(self._epoch, event) for event in page if self._wanted(event)])
+        return b"".join([_frame(self._epoch, self._shown(event)) for event in page if self._wanted(event)])
 
     def _reset(self, lost: Lost) -> bytes:
         self._at = self._feed.last_id
@@ -149,7 +163,7 @@ def shown_event(epoch: str, event: FeedEvent) -> dict[str, Any]:
         "id": f"{epoch}-{event.id}",
         "type": event.type,
         "at": moment(event.at),
-        "task_id": event.task_id,
+        "task_id": event.task_id or None,
         "work_directory": event.path,
         "host": event.host,
         "status": event.status,
@@ -157,8 +171,11 @@ def shown_event(epoch: str, event: FeedEvent) -> dict[str, Any]:
     }
 
 
-def wanted(query: ReadEvents, visible: PathScope) -> Wanted:
-    """Whether a reader asked for an event, and may see it; work paths must be canonical."""
+def wanted(query: ReadEvents, visible: PathScope, *, administers: bool = False) -> Wanted:
+    """Whether a reader asked for an event, and may see it; work paths must be canonical.
+
+    What is about the server itself is for those alone who administer it.
+    """
     asked = (
         EVERYWHERE if query.work_path is None else PathScope(tuple(Pattern(path, query.recursive) for path in query.work_path))
     )
@@ -169,7 +186,7 @@ def wanted(query: ReadEvents, visible: PathScope) -> Wanted:
         return (
             (types is None or event.type in types)
             and (tasks is None or event.task_id in tasks)
-            and visible.covers(event.path)
+            and (visible.covers(event.path) if event.path else administers)
             and asked.covers(event.path)
         )
 
@@ -220,8 +237,9 @@ async def read_events(request: Asked) -> Streamed:
     query = parse(request, ReadEvents)
     if query.work_path is not None:
         query = replace(query, work_path=[work_path(path, "work_path") for path in query.work_path])
-    state = request.app.state
-    stream = EventStream(state.queue, state.store.epoch, wanted(query, principal(request).paths))
+    state, by = request.app.state, principal(request)
+    shown = {} if by.paths.patterns is None else {"shown": veiled_event}
+    stream = EventStream(state.queue, state.store.epoch, wanted(query, by.paths, administers=by.administers), **shown)
     return Streamed(request, stream.frames(request.headers.get("last-event-id") or query.after))
 
 

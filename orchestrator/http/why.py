@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from orchestrator.domain import secrets
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
@@ -33,7 +34,8 @@ async def explained(head: Head, queue: Queue, visible: PathScope) -> Why:
     facts = await queue.reads.obstacles(head)
     found = [*_own(head), *_parents(facts, visible), *_others(head, facts, visible)]
     if queue.rules.max_running and (running := await queue.reads.running()) >= queue.rules.max_running:
-        found.append(_full(running, queue.rules))
+        found.append(_full(running, queue.rules, visible))
+    found += _secrets(head, queue)
     if not queue.presence.asks_for(head.path, head.host, head.kind, head.tags, queue.now()):
         found.append(_unasked(head))
     summary = found[0].message if found else "Nothing is in its way: the next worker that asks gets it when its turn comes."
@@ -78,9 +80,10 @@ def _others(head: Head, facts: Obstacles, visible: PathScope) -> Iterator[Obstac
             reason = f": {setting.reason}" if setting.reason and visible.covers(setting.path) else ""
             yield Obstacle(code="paused", message=f"Paused at {where}{reason}.")
         elif setting.max_running is not None and bound.running >= setting.max_running:
-            yield Obstacle(
-                code="limited", message=f"{bound.running} tasks run below {where}, and no more than {setting.max_running} may."
-            )
+            # Those below it are counted, too: not for who cannot see them.
+            counted = visible.covers_below(setting.path)
+            running = f"{bound.running} tasks run below {where}, and no more than {setting.max_running} may."
+            yield Obstacle(code="limited", message=running if counted else f"As many tasks run below {where} as may.")
     for lease in facts.leases:
         if visible.covers(lease.path):
             how = "exclusively" if lease.exclusive else "and this task needs it for itself"
@@ -94,8 +97,22 @@ def _others(head: Head, facts: Obstacles, visible: PathScope) -> Iterator[Obstac
             yield Obstacle(code="held", message=f"A task that you cannot see holds a directory around {head.path}.")
 
 
-def _full(running: int, rules: Rules) -> Obstacle:
-    return Obstacle(code="full", message=f"{running} tasks run on this server, and no more than {rules.max_running} may.")
+def _full(running: int, rules: Rules, visible: PathScope) -> Obstacle:
+    counted = f"{running} tasks run on this server, and no more than {rules.max_running} may."
+    return Obstacle(code="full", message=counted if visible.patterns is None else "As many tasks run on this server as may.")
+
+
+def _secrets(head: Head, queue: Queue) -> Iterator[Obstacle]:
+    """Secrets that there are not, or that nobody may use who asks."""
+    if missing := secrets.unknown(head.secrets, queue.rules):
+        yield Obstacle(
+            code="secret",
+            message=f"It asks for the secret {missing[0]}, which this server does not have: provide it, or change the task.",
+        )
+    asked = head.path, head.host, head.kind, head.tags, queue.now()
+    if queue.presence.asks_for(*asked) and not queue.presence.asks_for(*asked, secrets=head.secrets):
+        names = ", ".join(head.secrets.split())
+        yield Obstacle(code="secret", message=f"Nobody who asks for such tasks may use its secrets ({names}): allow a key to.")
 
 
 def _unasked(head: Head) -> Obstacle:

@@ -43,12 +43,14 @@ def _workers(present: Iterable[Present], held: Iterable[Held], visible: PathScop
 
 
 def _asker(one: Present, visible: PathScope) -> Worker:
-    wanted = one.interest
-    paths = {path for asked in one.asked for path in asked.paths if visible.covers(path)}
+    seen = [asked for asked in one.asked if any(map(visible.covers, asked.paths))]
+    paths = {path for asked in seen for path in asked.paths if visible.covers(path)}
+    # What it asks for elsewhere is not told.
+    wanted = one.interest if one.interest in seen or not seen else seen[-1]
     return Worker(
         worker_id=one.worker_id,
         host=wanted.host,
-        account=one.account,
+        account=one.account if wanted is one.interest else None,
         work_paths=sorted(paths),
         recursive=wanted.recursive,
         kinds=list(wanted.kinds),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.paths import ancestors
+from orchestrator.domain.secrets import may_use
 from orchestrator.domain.task import Millis
 from orchestrator.store.protocol import Asker
 
@@ -110,8 +111,10 @@ class Presence:
                 found[worker_id] = _merged(found.get(worker_id), other)
         return sorted(found.values(), key=lambda worker: worker.worker_id)
 
-    def asks_for(self, path: str, host: str, kind: str, tags: Collection[str], now: Millis | None = None) -> bool:
-        """Whether some worker asked lately for what such a task is; `host` empty: on any host."""
+    def asks_for(
+        self, path: str, host: str, kind: str, tags: Collection[str], now: Millis | None = None, *, secrets: str = ""
+    ) -> bool:
+        """Whether some worker asked lately for what such a task is, and may use its secrets; `host` empty: on any host."""
         self._forget(now)
         oldest = 0 if now is None else now - UNSEEN_MS
         return any(
@@ -120,6 +123,7 @@ class Presence:
             and (not interest.kinds or kind in interest.kinds)
             and interest.tags.issubset(tags)
             and interest.principal.paths.covers(path)
+            and may_use(secrets, interest.principal)
             # What others tell comes late, and then stands among what is younger.
             and self._interests[interest] >= oldest
             for above in ancestors(path)

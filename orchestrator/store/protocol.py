@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class FeedEvent(Struct, frozen=True):
-    """A row of the feed; `data` is JSON."""
+    """A row of the feed; `data` is JSON; `actor`: the id of who did it, from the address `origin`.
+
+    `task_id` is 0 when it is about no task: about a directory, or with no path about the server.
+    """
 
     id: int
     at: Millis
@@ -26,6 +29,8 @@ class FeedEvent(Struct, frozen=True):
     host: str
     status: str | None
     data: str
+    actor: str = ""
+    origin: str = ""
 
 
 class Commit(Struct, frozen=True):

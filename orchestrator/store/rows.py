@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
+from orchestrator.domain.credential import Credential
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Outputs, TaskView
 from worker_client.contract.enums import Status
 
@@ -14,6 +15,8 @@ Row = Sequence[Any]
 HEAD_FIELDS = Head.__struct_fields__
 INPUT_FIELDS = Inputs.__struct_fields__
 OUTPUT_FIELDS = Outputs.__struct_fields__
+KEY_FIELDS = Credential.__struct_fields__
+KEY_COLUMNS = ", ".join(f"k.{name}" for name in KEY_FIELDS)
 HEAD_COLUMNS = ", ".join(f"t.{name}" for name in HEAD_FIELDS)
 VIEW_COLUMNS = ", ".join(
     [f"t.{name}" for name in HEAD_FIELDS] + [f"i.{name}" for name in INPUT_FIELDS] + [f"o.{name}" for name in OUTPUT_FIELDS]
@@ -25,6 +28,8 @@ _STATUS = HEAD_FIELDS.index("status")
 _HEAD = len(HEAD_FIELDS)
 _INPUTS = _HEAD + len(INPUT_FIELDS)
 _STATUSES = {str(status): status for status in Status}
+_LISTS = tuple(KEY_FIELDS.index(name) for name in ("scopes", "paths", "secrets"))
+_DISABLED = KEY_FIELDS.index("disabled")
 _tags = msgspec.json.Decoder(tuple[str, ...])
 _encode = msgspec.json.Encoder().encode
 
@@ -70,3 +75,19 @@ def setting_of(row: Row) -> DirectorySetting:
     """What was set for a directory, from (host, path, paused, reason, max_running, updated_at)."""
     host, path, paused, reason, most, at = row
     return DirectorySetting(host=host, path=path, paused=bool(paused), reason=reason, max_running=most, updated_at=at)
+
+
+def credential_of(row: Row) -> Credential:
+    """A key from KEY_COLUMNS."""
+    fields: dict[str, Any] = dict(zip(KEY_FIELDS, row, strict=False))
+    for at in _LISTS:
+        fields[KEY_FIELDS[at]] = None if row[at] is None else _tags.decode(row[at])
+    return Credential(**fields | {"disabled": bool(row[_DISABLED])})
+
+
+def row_of_key(credential: Credential) -> list[Any]:
+    """The KEY_FIELDS of a key."""
+    fields: list[Any] = list(astuple(credential))
+    for at in _LISTS:
+        fields[at] = None if fields[at] is None else _encode(fields[at]).decode()
+    return fields

@@ -1,36 +1,45 @@
 """The saving of changes: rows gathered per statement, each statement run once."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Final
 
 from msgspec.structs import astuple
 
+from orchestrator.domain.credential import Credential
+from orchestrator.domain.operations import Use
 from orchestrator.domain.outcomes import (
+    AddressListed,
     AttemptEnded,
     Change,
+    CredentialSaved,
     DirectorySet,
     EdgeSatisfied,
     Edited,
     Forgotten,
     Happened,
     Inserted,
+    KeysUsed,
     KeyTaken,
     LogsAppended,
+    Noted,
     Removed,
     Saved,
     Written,
 )
 from orchestrator.domain.paths import span
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
-from orchestrator.store.rows import HEAD_FIELDS, INPUT_FIELDS, OUTPUT_FIELDS, changed, row_of
+from orchestrator.store.rows import HEAD_FIELDS, INPUT_FIELDS, KEY_FIELDS, OUTPUT_FIELDS, changed, row_of, row_of_key
 from orchestrator.store.session import Session
 from orchestrator.store.tally import HOUR, MINUTE, Tally
 from worker_client.contract.enums import Status
 
 _DAY: Final = 24 * HOUR
 _INSERT_TASK = f"INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) VALUES ({', '.join('?' * len(HEAD_FIELDS))})"
+_INSERT_KEY = f"INSERT INTO api_keys ({', '.join(KEY_FIELDS)}) VALUES ({', '.join('?' * len(KEY_FIELDS))})"
+_CHANGED = [KEY_FIELDS.index(name) for name in ("name", "secrets", "rate", "expires_at", "disabled", "revoked_at", "id")]
+"""The columns of a key that change, as change_key has them."""
 _INSERT_INPUTS = f"INSERT INTO task_inputs (task_id, {', '.join(INPUT_FIELDS)}) VALUES (?{', ?' * len(INPUT_FIELDS)})"
 _WRITE_OUTPUTS = (
     f"INSERT INTO task_outputs (task_id, {', '.join(OUTPUT_FIELDS)}) VALUES (?{', ?' * len(OUTPUT_FIELDS)}) "
@@ -45,13 +54,13 @@ class Late:
     def __init__(self) -> None:
         self.tally = Tally()
         self.logged: set[int] = set()
-        self.happened: list[Happened] = []
+        self.events: list[Sequence[Any]] = []
         self.forgotten: list[tuple[str, Sequence[Any]]] = []
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing that has to be written in the order of all servers."""
-        return not self.happened and not self.forgotten and self.tally.empty
+        return not self.events and not self.forgotten and self.tally.empty
 
 
 class Writes:
@@ -67,13 +76,25 @@ class Writes:
         self.edited: dict[int, dict[str, str | None]] = {}
         self.removed: dict[int, Head] = {}
         self.outputs: dict[int, Outputs] = {}
+        self._keys: dict[str, tuple[Credential, bool]] = {}
+        self._uses: dict[str, Use] = {}
+        self._addresses: dict[tuple[str, str], AddressListed] = {}
+        self._who = ("", "")
 
-    def add(self, change: Change) -> None:
-        """Gather the rows of a change."""
-        self._ADD[type(change)](self, change)
+    def add(self, changes: Iterable[Change], actor: str, origin: str) -> None:
+        """Gather the rows of what somebody changed, from an address."""
+        self._who = (actor, origin)
+        for change in changes:
+            self._ADD[type(change)](self, change)
 
     def _happened(self, change: Happened) -> None:
-        self._late.happened.append(change)
+        head = change.head
+        self._late.events.append(
+            (self._now, change.type, head.id, head.path, head.host, str(head.status), change.data, *self._who)
+        )
+
+    def _noted(self, change: Noted) -> None:
+        self._late.events.append((self._now, change.type, 0, change.path, change.host, None, change.data, *self._who))
 
     def _saved(self, change: Saved) -> None:
         self.heads[change.head.id] = change.head
@@ -125,6 +146,7 @@ class Writes:
             ("forget_rates", (past // MINUTE - 1,)),
             ("forget_durations", (past // HOUR - 1,)),
             ("forget_counts", ()),
+            ("forget_sessions", (self._now - _DAY, change.limit)),
         ]
 
     def _directory(self, change: DirectorySet) -> None:
@@ -134,6 +156,18 @@ class Writes:
         self._rows["set_directory"] = [*others, (
             setting.host, setting.path, setting.paused, setting.reason, setting.max_running, setting.updated_at,
         )]  # fmt: skip
+
+    def _credential(self, change: CredentialSaved) -> None:
+        key = change.credential
+        self._keys[key.id] = (key, change.fresh or self._keys.get(key.id, (key, False))[1])
+
+    def _used(self, change: KeysUsed) -> None:
+        for use in change.uses:
+            if use.id not in self._uses or self._uses[use.id].at < use.at:
+                self._uses[use.id] = use
+
+    def _listed(self, change: AddressListed) -> None:
+        self._addresses[change.entry.list, change.entry.network] = change
 
     _ADD: ClassVar[Mapping[type[Change], Callable[[Any, Any], None]]] = {
         Happened: _happened,
@@ -148,6 +182,10 @@ class Writes:
         LogsAppended: _logs,
         Forgotten: _forget,
         DirectorySet: _directory,
+        Noted: _noted,
+        CredentialSaved: _credential,
+        KeysUsed: _used,
+        AddressListed: _listed,
     }
 
     def run(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> dict[int, Inputs]:
@@ -163,6 +201,7 @@ class Writes:
         many(_WRITE_OUTPUTS, [(task_id, *astuple(outputs)) for task_id, outputs in self.outputs.items()])
         for name, rows in self._rows.items():
             many(sql[name], rows)
+        self._save_doors(sql)
         self._remove_tasks(sql, loaded)
         return self._inserted
 
@@ -186,6 +225,17 @@ class Writes:
         many(_INSERT_INPUTS, [(task_id, *astuple(inputs)) for task_id, inputs in self._inserted.items()])
         for columns, rows in updates.items():
             many(_update(columns), rows, exactly=True)
+
+    def _save_doors(self, sql: Mapping[str, str]) -> None:
+        many = self._session.many
+        changed_keys = [row_of_key(key) for key, fresh in self._keys.values() if not fresh]
+        # First what may free a name.
+        many(sql["change_key"], [[row[at] for at in _CHANGED] for row in changed_keys])
+        many(_INSERT_KEY, [row_of_key(key) for key, fresh in self._keys.values() if fresh])
+        many(sql["use_key"], [(use.at, use.origin, use.id) for use in self._uses.values()])
+        entries = self._addresses.values()
+        many(sql["list_address"], [astuple(one.entry) for one in entries if one.listed])
+        many(sql["unlist_address"], [(one.entry.list, one.entry.network) for one in entries if not one.listed])
 
     def _remove_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
         stored = {task_id: loaded.pop(task_id) for task_id in self.removed if task_id in loaded}

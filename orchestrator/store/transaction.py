@@ -1,18 +1,31 @@
 """One transaction: it loads what the rules ask for, and saves what they decide. Nothing here knows a rule."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.domain.credential import Credential
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change
 from orchestrator.domain.paths import ancestors, span
+from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView, merged
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
-from orchestrator.store.rows import HEAD_COLUMNS, INPUT_FIELDS, OUTPUT_FIELDS, Row, head_of, inputs_of, outputs_of, setting_of
+from orchestrator.store.rows import (
+    HEAD_COLUMNS,
+    INPUT_FIELDS,
+    KEY_COLUMNS,
+    OUTPUT_FIELDS,
+    Row,
+    credential_of,
+    head_of,
+    inputs_of,
+    outputs_of,
+    setting_of,
+)
 from orchestrator.store.saving import Late, Writes
 from orchestrator.store.session import Session
 
@@ -34,6 +47,7 @@ def fill(queries: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
     """The named queries with their column lists and the words of a dialect filled in."""
     marks = {
         "head": HEAD_COLUMNS,
+        "credential": KEY_COLUMNS,
         "inputs": ", ".join(f"i.{name}" for name in INPUT_FIELDS),
         "outputs": ", ".join(f"o.{name}" for name in OUTPUT_FIELDS),
         "in": dialect.among,
@@ -57,7 +71,7 @@ class Transaction:
         self.now = now
         self._memory = memory or Memory()
         self._loaded: dict[int, Head] = {}
-        self._pending: list[Change] = []
+        self._pending: list[tuple[Sequence[Change], str, str]] = []
         self._written: dict[int, Outputs] = {}
         self._late = Late()
         self.saved: dict[int, Head | None] = {}
@@ -191,6 +205,25 @@ class Transaction:
         rows = self._fetch("get_meta", ALIVE_AT)
         return int(rows[0][0]) if rows else 0
 
+    def credential(self, id: str) -> Credential | None:
+        """A key by its id."""
+        return next(self._credentials("credential", id), None)
+
+    def credential_named(self, name: str) -> Credential | None:
+        """The key that has a name and is not revoked."""
+        return next(self._credentials("credential_named", name), None)
+
+    def sessions(self, parent: str) -> list[Credential]:
+        """The sessions of a key that are not revoked."""
+        return list(self._credentials("sessions", parent))
+
+    def _credentials(self, name: str, wanted: str) -> Iterator[Credential]:
+        return map(credential_of, self._fetch(name, wanted))
+
+    def listed(self, list: str, network: str) -> bool:
+        """Whether an address is on a list."""
+        return bool(self._fetch("listed", list, network)[0][0])
+
     def expect(self, needs: Needs) -> None:
         """Get ready for a batch: what is near needs no fetching ahead."""
 
@@ -218,6 +251,10 @@ class Transaction:
             found[row[0]] = TaskView(self._loaded[row[0]], inputs_of(row[1 : 1 + len(INPUT_FIELDS)]), outputs)
         return found
 
+    def seen(self, ids: Iterable[int], visible: PathScope) -> set[int]:
+        """Those of the tasks that lie where somebody sees them."""
+        return {task_id for task_id, path in self._fetch("places", self._session.listed(ids)) if visible.covers(path)}
+
     def _known_view(self, task_id: int) -> TaskView | None:
         """A task whose inputs are in memory, and for which nobody but this transaction can have written outputs."""
         head = self._loaded.get(task_id)
@@ -231,9 +268,10 @@ class Transaction:
 
     # Saving
 
-    def take(self, changes: Iterable[Change]) -> None:
-        """Remember changes for the next flush."""
-        self._pending += changes
+    def take(self, changes: Sequence[Change], actor: str, origin: str = "") -> None:
+        """Remember for the next flush what somebody changed, from an address."""
+        if changes:
+            self._pending.append((changes, actor, origin))
 
     def flush(self) -> None:
         """Write what was taken; StaleRowError is raised, sooner or later, when a row is not at the version that was loaded."""
@@ -241,8 +279,8 @@ class Transaction:
             return
         self.wrote = True
         writes = Writes(self._session, self.now, self._late)
-        for change in self._pending:
-            writes.add(change)
+        for changes, actor, origin in self._pending:
+            writes.add(changes, actor, origin)
         self._pending.clear()
         self.inputs.update(writes.run(self._sql, self._loaded))
         self.inputs.update(dict.fromkeys(writes.edited))
@@ -257,9 +295,6 @@ class Transaction:
             self._ask(name, *params)
         for name, counted in self._late.tally.rows(self.now):
             self._session.many(self._sql[name], counted)
-        rows = [
-            (self.now, change.type, change.head.id, change.head.path, change.head.host, str(change.head.status), change.data)
-            for change in self._late.happened
-        ]
+        rows = self._late.events
         ids = self._session.add_events(self._sql["add_event"], rows)
         return lambda: [FeedEvent(number, *row) for number, row in zip(ids(), rows, strict=True)]

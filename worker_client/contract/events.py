@@ -1,4 +1,4 @@
-"""The feed: one event per transition of a task."""
+"""The feed: one event per transition of a task, and what is done to directories and to the server."""
 
 from datetime import datetime
 
@@ -10,12 +10,15 @@ from worker_client.contract.request import Request
 
 
 class Event(Struct, kw_only=True):
-    """What happened to a task; `id` is opaque, send it as Last-Event-ID to resume."""
+    """What happened to a task, or without one to a directory, or without that to the server, which only its administrators see.
+
+    `id` is opaque, send it as Last-Event-ID to resume.
+    """
 
     id: str
     type: str
     at: datetime
-    task_id: int
+    task_id: int | None
     work_directory: str
     host: str
     status: Status | None

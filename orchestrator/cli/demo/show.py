@@ -55,7 +55,7 @@ class Show:
     def happened(self, event: Event) -> None:
         """Show an event of the feed; those of creating are told by the table."""
         if event.type != "task.created":
-            title = self._titles.get(event.task_id, "").ljust(TITLE_WIDTH)
+            title = self._titles.get(event.task_id or 0, "").ljust(TITLE_WIDTH)
             self._console.print(Padding(line(event, title), (0, 0, 0, 2), expand=False))
 
     def now(self, tasks: Sequence[Task]) -> None:

@@ -16,6 +16,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "task_logs": ("task_id", "number"),
     "events": ("id",),
     "directories": ("path", "host"),
+    "api_keys": ("id",),
+    "addresses": ("list", "network"),
     "task_counts": ("path", "host", "status", "priority"),
     "task_rates": ("minute", "path"),
     "task_durations": ("hour", "path", "bucket"),

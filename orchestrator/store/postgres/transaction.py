@@ -257,7 +257,7 @@ class PostgresTransaction(Transaction):
         if not self._late.empty:
             self._lock(FEED, "feed_lock")
         events = super().finish()
-        if self._late.happened:
+        if self._late.events:
             self._ask("notify", "")
         logged = sorted(self._late.logged)
         for first in range(0, len(logged), _NOTIFIED):

@@ -50,7 +50,9 @@ class AttemptReads(Reading):
             return None
         # Asked in this order: a lease that ends in between is in the second answer, where it replaces that of the first.
         running = await self._fetch(f"{_RUNNING} FROM tasks t {_OUTPUTS} WHERE t.id = ? AND t.status = 'running'", (task_id,))
-        ended = await self._fetch(f"{_ENDED} WHERE a.task_id = ? ORDER BY a.lease_no", (task_id,))
+        # One of a time when the task was elsewhere is not shown.
+        there = within(visible.patterns, "a.path")
+        ended = await self._fetch(f"{_ENDED} WHERE a.task_id = ? AND {there.sql} ORDER BY a.lease_no", (task_id, *there.params))
         known = {row[2] for row in ended}
         return [_attempt(row) for row in [*ended, *(row for row in running if row[2] not in known)]]
 

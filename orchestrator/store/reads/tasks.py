@@ -1,6 +1,8 @@
 """Tasks as people look at them: one, a page, ids for a bulk call, the output."""
 
+import json
 from collections.abc import Collection
+from typing import Any
 
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import TaskView
@@ -8,6 +10,7 @@ from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.driving import select
 from orchestrator.store.reads.values import Listing, Reading, cursor_at, moment, place_of, total_of
 from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
+from orchestrator.store.veiling import parents_of, veiled
 from worker_client.contract.enums import LogStream, Status
 from worker_client.contract.logs import LogPage, StoredLogLine
 from worker_client.contract.tasks import ListTasks, TaskFilter
@@ -26,7 +29,20 @@ class TaskReads(Reading):
         """A whole task; None when there is none or it cannot be seen."""
         scope = within(visible.patterns, "t.path")
         rows = await self._fetch(f"{_VIEW} WHERE t.id = ? AND {scope.sql}", (task_id, *scope.params))
-        return view_of(rows[0]) if rows else None
+        return next(iter(await self._views(rows, visible)), None)
+
+    async def _views(self, rows: list[tuple[Any, ...]], visible: PathScope) -> list[TaskView]:
+        """Tasks that name no parents elsewhere."""
+        views = [view_of(row) for row in rows]
+        parents = set() if visible.patterns is None else parents_of(views)
+        if not parents:
+            return views
+        among = self._dialect.each.format("?")
+        places = await self._fetch(
+            f"SELECT id, path FROM tasks WHERE id IN (SELECT CAST(value AS BIGINT) FROM {among})", (json.dumps(sorted(parents)),)
+        )
+        seen = {task_id for task_id, path in places if visible.covers(path)}
+        return [veiled(view, seen) for view in views]
 
     async def tasks(self, query: ListTasks, visible: PathScope) -> Listing[TaskView]:
         """A page of tasks, newest first; work paths must be canonical. Raises ValidationFailed for a bad cursor."""
@@ -40,7 +56,7 @@ class TaskReads(Reading):
         rows = await self._fetch(
             f"{_VIEW} WHERE t.id IN ({ids.sql}) ORDER BY t.id DESC", (*ids.params, query.limit + 1, query.offset)
         )
-        views = [view_of(row) for row in rows[: query.limit]]
+        views = await self._views(rows[: query.limit], visible)
         total, exact = total_of(counted)
         cursor = cursor_at(f"t{views[-1].head.id}") if len(rows) > query.limit else None
         return Listing(items=views, total=total, total_exact=exact, next_cursor=cursor)

@@ -5,6 +5,9 @@
 -- name: heads
 SELECT {head} FROM tasks t WHERE t.id {in} ORDER BY t.id {lock};
 
+-- name: places
+SELECT id, path FROM tasks WHERE id {in};
+
 -- name: bodies
 SELECT i.task_id, {inputs}, {outputs} FROM task_inputs i LEFT JOIN task_outputs o ON o.task_id = i.task_id
 WHERE i.task_id {in};
@@ -123,6 +126,36 @@ SELECT value FROM meta WHERE key = ? {lock};
 -- name: set_meta
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
+-- name: credential
+SELECT {credential} FROM api_keys k WHERE k.id = ? {lock};
+
+-- name: credential_named
+SELECT {credential} FROM api_keys k WHERE k.name = ? AND k.parent IS NULL AND k.revoked_at IS NULL {lock};
+
+-- name: sessions
+SELECT {credential} FROM api_keys k WHERE k.parent = ? AND k.revoked_at IS NULL ORDER BY k.id {lock};
+
+-- name: change_key
+UPDATE api_keys SET name = ?, secrets = ?, rate = ?, expires_at = ?, disabled = ?, revoked_at = ? WHERE id = ?;
+
+-- name: use_key
+UPDATE api_keys SET last_used_at = ?1, last_used_from = ?2 WHERE id = ?3 AND coalesce(last_used_at, 0) < ?1;
+
+-- name: forget_sessions
+DELETE FROM api_keys WHERE id IN (
+    SELECT id FROM api_keys WHERE parent IS NOT NULL AND (revoked_at < ?1 OR expires_at < ?1) LIMIT ?2
+);
+
+-- name: listed
+SELECT count(*) FROM addresses WHERE list = ? AND network = ?;
+
+-- name: list_address
+INSERT INTO addresses (list, network, note, created_at, created_by) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (list, network) DO UPDATE SET note = excluded.note;
+
+-- name: unlist_address
+DELETE FROM addresses WHERE list = ? AND network = ?;
+
 -- name: add_edge
 INSERT INTO dependencies (child_id, parent_id, satisfied) VALUES (?, ?, ?);
 
@@ -164,7 +197,7 @@ INSERT INTO attempts (task_id, lease_no, attempt, outcome, path, host, kind, wor
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_event
-INSERT INTO events (id, at, type, task_id, path, host, status, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO events (id, at, type, task_id, path, host, status, data, actor, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_directory
 INSERT INTO directories (host, path, paused, reason, max_running, updated_at) VALUES (?, ?, ?, ?, ?, ?)

@@ -66,10 +66,15 @@ ON CONFLICT DO NOTHING;
 SELECT nextval(pg_get_serial_sequence('tasks', 'id')) FROM generate_series(1, ?);
 
 -- name: add_event
-INSERT INTO events (at, type, task_id, path, host, status, data)
-SELECT r.at, r.type, r.task_id, r.path, r.host, r.status, r.data
-FROM json_to_recordset(?) AS r (at bigint, type text, task_id bigint, path text, host text, status text, data text)
+INSERT INTO events (at, type, task_id, path, host, status, data, actor, origin)
+SELECT r.at, r.type, r.task_id, r.path, r.host, r.status, r.data, r.actor, r.origin
+FROM json_to_recordset(?) AS r (at bigint, type text, task_id bigint, path text, host text, status text, data text, actor text,
+    origin text)
 RETURNING id;
+
+-- name: use_key
+UPDATE api_keys k SET last_used_at = r.at, last_used_from = r.origin
+FROM json_to_recordset(?) AS r (at bigint, origin text, id text) WHERE k.id = r.id AND coalesce(k.last_used_at, 0) < r.at;
 
 -- name: keys_among
 SELECT k.scope, k.key, k.task_id, k.digest

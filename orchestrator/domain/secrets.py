@@ -1,0 +1,25 @@
+"""Secrets, of which the rules know the names alone: which there are, and who may use them."""
+
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.rules import Rules
+from worker_client.errors import Forbidden, ValidationFailed
+
+
+def unknown(names: str, rules: Rules) -> list[str]:
+    """Those of a task's secrets that there are not."""
+    return [name for name in names.split() if name not in rules.secrets]
+
+
+def may_use(names: str, by: Principal) -> bool:
+    """Whether all of a task's secrets are for somebody."""
+    return all(map(by.may_use, names.split()))
+
+
+def check(names: str, by: Principal, rules: Rules, field: str) -> None:
+    """Refuse a task whose secrets are not there, or not for who asks; what there is only those learn who may use it."""
+    if refused := next((name for name in names.split() if not by.may_use(name)), None):
+        raise Forbidden(f"this key may not use the secret {refused}: have it allowed, or ask with another key", field=field)
+    if missing := unknown(names, rules):
+        raise ValidationFailed(
+            f"there is no secret {missing[0]}: correct the name, or have it provided to the server", field=field, value=missing[0]
+        )
