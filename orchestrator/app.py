@@ -18,7 +18,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.http.errors import HANDLERS
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
-from orchestrator.http.server import Server, bound, configured
+from orchestrator.http.server import Server, bound, certified, configured, open_files
 from orchestrator.http.visitors import Visitors
 from orchestrator.loops.follower import Follower
 from orchestrator.loops.pruner import Pruner
@@ -102,12 +102,13 @@ def _announce(address: str) -> None:
 async def served(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address once it answers.
 
-    Raises AddressTakenError, DatabaseInUseError.
+    Raises AddressTakenError, CertificateError, DatabaseInUseError.
     """
+    tls = certified(settings.server)
     app = compose(settings)
     with bound(settings.server.host, settings.server.port) as listening:
         async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
-            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready)
+            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready, tls=tls)
             app.state.connections = lambda: len(server.server_state.connections)
             await server.serve(sockets=[listening])
 
@@ -115,6 +116,7 @@ async def served(settings: Settings, ready: Callable[[str], None] = _announce) -
 def serve(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
     """`served`, on the fastest event loop there is."""
     _spare_the_collector()
+    open_files(raised=True)
     factory = configured(cast("Any", None), settings.server).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(served(settings, ready))

@@ -66,7 +66,7 @@ def openapi() -> None:
 def problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
     try:
-        from orchestrator.http.server import AddressTakenError
+        from orchestrator.http.server import AddressTakenError, CertificateError
         from orchestrator.store import choice
         from orchestrator.store.protocol import DatabaseInUseError
     except ModuleNotFoundError as error:
@@ -80,6 +80,8 @@ def problems(settings: "Settings") -> Iterator[None]:
             cause = cause.exceptions[0]
         if isinstance(cause, AddressTakenError | DatabaseInUseError):
             fail(cause.message, Exit.CONFLICT)
+        if isinstance(cause, CertificateError):
+            fail(cause.message)
         if isinstance(cause, (OSError, *choice.database_errors())):
             fail(f"{settings.database.shown} cannot be used: {cause}")
         raise

@@ -8,15 +8,12 @@ from typing import Final
 import msgspec
 from litestar import get
 
-from orchestrator.http.envelope import Answer, Header
+from orchestrator.http.envelope import Answer
+from orchestrator.http.hardening import PAGE
 from orchestrator.http.openapi import document
 from orchestrator.http.scope import Asked
 
 _PAGES: Final = Path(__file__).parent / "pages"
-_OWN_ONLY: Final[Header] = (
-    b"content-security-policy",
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; form-action 'none'",
-)
 
 
 @get("/schema")
@@ -25,7 +22,7 @@ async def schema_page(request: Asked) -> Answer:
     root = escape(request.scope.get("root_path", ""))
     return Answer(
         _file("schema.html").replace(b"{root}", root.encode()),
-        headers=((b"content-type", b"text/html; charset=utf-8"), _OWN_ONLY),
+        headers=((b"content-type", b"text/html; charset=utf-8"), *PAGE),
     )
 
 

@@ -1,24 +1,31 @@
 """The server process: uvicorn, with the shutdown and the knowledge of hung-up clients that long polls need."""
 
 import asyncio
-import select
 import socket
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, cast
 
 import uvicorn
 from litestar import Litestar
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orchestrator import settings
-from orchestrator.http.delivery import HUNG_UP
-from orchestrator.http.envelope import refusal
-from worker_client.errors import OrchestratorError, ValidationFailed
+from orchestrator.http.connections import Protocol, sweep
+from worker_client.errors import OrchestratorError
+
+try:
+    import resource
+except ModuleNotFoundError:
+    # There is none on Windows, nor a limit.
+    resource = None  # type: ignore[assignment]
 
 _KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 2048
-_CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
+_OWN_FILES: Final = 500
+"""Open files that are kept for everything else than connections, and for telling those who are too many."""
+_TLS_END_S: Final = 5
 _DRAIN_S: Final = 10
 """How long answers under way may take once the server is to stop; parked polls are answered at once."""
 
@@ -27,57 +34,56 @@ class AddressTakenError(OrchestratorError):
     """The server cannot listen where it should."""
 
 
-class Protocol(HttpToolsProtocol):
-    """Tells handlers whether the client has closed its end, as soon as the kernel knows."""
-
-    _closed: Callable[[int], list[tuple[int, int]]] | None = None
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self.scope["extensions"] = {HUNG_UP: self._hung_up}  # type: ignore[dict-item]
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP in the envelope, too."""
-        why = f"{msg} Perhaps its address or a header is too long, or has characters that it must not have."
-        told = refusal(ValidationFailed(why, field=""))
-        headers = [*told.raw_headers, (b"connection", b"close")]
-        lines = [b"%s: %s" % header for header in headers]
-        self.transport.write(b"\r\n".join([b"HTTP/1.1 400 Bad Request", *lines, b"", told.body]))
-        self.transport.close()
-
-    def _hung_up(self) -> bool:
-        if self.transport.is_closing():
-            return True
-        if self._closed is None:
-            self._closed = _watched(self.transport.get_extra_info("socket"))
-        return bool(self._closed(0))
-
-
-def _watched(connection: socket.socket | None) -> Callable[[int], list[tuple[int, int]]]:
-    """Tells what the kernel knows of a connection's end; nothing where it cannot be asked."""
-    if connection is None or not hasattr(select, "POLLRDHUP"):
-        return lambda _: []
-    poll = select.poll()
-    poll.register(connection.fileno(), _CLOSED)
-    return poll.poll
+class CertificateError(OrchestratorError):
+    """The certificate or its key cannot be used."""
 
 
 class Server(uvicorn.Server):
     """Answers parked polls before it stops, and ends well when it was asked to."""
 
-    def __init__(self, config: uvicorn.Config, *, drain: Callable[[], None], ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], None],
+        ready: Callable[[str], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(config)
         self._drain = drain
         self._ready = ready
+        self._tls = tls
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then say where."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-        if self.started and sockets:
-            self._ready(address(sockets[0]))
+        over_tls: dict[str, Any] = {}
+        if self._tls is not None:
+            over_tls = {"ssl_handshake_timeout": self._limits().header_seconds, "ssl_shutdown_timeout": _TLS_END_S}
+        self.servers = [
+            await self._loop.create_server(self._protocol, sock=one, ssl=self._tls, backlog=_BACKLOG, **over_tls)
+            for one in sockets or ()
+        ]
+        self.started = True
+        for one in sockets or ():
+            self._ready(address(one, tls=self._tls is not None))
+
+    def _protocol(self) -> Protocol:
+        limits = self._limits()
+        most = min(limits.connections, max(1, open_files() - _OWN_FILES))
+        return Protocol(self.config, self.server_state, {}, self._loop, limits=limits, most=most)
+
+    def _limits(self) -> settings.Limits:
+        # They may change while the server runs.
+        found: settings.Limits = cast("Any", self.config.app).state.settings.limits
+        return found
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second, of which one is enough."""
+        if counter % 10 == 0 and self._loop is not None:
+            sweep(self.server_state.connections, self._loop.time(), self._limits())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
         """Stop; at the second signal without waiting for answers under way."""
@@ -104,8 +110,7 @@ def configured(app: Litestar, settings: settings.Server) -> uvicorn.Config:
         log_level="warning",
         server_header=False,
         root_path=settings.root_path,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
     )
@@ -121,7 +126,37 @@ def bound(host: str, port: int) -> socket.socket:
         raise AddressTakenError(f"{reason}; stop the program that does, or pass another --port") from None
 
 
-def address(listening: socket.socket) -> str:
+def address(listening: socket.socket, *, tls: bool = False) -> str:
     """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' * tls}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def certified(server: settings.Server) -> ssl.SSLContext | None:
+    """What https needs, when the settings name a certificate. Raises CertificateError."""
+    if not server.tls_certfile:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # Without a password it would ask for one on the terminal.
+        context.load_cert_chain(server.tls_certfile, server.tls_keyfile or None, lambda: server.tls_key_password)
+    except (OSError, ValueError) as error:
+        files = " and ".join(filter(None, (server.tls_certfile, server.tls_keyfile)))
+        raise CertificateError(
+            f"server.tls_certfile: {files} cannot be used: {error}; expected the certificate chain in PEM, its key behind it "
+            "or in server.tls_keyfile, and the key's password, if it has one, in APP_SERVER_TLS_KEY_PASSWORD"
+        ) from None
+    return context
+
+
+def open_files(*, raised: bool = False) -> int:
+    """How many files this process may have open, connections included; `raised`: as many as it may give itself."""
+    if resource is None:
+        return 1 << 20
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if raised and soft < hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft

@@ -1,6 +1,7 @@
 """The real server on a free port, in the event loop of the tests: a test can wait for what happens inside."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from litestar import Litestar
 
 from orchestrator.app import compose
-from orchestrator.http.server import Server, bound, configured
+from orchestrator.http.server import Server, bound, certified, configured
 from orchestrator.queue.commit import Queue
 from orchestrator.settings import Database, Limits, Settings, Task
 from orchestrator.settings import Server as Listening
@@ -76,18 +77,19 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def serving(path: Path, **sections: Any) -> AsyncIterator[Running]:
+async def serving(path: Path, *, verify: ssl.SSLContext | bool = True, **sections: Any) -> AsyncIterator[Running]:
     """A server on a database file, with its defaults except for what a test says."""
     settings = Settings(**{"server": Listening(port=0), "database": Database(url=f"sqlite:///{path}"), **sections})
     app = compose(settings)
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with bound("127.0.0.1", 0) as listening:
         async with app.lifespan():
-            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready.set_result)
+            config = configured(app, settings.server)
+            server = Server(config, drain=app.state.queue.drain, ready=ready.set_result, tls=certified(settings.server))
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             address = await ready
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-            async with httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=60, limits=limits) as client:
+            async with httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=60, limits=limits, verify=verify) as client:
                 try:
                     yield Running(app, server, address, client)
                 finally:

@@ -1,0 +1,177 @@
+"""What clients may cost before anybody knows who they are: connections, unfinished requests, answers that nobody takes."""
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from orchestrator.http.delivery import HUNG_UP
+from orchestrator.http.envelope import refusal
+from orchestrator.http.hardening import NO_SNIFFING
+from orchestrator.settings import Limits
+from worker_client.errors import OrchestratorError, Overloaded, ValidationFailed
+
+UNREAD_BYTES: Final = 1024 * 1024
+"""Of a body that is answered already: read so that the client gets to see the answer, but no more."""
+_END_OF_HEADERS: Final = b"\r\n\r\n"
+_CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection: knows what its client owes it, and tells handlers when the client has closed its end.
+
+    `most`: connections at once.
+    """
+
+    _closed: Callable[[int], list[tuple[int, int]]] | None = None
+    _begun: float | None = None
+    """When the client connected, or began to send what is not whole yet."""
+    _heard = 0
+    """Bytes of that, and of its body without what goes around it."""
+    _body = 0
+    _turned_away = False
+    _seen_body = 0
+    _seen_unsent = 0
+    _moved_at = 0.0
+    """When a look last found more of a body, or less of an answer to be sent."""
+
+    def __init__(self, *args: Any, limits: Limits, most: int) -> None:
+        super().__init__(*args)
+        self._header_bytes = limits.header_bytes
+        self._most = most
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connects."""
+        super().connection_made(transport)
+        self._begun = self.loop.time()
+        if len(self.connections) > self._most:
+            self._turned_away = True
+            self._heard = self._header_bytes
+            self._tell(b"503 Service Unavailable", Overloaded("too many connections: come back later, or ask over fewer"))
+
+    def data_received(self, data: bytes) -> None:
+        """A part of requests; what is past the limits never reaches the parser."""
+        if self._heard + len(data) > self._header_bytes and self._is_too_much(data):
+            return
+        super().data_received(data)
+        if self._begun is not None:
+            self._heard += len(data)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["extensions"] = {HUNG_UP: self._hung_up}  # type: ignore[dict-item]
+        self._begun = self.loop.time()
+        self._body = 0
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._body += len(body)
+        super().on_body(body)
+        if self._body > UNREAD_BYTES and self.cycle.response_complete:
+            self.transport.close()
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        super().on_message_complete()
+        self._begun = None
+        self._heard = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP in the envelope, too."""
+        why = f"{msg} Perhaps its address or a header is too long, or has characters that it must not have."
+        self._refuse(b"400 Bad Request", ValidationFailed(why, field=""))
+
+    def look(self, now: float, limits: Limits) -> None:
+        """End what has waited for its client for too long."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent >= self._seen_unsent > 0:
+            if now - self._moved_at > limits.write_seconds:
+                self.transport.abort()
+        elif unsent:
+            self._moved_at = now
+        self._seen_unsent = unsent
+        if self._begun is not None:
+            self._look_at_unfinished(now, self._begun, limits)
+        elif self.timeout_keep_alive_task is None and self.cycle is not None and self.cycle.response_complete:
+            # It sent something that begins no request, which has ended uvicorn's own wait for the next one.
+            self.transport.close()
+
+    def _look_at_unfinished(self, now: float, begun: float, limits: Limits) -> None:
+        if self._turned_away:
+            self.transport.close()
+        elif not self._in_body:
+            if now - begun > limits.header_seconds:
+                self._cut(f"its headers were not whole within {limits.header_seconds:g} seconds")
+        elif now - begun > limits.body_seconds:
+            self._cut(f"it was not whole within {limits.body_seconds:g} seconds")
+        elif self._body != self._seen_body or self.flow.read_paused:
+            self._seen_body = self._body
+            self._moved_at = now
+        elif now - max(begun, self._moved_at) > limits.header_seconds:
+            self._cut(f"no more of its body came for {limits.header_seconds:g} seconds")
+
+    @property
+    def _in_body(self) -> bool:
+        return self._begun is not None and self.cycle is not None and self.cycle.scope is self.scope
+
+    def _is_too_much(self, data: bytes) -> bool:
+        if self._turned_away:
+            self.transport.close()
+            return True
+        if self._in_body:
+            # Next to nothing in each chunk, or headers without end behind the last one.
+            if self._heard - self._body <= self._header_bytes + self._body:
+                return False
+            why = "the body of this request is less than what goes around it: send it in larger chunks, without trailers"
+        else:
+            if data.find(_END_OF_HEADERS, 0, max(0, self._header_bytes - self._heard)) >= 0:
+                return False
+            why = f"the address and the headers of this request have more than the {self._header_bytes} bytes that are allowed"
+        self._refuse(b"400 Bad Request", ValidationFailed(why, field=""))
+        return True
+
+    def _cut(self, why: str) -> None:
+        if self._heard:
+            self._refuse(b"408 Request Timeout", ValidationFailed(f"this request is given up: {why}", field=""))
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: bytes, error: OrchestratorError) -> None:
+        if not (self._in_body and self.cycle.response_started):
+            self._tell(status, error)
+        self.transport.close()
+
+    def _tell(self, status: bytes, error: OrchestratorError) -> None:
+        told = refusal(error)
+        headers = [*told.raw_headers, NO_SNIFFING, (b"connection", b"close")]
+        lines = [b"%s: %s" % header for header in headers]
+        self.transport.write(b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"", told.body]))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: it is answered as what it is without the upgrade, and anybody could fill the log with it."""
+
+    def _hung_up(self) -> bool:
+        if self.transport.is_closing():
+            return True
+        if self._closed is None:
+            self._closed = _watched(self.transport.get_extra_info("socket"))
+        return bool(self._closed(0))
+
+
+def sweep(connections: Iterable[Any], now: float, limits: Limits) -> None:
+    """Look at all of them once: cheaper than a timer for each."""
+    for one in tuple(connections):
+        one.look(now, limits)
+
+
+def _watched(connection: socket.socket | None) -> Callable[[int], list[tuple[int, int]]]:
+    """Tells what the kernel knows of a connection's end; nothing where it cannot be asked."""
+    if connection is None or not hasattr(select, "POLLRDHUP"):
+        return lambda _: []
+    poll = select.poll()
+    poll.register(connection.fileno(), _CLOSED)
+    return poll.poll
