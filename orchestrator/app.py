@@ -25,10 +25,10 @@ from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.loops.sharing import Sharing
 from orchestrator.queue.commit import Queue
+from orchestrator.reloading import Reload, hung_up, put
 from orchestrator.settings import Settings
 from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
-from orchestrator.store.reads.values import PRIORITIES
 from orchestrator.telemetry.metrics import Metrics
 
 
@@ -76,50 +76,50 @@ async def _running(app: Litestar, queue: Queue, loops: Sequence[Loop]) -> AsyncI
         await queue.stop()
 
 
-def compose(settings: Settings) -> Litestar:
-    """The app that settings ask for."""
+def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> Litestar:
+    """The app that settings ask for; `read` gives them anew when they are to be."""
     store = choice.store(settings.database)
     metrics = Metrics(__version__)
-    queue = Queue(store, rules(settings), metrics, backlog_limit=settings.limits.backlog)
+    queue = Queue(store, Rules(), metrics)
     pruner = Pruner(queue, retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
     loops: list[Loop] = [Reaper(queue), pruner]
     if settings.database.path is None:
         shared = cast("SharedStore", store)
         loops += [Follower(queue, shared), Sharing(queue, shared)]
-    return build(settings, store, queue, metrics, loops)
-
-
-def rules(settings: Settings) -> Rules:
-    """What settings tell the domain."""
-    low, normal, high, urgent = (settings.task.head_starts[priority] for priority in PRIORITIES)
-    return Rules(head_start=(low, normal, high, urgent), max_running=settings.task.max_concurrent_tasks)
+    app = build(settings, store, queue, metrics, loops)
+    app.state.pruner = pruner
+    put(app.state, settings)
+    app.state.reload = Reload(app.state, read or (lambda: settings))
+    return app
 
 
 def _announce(address: str) -> None:
     print(f"Listening on {address}", flush=True)  # noqa: T201  the one line that programs wait for
 
 
-async def served(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the address once it answers.
+async def served(
+    settings: Settings, ready: Callable[[str], None] = _announce, read: Callable[[], Settings] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, and read settings anew at SIGHUP; `ready` gets the address once it answers.
 
     Raises AddressTakenError, CertificateError, DatabaseInUseError.
     """
     tls = certified(settings.server)
-    app = compose(settings)
-    with bound(settings.server.host, settings.server.port) as listening:
+    app = compose(settings, read)
+    with bound(settings.server.host, settings.server.port) as listening, hung_up(app.state.reload.signalled):
         async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
             server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready, tls=tls)
             app.state.connections = lambda: len(server.server_state.connections)
             await server.serve(sockets=[listening])
 
 
-def serve(settings: Settings, ready: Callable[[str], None] = _announce) -> None:
+def serve(settings: Settings, ready: Callable[[str], None] = _announce, read: Callable[[], Settings] | None = None) -> None:
     """`served`, on the fastest event loop there is."""
     _spare_the_collector()
     open_files(raised=True)
     factory = configured(cast("Any", None), settings.server).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(served(settings, ready))
+        runner.run(served(settings, ready, read))
 
 
 def _spare_the_collector() -> None:

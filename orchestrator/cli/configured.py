@@ -30,12 +30,19 @@ config_option = click.option(
 
 def load(config: Path | None, **sections: dict[str, Any]) -> "Settings":
     """The settings; a wrong one ends the command, with its name and place."""
-    from orchestrator import resources, settings
+    from orchestrator import settings
 
     try:
-        return settings.load([resources.config(), Path("config")], os.environ, file=config, overrides=sections)
+        return read(config, **sections)
     except settings.SettingsError as error:
         fail(str(error), Exit.USAGE)
+
+
+def read(config: Path | None, **sections: dict[str, Any]) -> "Settings":
+    """The settings. Raises SettingsError."""
+    from orchestrator import resources, settings
+
+    return settings.load([resources.config(), Path("config")], os.environ, file=config, overrides=sections)
 
 
 def unknown_variables() -> list[str]:

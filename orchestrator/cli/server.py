@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from orchestrator.cli.configured import config_option, database_option, load, unknown_variables
+from orchestrator.cli.configured import config_option, database_option, load, read, unknown_variables
 from orchestrator.cli.exits import Exit, fail
 
 if TYPE_CHECKING:
@@ -22,18 +22,19 @@ INSTALL = "the server's libraries are not installed here: pip install 'task-orch
 @database_option
 @config_option
 def serve(host: str | None, port: int | None, database: str | None, config: Path | None) -> None:
-    """Start the server, until SIGTERM or SIGINT.
+    """Start the server, until SIGTERM or SIGINT; at SIGHUP it reads its settings anew.
 
     Makes or migrates the database, prints one line with its address when it answers, and logs to standard error.
     """
-    settings = load(config, server={"host": host, "port": port}, database={"url": database})
+    flags = {"server": {"host": host, "port": port}, "database": {"url": database}}
+    settings = load(config, **flags)
     with problems(settings):
         from orchestrator import app
         from orchestrator.telemetry import logs
 
         logs.setup(settings.log)
         _warn()
-        app.serve(settings)
+        app.serve(settings, read=lambda: read(config, **flags))
 
 
 @click.command()
@@ -67,6 +68,7 @@ def problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
     try:
         from orchestrator.http.server import AddressTakenError, CertificateError
+        from orchestrator.settings import SettingsError
         from orchestrator.store import choice
         from orchestrator.store.protocol import DatabaseInUseError
     except ModuleNotFoundError as error:
@@ -82,6 +84,8 @@ def problems(settings: "Settings") -> Iterator[None]:
             fail(cause.message, Exit.CONFLICT)
         if isinstance(cause, CertificateError):
             fail(cause.message)
+        if isinstance(cause, SettingsError):
+            fail(str(cause), Exit.USAGE)
         if isinstance(cause, (OSError, *choice.database_errors())):
             fail(f"{settings.database.shown} cannot be used: {cause}")
         raise

@@ -33,7 +33,7 @@ async def claim_next(request: Asked) -> Answer:
     if not claimed.grants:
         return answer(None, headers=NO_STORE)
     grant = claimed.grants[0]
-    shown = views.claimed(claimed.views[grant.task_id], grant)
+    shown = views.claimed(claimed.views[grant.task_id], grant, request.app.state.secrets)
     return Delivery(shown, None, claimed.grants, request.app.state.queue, principal(request))
 
 
@@ -42,7 +42,8 @@ async def claim_many(request: Asked) -> Answer:
     """Claim up to `limit` tasks at once; no tasks when there was none within `wait`."""
     asked = await read(request, contract.ClaimMany)
     claimed = await _claim(request, asked, asked.limit)
-    shown = [views.claimed(claimed.views[grant.task_id], grant) for grant in claimed.grants]
+    secrets = request.app.state.secrets
+    shown = [views.claimed(claimed.views[grant.task_id], grant, secrets) for grant in claimed.grants]
     return Delivery({"tasks": shown}, {"tasks": _NOBODY}, claimed.grants, request.app.state.queue, principal(request))
 
 

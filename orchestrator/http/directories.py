@@ -1,12 +1,13 @@
 """Work directories: what waits there, and what was set for them."""
 
 from litestar import get, put
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
-from orchestrator.http.intake import work_path
+from orchestrator.http.intake import masked, work_path
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import page, place
 from orchestrator.http.query import parse
@@ -38,7 +39,8 @@ async def set_directory(request: Asked) -> Answer:
     """
     body = await read(request, SetDirectory)
     path = work_path(body.work_directory, "work_directory")
-    op = ops.SetDirectory(path=path, host=body.host, paused=body.paused, reason=body.reason, max_running=body.max_running)
+    reason = body.reason if body.reason is UNSET else masked(body.reason, request.app.state.redaction)
+    op = ops.SetDirectory(path=path, host=body.host, paused=body.paused, reason=reason, max_running=body.max_running)
     queue: Queue = request.app.state.queue
     await submit(request, op)
     directory = await queue.reads.directory(path, body.host, principal(request).paths)

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from orchestrator.domain import operations as ops
 from orchestrator.domain.paths import PathError, canonical
 from orchestrator.domain.principal import Principal
-from orchestrator.domain.task import Inputs, Millis, NewTask
+from orchestrator.domain.task import Inputs, Millis, NewTask, TaskView
+from orchestrator.doors.redaction import Redaction
+from orchestrator.doors.secrets import ASKING, asked
 from orchestrator.http.explain import invalid
 from orchestrator.http.views import backoff_text
 from orchestrator.settings import Settings
@@ -76,6 +78,7 @@ def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
         key=body.key,
         key_hash=None if body.key is None else _digest(body, path),
         requires_approval=body.requires_approval,
+        secrets=asked(inputs, at),
         inputs=inputs,
     )
 
@@ -85,8 +88,8 @@ def _digest(body: CreateTask, path: str) -> str:
     return sha256(_deterministic.encode(replace(body, work_directory=path))).hexdigest()
 
 
-def change(task_id: int, body: UpdateTask, kind: str, settings: Settings) -> ops.Update:
-    """What a PUT asks for; `kind` of the task tells what its prompt and spec may be."""
+def change(view: TaskView, body: UpdateTask, settings: Settings) -> ops.Update:
+    """What a PUT asks for of a task; its kind tells what prompt and spec may be."""
     inputs: dict[str, str | None] = {}
     if body.prompt is not UNSET:
         _check_prompt(body.prompt, settings, "prompt")
@@ -94,14 +97,14 @@ def change(task_id: int, body: UpdateTask, kind: str, settings: Settings) -> ops
     if body.description is not UNSET:
         inputs["description"] = body.description
     if body.spec is not UNSET:
-        inputs["spec"] = _spec(kind, body.spec, "spec")
+        inputs["spec"] = _spec(view.head.kind, body.spec, "spec")
     if body.environment is not UNSET:
         inputs["environment"] = _environment(body.environment, "environment")
     for name in ("metadata", "resource_limits"):
         if (value := getattr(body, name)) is not UNSET:
             inputs[name] = json(value, name)
     return ops.Update(
-        task_id=task_id,
+        task_id=view.head.id,
         version=body.version,
         path=UNSET if body.work_directory is UNSET else work_path(body.work_directory, "work_directory"),
         host=body.host,
@@ -113,6 +116,8 @@ def change(task_id: int, body: UpdateTask, kind: str, settings: Settings) -> ops
         max_attempts=body.max_attempts,
         timeout_ms=UNSET if body.timeout_seconds is UNSET else round(body.timeout_seconds * 1000),
         backoff=UNSET if body.backoff is UNSET else _backoff(body.backoff),
+        # Whoever changes one of them has the others' secrets work for what it says now.
+        secrets=asked(replace(view.inputs, **inputs)) if inputs.keys() & ASKING else UNSET,
         inputs=inputs,
     )
 
@@ -165,17 +170,25 @@ def instant(at: datetime, field: str) -> Millis:
     return moment
 
 
-def json(value: Any, field: str) -> str:
-    """JSON text of something that was sent."""
+def json(value: Any, field: str, redaction: Redaction | None = None) -> str:
+    """JSON text of something that was sent, with what must not be seen in it masked."""
     try:
-        return _encoder.encode(value).decode()
+        return _encoder.encode(value if redaction is None else redaction.value(value)).decode()
     except RecursionError:
         raise ValidationFailed(f"`{field}` is nested too deeply: send it flatter", field=field) from None
 
 
-def optional(value: Any, field: str) -> str | None:
+def optional(value: Any, field: str, redaction: Redaction | None = None) -> str | None:
     """JSON text of something that may not have been sent."""
-    return None if value is None else json(value, field)
+    return None if value is None else json(value, field, redaction)
+
+
+T = TypeVar("T", str, str | None)
+
+
+def masked(text: T, redaction: Redaction | None) -> T:
+    """A text without what must not be seen."""
+    return text if redaction is None or text is None else redaction.text(text)
 
 
 def _check_prompt(prompt: str | None, settings: Settings, field: str) -> None:

@@ -27,7 +27,9 @@ async def append_logs(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, output.AppendLogs)
-    op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=reported.log_lines(body), first_line=body.first_line)
+    op = ops.AppendLogs(
+        task_id=task_id, lease=body.lease, lines=reported.log_lines(body, request.app.state.redaction), first_line=body.first_line
+    )
     logged: Logged = await submit(request, op)
     return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))
 

@@ -6,7 +6,8 @@ from msgspec import UNSET
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.task import Outputs
-from orchestrator.http.intake import instant, json, optional
+from orchestrator.doors.redaction import Redaction
+from orchestrator.http.intake import instant, json, masked, optional
 from worker_client.contract.enums import LogStream, ParkReason
 from worker_client.contract.logs import AppendLogs
 from worker_client.contract.reports import Complete, Fail, Heartbeat, Park
@@ -14,47 +15,47 @@ from worker_client.contract.reports import Complete, Fail, Heartbeat, Park
 _NOTHING_NEW: Final = Outputs()
 
 
-def beat(task_id: int, body: Heartbeat) -> ops.Heartbeat:
+def beat(task_id: int, body: Heartbeat, redaction: Redaction | None) -> ops.Heartbeat:
     """A heartbeat with what is new."""
     news = Outputs(
-        progress=optional(body.progress, "progress"),
-        checkpoint=None if body.checkpoint is UNSET else json(body.checkpoint, "checkpoint"),
+        progress=optional(body.progress, "progress", redaction),
+        checkpoint=None if body.checkpoint is UNSET else json(body.checkpoint, "checkpoint", redaction),
         session_id=body.session_id,
         usage_now=optional(body.usage, "usage"),
     )
     return ops.Heartbeat(task_id=task_id, lease=body.lease, outputs=None if news == _NOTHING_NEW else news)
 
 
-def completion(task_id: int, body: Complete) -> ops.Complete:
+def completion(task_id: int, body: Complete, redaction: Redaction | None) -> ops.Complete:
     """A completion."""
     return ops.Complete(
         task_id=task_id,
         lease=body.lease,
         original_prompt=body.original_prompt,
-        result="null" if body.result is None else json(body.result, "result"),
+        result="null" if body.result is None else json(body.result, "result", redaction),
         usage=optional(body.usage, "usage"),
     )
 
 
-def failure(task_id: int, body: Fail) -> ops.Fail:
+def failure(task_id: int, body: Fail, redaction: Redaction | None) -> ops.Fail:
     """A failure."""
     return ops.Fail(
         task_id=task_id,
         lease=body.lease,
-        error=json(body.error, "error"),
-        message=body.error.message,
+        error=json(body.error, "error", redaction),
+        message=masked(body.error.message, redaction),
         retryable=body.retryable,
         retry_after_ms=None if body.retry_after_seconds is None else round(body.retry_after_seconds * 1000),
         usage=optional(body.usage, "usage"),
     )
 
 
-def parking(task_id: int, body: Park) -> ops.Park:
+def parking(task_id: int, body: Park, redaction: Redaction | None) -> ops.Park:
     """A park; only a question has a question and its options."""
     news = Outputs(
         session_id=body.session_id,
-        question=body.question if body.reason is ParkReason.QUESTION else None,
-        options=json(body.options, "options") if body.reason is ParkReason.QUESTION else None,
+        question=masked(body.question, redaction) if body.reason is ParkReason.QUESTION else None,
+        options=json(body.options, "options", redaction) if body.reason is ParkReason.QUESTION else None,
     )
     return ops.Park(
         task_id=task_id,
@@ -66,11 +67,13 @@ def parking(task_id: int, body: Park) -> ops.Park:
     )
 
 
-def log_lines(body: AppendLogs) -> tuple[ops.LogLine, ...]:
+def log_lines(body: AppendLogs, redaction: Redaction | None) -> tuple[ops.LogLine, ...]:
     """Lines of output."""
     return tuple(
-        ops.LogLine(line, LogStream.STDOUT, None)
+        ops.LogLine(masked(line, redaction), LogStream.STDOUT, None)
         if isinstance(line, str)
-        else ops.LogLine(line.text, line.stream, None if line.at is None else instant(line.at, f"lines[{place}].at"))
+        else ops.LogLine(
+            masked(line.text, redaction), line.stream, None if line.at is None else instant(line.at, f"lines[{place}].at")
+        )
         for place, line in enumerate(body.lines)
     )

@@ -6,16 +6,20 @@ from typing import TypeVar
 
 from litestar import post
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Beat, Changed
+from orchestrator.doors.redaction import Redaction
+from orchestrator.doors.secrets import Secrets
 from orchestrator.http import intake, reported, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.holding import directive
 from orchestrator.http.openapi import described, tagged
-from orchestrator.http.scope import Asked, path_id, submit, submit_all
+from orchestrator.http.scope import Asked, path_id, principal, submit, submit_all
 from orchestrator.http.tasks import changed
+from orchestrator.queue.commit import Queue
 from orchestrator.store.reads.values import moment
 from worker_client.contract import outcomes, reports
 from worker_client.contract import tasks as contract
@@ -23,6 +27,7 @@ from worker_client.contract.envelope import ErrorBody
 from worker_client.errors import OrchestratorError
 
 Item = TypeVar("Item", reports.HeartbeatItem, reports.CompleteItem, reports.FailItem)
+Completion = TypeVar("Completion", bound=reports.Complete)
 
 _REPORT = {"answer": contract.Task, "errors": (409,)}
 
@@ -41,7 +46,7 @@ async def heartbeat(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, reports.Heartbeat)
-    op = reported.beat(task_id, body)
+    op = reported.beat(task_id, body, request.app.state.redaction)
     if body.wait > 0:
         return _beat(await directive(request, op, body.wait))
     return _beat(await submit(request, op))
@@ -55,7 +60,8 @@ async def complete_task(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, reports.Complete, optional=True)
-    return await changed(request, reported.completion(task_id, body))
+    body = await _as_stored(request, task_id, body)
+    return await changed(request, reported.completion(task_id, body, request.app.state.redaction))
 
 
 @post("/tasks/{task_id:str}/fail", opt=described(body=reports.Fail, **_REPORT))
@@ -63,7 +69,7 @@ async def fail_task(request: Asked) -> Answer:
     """End an attempt badly: the task runs again after its backoff, or has failed for good."""
     task_id = path_id(request)
     body = await read(request, reports.Fail)
-    return await changed(request, reported.failure(task_id, body))
+    return await changed(request, reported.failure(task_id, body, request.app.state.redaction))
 
 
 @post("/tasks/{task_id:str}/release", opt=described(body=reports.Release, **_REPORT))
@@ -72,7 +78,8 @@ async def release_task(request: Asked) -> Answer:
     task_id = path_id(request)
     body = await read(request, reports.Release)
     not_before = None if body.not_before is None else intake.instant(body.not_before, "not_before")
-    return await changed(request, ops.Release(task_id=task_id, lease=body.lease, reason=body.reason, not_before=not_before))
+    reason = intake.masked(body.reason, request.app.state.redaction)
+    return await changed(request, ops.Release(task_id=task_id, lease=body.lease, reason=reason, not_before=not_before))
 
 
 @post("/tasks/{task_id:str}/park", opt=described(body=reports.Park, **_REPORT))
@@ -80,7 +87,7 @@ async def park_task(request: Asked) -> Answer:
     """Give a task back until something outside happens: a time, an answer, an approval; no attempt is counted."""
     task_id = path_id(request)
     body = await read(request, reports.Park)
-    return await changed(request, reported.parking(task_id, body))
+    return await changed(request, reported.parking(task_id, body, request.app.state.redaction))
 
 
 @post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=reports.Heartbeats))
@@ -94,7 +101,7 @@ async def heartbeat_many(request: Asked) -> Answer:
 async def complete_many(request: Asked) -> Answer:
     """Complete up to 1000 tasks; one outcome each, in order."""
     body = await read(request, reports.Completions)
-    return await _each(request, body.items, reported.completion)
+    return await _each(request, [await _as_stored(request, item.id, item) for item in body.items], reported.completion)
 
 
 @post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=reports.Failures))
@@ -104,9 +111,23 @@ async def fail_many(request: Asked) -> Answer:
     return await _each(request, body.items, reported.failure)
 
 
-async def _each(request: Asked, items: list[Item], operation: Callable[[int, Item], ops.Operation]) -> Answer:
+async def _as_stored(request: Asked, task_id: int, body: Completion) -> Completion:
+    """A completion whose `original_prompt` has the names of secrets again, in place of what was delivered."""
+    secrets: Secrets = request.app.state.secrets
+    if body.lease is not None or body.original_prompt is None or not secrets.names:
+        return body
+    queue: Queue = request.app.state.queue
+    view = await queue.reads.task(task_id, principal(request).paths)
+    if view is None or not view.head.secrets:
+        return body
+    same = body.original_prompt == secrets.delivered(view).inputs.prompt
+    return replace(body, original_prompt=view.inputs.prompt if same else "")
+
+
+async def _each(request: Asked, items: list[Item], operation: Callable[[int, Item, Redaction | None], ops.Operation]) -> Answer:
     """Submit all at once, so that they share a transaction; a refusal concerns its item alone."""
-    submitted = submit_all(request, (operation(item.id, item) for item in items))
+    redaction = request.app.state.redaction
+    submitted = submit_all(request, (operation(item.id, item, redaction) for item in items))
     results = await asyncio.gather(*submitted, return_exceptions=True)
     return answer({"items": [_outcome(result) for result in results]})
 

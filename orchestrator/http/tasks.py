@@ -87,7 +87,7 @@ async def update_task(request: Asked) -> Answer:
     task_id = path_id(request)
     body = await read(request, contract.UpdateTask)
     view = await seen(request, task_id)
-    return await changed(request, intake.change(task_id, body, view.head.kind, request.app.state.settings))
+    return await changed(request, intake.change(view, body, request.app.state.settings))
 
 
 @delete("/tasks/{task_id:str}", opt=described(None, status=204, **_CHANGED), status_code=200)
@@ -106,7 +106,7 @@ async def cancel_task(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, contract.Reason, optional=True)
-    return await changed(request, ops.Cancel(task_id=task_id, reason=body.reason))
+    return await changed(request, ops.Cancel(task_id=task_id, reason=_reason(request, body)))
 
 
 @post("/tasks/{task_id:str}/retry", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
@@ -149,7 +149,7 @@ async def reject_task(request: Asked) -> Answer:
     """Cancel a task instead of approving it."""
     task_id = path_id(request)
     body = await read(request, contract.Reason, optional=True)
-    return await changed(request, ops.Reject(task_id=task_id, reason=body.reason))
+    return await changed(request, ops.Reject(task_id=task_id, reason=_reason(request, body)))
 
 
 @get("/tasks/{task_id:str}/why", opt=described(contract.Why))
@@ -169,6 +169,10 @@ async def list_task_attempts(request: Asked) -> Answer:
     if attempts is None:
         raise missing(task_id)
     return answer(part(attempts, query))
+
+
+def _reason(request: Asked, body: contract.Reason) -> str | None:
+    return intake.masked(body.reason, request.app.state.redaction)
 
 
 async def changed(request: Asked, op: ops.Operation) -> Answer:

@@ -12,6 +12,7 @@ from msgspec import Raw
 from orchestrator.domain.moves import add_usage
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.task import Head, Outputs, TaskView
+from orchestrator.doors.secrets import Secrets
 from orchestrator.store.reads import values
 from orchestrator.store.reads.values import PRIORITIES, usage_of
 from worker_client.contract.enums import ParkReason, Status
@@ -45,9 +46,9 @@ def created(view: TaskView, *, new: bool) -> Shown:
     return shown
 
 
-def claimed(view: TaskView, grant: Grant) -> Shown:
-    """A ClaimedTask: with the right to work on it."""
-    shown = task(view)
+def claimed(view: TaskView, grant: Grant, secrets: Secrets) -> Shown:
+    """A ClaimedTask: with the right to work on it, and the secrets that it asks for."""
+    shown = task(secrets.delivered(view))
     shown["lease"] = grant.lease
     shown["delivery_no"] = grant.delivery_no
     return shown

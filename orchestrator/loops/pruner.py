@@ -1,6 +1,7 @@
 """Takes out what is past its retention, in small steps between which everybody else goes on."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -23,13 +24,20 @@ class Pruner:
 
     def __init__(self, queue: Queue, *, retention_days: float, interval: float) -> None:
         self._queue = queue
-        self._retention = round(retention_days * DAY_MS)
-        self._interval = interval
+        self._changed = asyncio.Event()
+        self._limits = (retention_days, interval)
+
+    def configure(self, *, retention_days: float, interval: float) -> None:
+        """Go by these from now on; when they are others, begin a round."""
+        if self._limits != (retention_days, interval):
+            self._limits = (retention_days, interval)
+            self._changed.set()
 
     async def once(self, now: Millis) -> int:
         """Remove all that is past its retention; how many tasks that were."""
         removed = 0
-        before = now - self._retention if self._retention else 0
+        retention = round(self._limits[0] * DAY_MS)
+        before = now - retention if retention else 0
         while True:
             outcome = await self._queue.submit(Prune(before=before, keys_before=now - KEYS_MS), SYSTEM)
             if not isinstance(outcome, Done):
@@ -41,7 +49,10 @@ class Pruner:
     async def run(self) -> None:
         """Work until cancelled; an error is logged and does not end it."""
         while True:
-            await asyncio.sleep(self._interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits[1]):
+                    await self._changed.wait()
+            self._changed.clear()
             try:
                 if removed := await self.once(self._queue.now()):
                     log.info("tasks past their retention were removed", tasks=removed)

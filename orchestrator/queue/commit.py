@@ -53,7 +53,7 @@ class Queue:
         self.away: Away | None = None
         self._store = store
         self._metrics = metrics
-        self._backlog_limit = backlog_limit
+        self.backlog_limit = backlog_limit
         self._batch_weight = batch_weight
         self._pending: deque[Pending] = deque()
         self._bell = asyncio.Event()
@@ -163,7 +163,7 @@ class Queue:
     def _refusal(self, op: Operation) -> Overloaded | None:
         if self.away is not None:
             return away.refusal()
-        if not self.alive or (op.sheds and (self._stopping or len(self._pending) >= self._backlog_limit)):
+        if not self.alive or (op.sheds and (self._stopping or len(self._pending) >= self.backlog_limit)):
             return Overloaded("the server has more to do than it can; try again", retry_after=1.0)
         return None
 

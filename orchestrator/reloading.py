@@ -1,0 +1,103 @@
+"""Settings in force: put there whole, at the start and whenever they are read anew."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import structlog
+from litestar.datastructures import State
+
+from orchestrator.domain.operations import Note
+from orchestrator.domain.principal import SYSTEM, Principal
+from orchestrator.domain.rules import Rules
+from orchestrator.doors import secrets
+from orchestrator.doors.redaction import redaction
+from orchestrator.doors.secrets import Secrets
+from orchestrator.queue.commit import Queue
+from orchestrator.settings import Settings, SettingsError, adopted, hidden
+from orchestrator.store.reads.values import PRIORITIES
+from orchestrator.telemetry import logs
+from worker_client.contract.system import Reloaded
+from worker_client.errors import Forbidden, OrchestratorError, ValidationFailed
+
+log = structlog.get_logger()
+
+
+def put(state: State, settings: Settings) -> None:
+    """Have settings in force, all of them in one step. Raises SettingsError, and then nothing has changed."""
+    known = secrets.load(settings.secrets.directory, settings.secret_variables)
+    masks = redaction(settings.log.redact, [*known.values.values(), *hidden(settings)])
+    if doors := state.get("doors"):
+        doors.configure(settings)  # the last that may refuse
+    state.settings, state.secrets, state.redaction = settings, known, masks
+    state.queue.rules = rules(settings, known)
+    state.queue.backlog_limit = settings.limits.backlog
+    state.pruner.configure(retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
+    logs.redact(None if masks is None else masks.value)
+
+
+def rules(settings: Settings, known: Secrets) -> Rules:
+    """What settings tell the domain."""
+    low, normal, high, urgent = (settings.task.head_starts[priority] for priority in PRIORITIES)
+    return Rules(head_start=(low, normal, high, urgent), max_running=settings.task.max_concurrent_tasks, secrets=known.names)
+
+
+class Reload:
+    """Reads the settings anew with `read`, as at the start, while the server runs."""
+
+    def __init__(self, state: State, read: Callable[[], Settings]) -> None:
+        self._state = state
+        self._read = read
+
+    async def __call__(self, by: Principal, trace: str | None = None, origin: str = "") -> Reloaded:
+        """Swap them whole; what only a start can use stays as it is.
+
+        Raises ValidationFailed, when nothing has changed, and Forbidden.
+        """
+        if not by.administers:
+            raise Forbidden("this key is limited to some directories, and settings are the whole server's: ask with another key")
+        before: Secrets = self._state.secrets
+        try:
+            settings, changed, waiting = adopted(self._state.settings, self._read())
+            put(self._state, settings)
+        except SettingsError as error:
+            raise ValidationFailed(f"the settings stay as they are: {error}") from None
+        logs.choose(settings.log.level)
+        changed += [f"secrets.{name}" for name in before.differing(self._state.secrets)]
+        log.info("settings were read anew", changed=changed, needs_restart=waiting)
+        if changed:
+            queue: Queue = self._state.queue
+            note = Note(type="settings.reloaded", data=msgspec.json.encode({"changed": changed}).decode())
+            await queue.submit(note, by, trace, origin=origin)
+        return Reloaded(changed=changed, needs_restart=waiting)
+
+    async def signalled(self) -> None:
+        """What SIGHUP asks for; a refusal is a line in the log."""
+        try:
+            await self(SYSTEM)
+        except OrchestratorError as refusal:
+            log.error("settings could not be read anew", reason=refusal.message)  # noqa: TRY400 - its traceback says nothing more
+
+
+@contextmanager
+def hung_up(handler: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Call a handler at SIGHUP, where there is such a signal."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def begin() -> None:
+        task = loop.create_task(handler())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
