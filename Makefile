@@ -13,7 +13,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-system coverage check format bench bench-postgres load lock clean
+.PHONY: help audit install demo serve test test-system coverage check format bench bench-postgres load lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,16 @@ check: $(INSTALLED) ## lint, format, types, floors, deployment, and the reposito
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_deploy.py
+
+audit: ## known vulnerabilities of what the locks name; asks a database in the network
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; found=0; \
+	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) pip-audit; \
+	for lock in requirements.lock requirements-load.lock requirements-peers.lock; do \
+		if "$$tools"/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r $$lock > "$$tools"/found 2> "$$tools"/said; \
+		then echo "$$lock: nothing is known"; \
+		elif [ -s "$$tools"/found ]; then echo "$$lock:"; cat "$$tools"/found; found=1; \
+		else echo "$$lock: nobody could be asked, so it is not known: $$(tail -n 1 "$$tools"/said)"; fi; \
+	done; exit $$found
 
 format: $(INSTALLED) ## put the code in shape
 	$(BIN)/ruff check --fix .

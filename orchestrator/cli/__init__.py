@@ -3,7 +3,7 @@
 import rich_click as click
 
 from orchestrator import __version__
-from orchestrator.cli import adding, changing, copying, database, following, reading, server
+from orchestrator.cli import adding, addresses, audit, changing, copying, database, following, keys, reading, reload, server
 from orchestrator.cli.demo import command
 from orchestrator.cli.exits import EPILOG
 
@@ -11,6 +11,7 @@ SERVER = [server.serve, server.migrate, database.db, copying.copy, server.openap
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
 OTHERS = [reading.workers, reading.stats]
+DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 
 
 @click.group(
@@ -21,6 +22,7 @@ OTHERS = [reading.workers, reading.stats]
 @click.command_panel("Tasks", commands=[str(one.name) for one in TASKS])
 @click.command_panel("Changing tasks", commands=[str(one.name) for one in CHANGES])
 @click.command_panel("Around them", commands=[str(one.name) for one in OTHERS])
+@click.command_panel("Who may do what", commands=[str(one.name) for one in DOORS])
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def main() -> None:
     """A durable queue per work directory, that coding agents and plain workers pull from.
@@ -30,5 +32,5 @@ def main() -> None:
     """
 
 
-for one in (*SERVER, *TASKS, *CHANGES, *OTHERS):
+for one in (*SERVER, *TASKS, *CHANGES, *OTHERS, *DOORS):
     main.add_command(one)

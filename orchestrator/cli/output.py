@@ -53,6 +53,17 @@ def table(*headers: str, rows: Iterable[Iterable[Text | str]], right: tuple[str,
     return made
 
 
+def facts(named: Iterable[tuple[str, Text | str]]) -> Table:
+    """Names and values, a line each; those without a value are left out."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in named:
+        if value:
+            made.add_row(name, value)
+    return made
+
+
 def status(value: str) -> Text:
     """A status in its colour."""
     return Text(str(value), style=STYLES.get(value, ""))

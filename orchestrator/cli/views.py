@@ -57,12 +57,7 @@ def remark(task: Task) -> str:
 
 def facts(task: Task) -> Table:
     """All that is known about a task."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in _fields(task):
-        if value:
-            made.add_row(name, value if name == "status" else str(value))
+    made = output.facts(_fields(task))
     if output.console().is_terminal:
         made.title, made.title_justify, made.title_style = f"Task {task.id}", "left", "bold"
     return made
