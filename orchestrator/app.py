@@ -19,6 +19,7 @@ from orchestrator.http.errors import HANDLERS
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
 from orchestrator.http.server import Server, bound, certified, configured, open_files
+from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
 from orchestrator.loops.follower import Follower
 from orchestrator.loops.pruner import Pruner
@@ -42,7 +43,7 @@ class Loop(Protocol):
 def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loops: Sequence[Loop] = ()) -> Litestar:
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"started": 0, "connections": lambda: 0}
+    parts |= {"started": 0, "connections": lambda: 0, "slots": Slots()}
     app = Litestar(
         route_handlers=routers(),
         exception_handlers=HANDLERS,

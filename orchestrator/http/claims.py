@@ -12,6 +12,7 @@ from orchestrator.http.envelope import NO_STORE, Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, logged_worker_id, principal, submit
+from orchestrator.http.slots import slot
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 from worker_client.errors import MethodNotAllowed
@@ -57,7 +58,7 @@ async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claim
     claimed: Outcome = await submit(request, op)
     if asked.wait > 0 and not claimed.shows:
         # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
-        with queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
+        with slot(request, "polls"), queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
             claimed = await unless_gone(request, submit(request, op, wait_ms=round(asked.wait * 1000)))
     return cast("Claimed", claimed)
 

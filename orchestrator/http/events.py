@@ -20,12 +20,13 @@ from orchestrator.http.intake import work_path
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, principal
+from orchestrator.http.slots import slot
 from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import FeedEvent, StoreAwayError
 from orchestrator.store.reads.values import moment
 from orchestrator.store.veiling import veiled_event
 from worker_client.contract.events import Event, ReadEvents
-from worker_client.errors import Overloaded
+from worker_client.errors import Overloaded, Unauthorized
 
 KEEP_ALIVE_S: Final = 15.0
 RETRY_MS: Final = 1000
@@ -203,7 +204,11 @@ class Streamed(ASGIResponse):
         self._frames = frames
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Write frames as fast as the reader takes them."""
+        """Write frames as fast as the reader takes them. Raises RateLimited when too many of its key read."""
+        with slot(self._request, "streams"):
+            await self._stream(send)
+
+    async def _stream(self, send: Send) -> None:
         hold(self._request)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if HEAD in self._request.scope:
@@ -214,6 +219,9 @@ class Streamed(ASGIResponse):
             await unless_gone(self._request, asyncio.ensure_future(self._write(send)))
         except (ClientGoneError, TimeoutError):
             return
+        except Unauthorized:
+            # What is sent already cannot be taken back; the reader learns why when it comes again.
+            log.debug("a reader of events is let go, as it may no longer be here")
         except (StoreAwayError, Overloaded):
             # The reader comes again, and resumes.
             log.debug("a reader of events is let go, as the database is away")

@@ -1,8 +1,8 @@
 """Answers that are held until something happens to a task."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from litestar import get
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, hold, path_id, submit
+from orchestrator.http.slots import full, slot
 from orchestrator.http.tasks import seen
 from orchestrator.queue.commit import Queue
 from orchestrator.queue.feed import Watch
@@ -54,7 +55,8 @@ async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
         beat = await submit(request, op)
         if not isinstance(beat, Beat):
             raise TypeError(f"{beat!r} is no outcome of a heartbeat")
-        if beat.directive is not Directive.CONTINUE:
+        if beat.directive is not Directive.CONTINUE or full(request, "polls"):
+            # Whoever holds a lease is never refused for how many others of its key wait.
             return beat
 
         def told(view: TaskView) -> Beat | None:
@@ -88,13 +90,14 @@ async def _until(request: Asked, watch: Watch, wait: float, found: Callable[[Tas
                 return told
         return None
 
-    return await held(request, look())
+    return await held(request, look)
 
 
-async def held(request: Asked, waiting: Awaitable[T]) -> T:
-    """Wait as long as the client does."""
+async def held(request: Asked, waiting: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Wait as long as the client does. Raises RateLimited when too many of its key do."""
     hold(request)
-    return await unless_gone(request, asyncio.ensure_future(waiting))
+    with slot(request, "polls"):
+        return await unless_gone(request, asyncio.create_task(waiting()))
 
 
 HANDLERS = tagged((task_status,), "Tasks")

@@ -45,7 +45,7 @@ async def read_logs(request: Asked) -> Answer:
     asked = parse(request, output.ReadLogs)
     page = await _page(request, task_id, asked)
     if asked.wait > 0 and not page.lines and not page.final:
-        page = await held(request, _following(request, task_id, asked))
+        page = await held(request, lambda: _following(request, task_id, asked))
     if asked.format == "json":
         return answer(page)
     plain = text("".join(f"{line.text}\n" for line in page.lines))

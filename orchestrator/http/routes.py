@@ -11,6 +11,7 @@ from orchestrator.http import (
     events,
     health,
     holding,
+    ip_control,
     logs,
     metrics,
     reports,
@@ -32,6 +33,7 @@ API: list[HTTPRouteHandler] = [
     *directories.HANDLERS,
     *statistics.HANDLERS,
     *events.HANDLERS,
+    *ip_control.HANDLERS,
 ]
 """Below /api/v1."""
 ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS]

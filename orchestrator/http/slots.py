@@ -1,0 +1,57 @@
+"""How many answers each key may have held at the same time."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
+
+from orchestrator.http.scope import Asked, principal
+from worker_client.errors import RateLimited
+
+Held = Literal["polls", "streams"]
+_WORDS = {"polls": "calls that wait", "streams": "readers of events"}
+
+
+class Slots:
+    """Counts what is held, by what it is and whose."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[tuple[str, str]] = Counter()
+
+    def full(self, what: Held, by: str, most: int) -> bool:
+        """Whether there is no place left."""
+        return self._taken[what, by] >= most
+
+    @contextmanager
+    def taken(self, what: Held, by: str, most: int) -> Iterator[None]:
+        """One place, for as long as it is held. Raises RateLimited."""
+        if self.full(what, by, most):
+            raise RateLimited(
+                f"this key has {most} {_WORDS[what]} at once, as many as it may: end some, or raise limits.{what}_per_key",
+                limit=most,
+            )
+        self._taken[what, by] += 1
+        try:
+            yield
+        finally:
+            self._taken[what, by] -= 1
+            if not self._taken[what, by]:
+                del self._taken[what, by]
+
+
+def slot(request: Asked, what: Held) -> AbstractContextManager[None]:
+    """A place for an answer that is held. Raises RateLimited."""
+    slots: Slots = request.app.state.slots
+    return slots.taken(what, principal(request).id, _most(request, what))
+
+
+def full(request: Asked, what: Held) -> bool:
+    """Whether whoever asks has no place left."""
+    slots: Slots = request.app.state.slots
+    return slots.full(what, principal(request).id, _most(request, what))
+
+
+def _most(request: Asked, what: Held) -> int:
+    limits = request.app.state.settings.limits
+    most: int = limits.polls_per_key if what == "polls" else limits.streams_per_key
+    return most
