@@ -1,15 +1,16 @@
 """Who changed what, when and from where."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from worker_client.contract.fields import Id, JsonObject, Name, Path, When
 from worker_client.contract.request import Paged
 
 
 class ListAudit(Paged, kw_only=True):
-    """Which changes, newest first; `actor` is the id of a key."""
+    """Which changes, newest first; `actor` is the id of a key. As `jsonl` or `csv` all that match, not a page."""
 
     actor: list[Name] | None = None
     type: list[Name] | None = None
@@ -18,6 +19,7 @@ class ListAudit(Paged, kw_only=True):
     recursive: bool = True
     created_after: When | None = None
     created_before: When | None = None
+    format: Annotated[str, Meta(pattern="^(json|jsonl|csv)$", description="json, jsonl or csv")] | None = None
 
 
 class AuditEntry(Struct, kw_only=True):
