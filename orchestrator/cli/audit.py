@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from worker_client.contract.audit import AuditEntry
 
 SHOWN = 50
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What programs for spreadsheets would calculate; the words are somebody else's."""
 COLUMNS = ("id", "at", "type", "actor", "actor_name", "origin", "task_id", "work_directory", "host", "data")
 
 
@@ -61,4 +63,4 @@ def _csv(found: "Iterable[AuditEntry]") -> None:
     writer.writerow(COLUMNS)
     for entry in found:
         row = {**msgspec.to_builtins(entry), "data": msgspec.json.encode(entry.data).decode()}
-        writer.writerow([row[name] for name in COLUMNS])
+        writer.writerow([f"'{cell}" if str(cell).startswith(FORMULA) else cell for cell in map(row.get, COLUMNS)])

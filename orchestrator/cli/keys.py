@@ -88,7 +88,10 @@ def create(session: Session, scopes: tuple[str, ...], paths: tuple[str, ...], se
 
     Only the key goes to standard output: export ORCHESTRATOR_API_KEY="$(orchestrator keys create --name me --scope admin)"
     """
-    made = session.client.create_key(scopes=list(scopes), paths=list(paths) or None, secrets=list(secrets), **options)
+    from worker_client.contract.enums import Scope
+
+    may = [Scope(scope) for scope in scopes]
+    made = session.client.create_key(scopes=may, paths=list(paths) or None, secrets=list(secrets), **options)
     session.put(made, made.key)
     if not session.as_json:
         where = f" in {', '.join(made.paths)}" if made.paths else ""
@@ -138,7 +141,7 @@ def rename(session: Session, name: str, new_name: str) -> None:
 @administering
 def change(session: Session, name: str, secrets: tuple[str, ...], **options: Any) -> None:
     """Change how much a key may ask for, until when, and which secrets; scopes and paths are for good."""
-    given = {field: value or None for field, value in options.items() if value is not None}
+    given: dict[str, Any] = {field: value or None for field, value in options.items() if value is not None}
     if secrets:
         given["secrets"] = list(secrets)
     if not given:

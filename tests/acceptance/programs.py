@@ -72,17 +72,22 @@ def end(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> int:
 
 
 class Server:
-    """A running server, and commands that talk to it."""
+    """A running server, and commands that talk to it, with a key or without."""
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str, folder: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", url: str, folder: Path, key: str = "") -> None:
         self.process = process
         self.url = url
         self.folder = folder
         self.database = f"sqlite:///{folder / 'tasks.db'}"
+        self.variables = {"ORCHESTRATOR_URL": url, **({"ORCHESTRATOR_API_KEY": key} if key else {})}
+
+    def holding(self, key: str) -> "Server":
+        """The same server, asked with a key."""
+        return Server(self.process, self.url, self.folder, key)
 
     def run(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         """A command that talks to this server."""
-        return orchestrator(*arguments, cwd=cwd or self.folder, ORCHESTRATOR_URL=self.url, **variables)
+        return orchestrator(*arguments, cwd=cwd or self.folder, **self.variables, **variables)
 
     def json(self, *arguments: str, cwd: Path | None = None) -> Any:
         """What a command prints with --json."""
@@ -92,7 +97,7 @@ class Server:
 
     def start(self, *arguments: str, **options: Any) -> Any:
         """A command that talks to this server and goes on."""
-        return started(*arguments, cwd=self.folder, variables={"ORCHESTRATOR_URL": self.url}, **options)
+        return started(*arguments, cwd=self.folder, variables=self.variables, **options)
 
 
 @contextlib.contextmanager
@@ -110,10 +115,13 @@ def serving(folder: Path, *arguments: str) -> Iterator[Server]:
 @contextlib.contextmanager
 def working(server: Server, directory: Path) -> Iterator[None]:
     """`orchestrator-worker run` in a directory."""
-    arguments = ["--dir", str(directory), "--url", server.url, "--drain-seconds", "0"]
+    arguments = ["--dir", str(directory), "--drain-seconds", "0"]
     with (server.folder / "worker.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker_client.cli", "run", *arguments], env=environment(), stderr=log, text=True
+            [sys.executable, "-m", "worker_client.cli", "run", *arguments],
+            env=environment(**server.variables),
+            stderr=log,
+            text=True,
         )
         try:
             yield
