@@ -10,14 +10,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.credential import Credential, Entry
+from orchestrator.domain.principal import ALL_SCOPES, Principal
 from orchestrator.domain.task import Inputs, Outputs
 from orchestrator.store.copying.copy import Compared, Copy
 from orchestrator.store.copying.opening import opened
 from orchestrator.store.copying.tables import KEYS
 from tests import postgres
-from tests.rig import HOUR, STORES, Rig, Time, make_store
+from tests.rig import HOUR, STORES, Rig, Time, enqueue, make_store, new_task
 from worker_client.contract.enums import LogStream
 
 WAYS = list(itertools.product(STORES, STORES))
@@ -118,6 +121,15 @@ def fill(rig: Rig) -> None:
         rig.take(path, kinds=[f"s{n}"], worker=f"shared {n}", lease_ms=60_000)
     rig.do(ops.SetDirectory(path="/paused", paused=True, reason="holidays"))
     rig.do(ops.SetDirectory(path="/held", host="one", max_running=3))
+    for name in ("one", "two"):
+        key = Credential(id=name, name=name, digest=name, scopes=("read", "work"), paths=("/kept/**", "/ä"), secrets=("*",))
+        rig.do(ops.IssueKey(credential=key))
+        rig.do(ops.SetAddress(entry=Entry(list="deny", network="2001:db8::/32", note=name)))
+    rig.do(ops.UseKeys(uses=(ops.Use("one", rig.time.at, "::1"),)))
+    rig.do(ops.RevokeKey(id="two"))
+    rig.rules = replace(rig.rules, secrets=frozenset({"TOKEN"}))
+    by = Principal("one", ALL_SCOPES, secrets=None)
+    rig.commit(ops.Submission(enqueue(new_task("/secret", secrets="TOKEN")), by, None, "::1"))
     gone = rig.running("/gone", key="gone", key_hash="h")
     rig.do(ops.Complete(task_id=gone.task_id, lease=gone.lease))
     rig.do(ops.Delete(task_id=gone.task_id))

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.outcomes import Grant
-from orchestrator.domain.principal import SYSTEM
+from orchestrator.domain.principal import ALL_SCOPES, SYSTEM, Principal
 from tests.properties.replicas import batch_of
 from tests.rig import HOUR, Rig, claim, enqueue, interest, new_task
 from worker_client.contract.enums import LogStream
@@ -337,6 +338,38 @@ def shifted_twice(rig: Rig) -> Batches:
     return batch_of(shift, tick), batch_of(shift, tick)
 
 
+def key_named(id: str) -> ops.IssueKey:
+    return ops.IssueKey(credential=Credential(id=id, name="ci", digest=id, scopes=("work",)))
+
+
+SESSION = Credential(id="s", name="", digest="s", scopes=())
+SIGN_IN = ops.Submission(ops.OpenSession(credential=SESSION), Principal("k", ALL_SCOPES))
+
+
+def keys_of_one_name(_: Rig) -> Batches:
+    return batch_of(key_named("k")), batch_of(key_named("l"))
+
+
+def key_changed_twice(rig: Rig) -> Batches:
+    rig.do(key_named("k"))
+    return batch_of(ops.ChangeKey(id="k", rate="1/s")), batch_of(ops.ChangeKey(id="k", name="cd", disabled=True))
+
+
+def key_revoked_and_session_opened(rig: Rig) -> Batches:
+    rig.do(key_named("k"))
+    return batch_of(ops.RevokeKey(id="k")), batch_of(SIGN_IN)
+
+
+def key_revoked_and_name_taken(rig: Rig) -> Batches:
+    rig.do(key_named("k"))
+    return batch_of(ops.RevokeKey(id="k")), batch_of(key_named("l"))
+
+
+def address_listed_and_taken_off(_: Rig) -> Batches:
+    entry = Entry(list="deny", network="::1/128")
+    return batch_of(ops.SetAddress(entry=entry)), batch_of(ops.SetAddress(entry=entry, listed=False))
+
+
 PAIRS: Mapping[str, Callable[[Rig], Batches]] = MappingProxyType({
     make.__name__: make
     for make in (
@@ -353,6 +386,7 @@ PAIRS: Mapping[str, Callable[[Rig], Batches]] = MappingProxyType({
         completed_and_cancelled,
         beaten_and_expired, completed_and_expired, expired_and_claimed_again, promoted_twice, promoted_and_cancelled,
         pruned_twice, pruned_and_retried, undelivered_and_beaten, lines_of_one_lease, lines_and_the_end, answered_twice,
-        shifted_twice,
+        shifted_twice, keys_of_one_name, key_changed_twice, key_revoked_and_session_opened, key_revoked_and_name_taken,
+        address_listed_and_taken_off,
     )
 })  # fmt: skip

@@ -26,6 +26,7 @@ from worker_client.errors import LeaseLost, OrchestratorError
 TABLES: Final = (
     "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events", "directories",
     "leases", "task_counts", "task_rates", "task_durations", "askers",
+    "api_keys", "addresses",
 )  # fmt: skip
 LONG: Final = bool(os.environ.get("APP_TEST_LONG"))
 """Whether to try all that can be tried, which takes minutes."""
@@ -153,6 +154,8 @@ class Replicas:
             "keys": sorted((key, place.get(task_id)) for key, task_id in fetch("SELECT key, task_id FROM task_keys")),
             "leases": fetch("SELECT task_id, span::text, modes::text FROM leases ORDER BY 1"),
             "directories": fetch("SELECT path, host, paused, max_running FROM directories ORDER BY 1, 2"),
+            "doors": fetch("SELECT id, name, rate, disabled, revoked_at, parent FROM api_keys ORDER BY id"),
+            "addresses": fetch("SELECT list, network FROM addresses"),
             "outputs": fetch("SELECT task_id, result, error, answer FROM task_outputs ORDER BY 1"),
         }
 

@@ -52,7 +52,7 @@ class Looking:
         facts: list[dict[str, Any]] = []
         for path, host in asked:
             low, high = span(path)
-            facts.append({"path": path, "host": host, "low": low, "high": high})
+            facts.append({"path": path, "host": host, "low": low, "high": high, "any": False})
         rows = await self._fetch(self._sql["leases_among"], (json.dumps(facts),))
         owned = {(path, host) for path, host, held, *_ in rows if held}
         return [

@@ -53,7 +53,7 @@ class PostgresTransaction(Transaction):
         self._streams: dict[tuple[str, bool], list[Stream]] = {}
         self._firsts: dict[Stream, tuple[int, int]] = {}
         self._pages: dict[Stream, tuple[list[Head], bool]] = {}
-        self._leases: dict[tuple[str, str], tuple[bool, ...]] = {}
+        self._leases: dict[tuple[str, str], tuple[bool, bool, bool | None]] = {}
         self._claiming = False
         self._standing = standing
         self._page = "pages_free" if careful else "pages"
@@ -153,25 +153,26 @@ class PostgresTransaction(Transaction):
     def _expect_streams(self, claims: list[Claim]) -> None:
         """The first tasks of what is asked for, and the leases around them."""
         asked: set[Stream] = set()
-        around: set[tuple[str, str]] = set()
+        around: dict[tuple[str, str], bool] = {}
         for op in claims:
             wanted = op.interest
             for path in wanted.paths:
                 for stream in self._streams[path, wanted.recursive]:
                     if (not wanted.kinds or stream[1] in wanted.kinds) and stream[2] in {wanted.host, ""}:
                         asked.add(stream)
-                        around.add((stream[0], wanted.host))
+                        place = stream[0], wanted.host
+                        around[place] = wanted.exclusive or around.get(place, False)
         if not asked:
             return
         most = min(64, sum(op.limit for op in claims)) if len(asked) <= _FEW else 1
         pages = self._ask(self._page, _objects(_PLACE, ((*stream, *self._firsts[stream]) for stream in asked)), most)
-        leases = self._ask("leases_among", json.dumps([_around(path, host) for path, host in around]))
+        leases = self._ask("leases_among", json.dumps([_around(*place, every=every) for place, every in around.items()]))
         found: dict[Stream, list[Head]] = {stream: [] for stream in asked}
         for row in pages():
             head = self._loaded.setdefault(row[0], head_of(row))
             found[head.path, head.kind, head.host].append(head)
         self._pages = {stream: (heads, len(heads) < most) for stream, heads in found.items()}
-        self._leases = {(path, host): tuple(facts) for path, host, *facts in leases()}
+        self._leases = {(path, host): (owned, exclusive, leased) for path, host, owned, exclusive, leased in leases()}
 
     def settings(self) -> list[DirectorySetting]:
         """The directories that are paused or limited."""
@@ -201,9 +202,9 @@ class PostgresTransaction(Transaction):
 
     def leased(self, path: str, host: str, *, exclusive_only: bool) -> bool:
         """Whether a lease on, above or below a path is live on the host."""
-        if (facts := self._leases.get((path, host))) is None:
-            return super().leased(path, host, exclusive_only=exclusive_only)
-        return facts[1] if exclusive_only else facts[2]
+        _, exclusive, leased = self._leases.get((path, host), (None, None, None))
+        known = exclusive if exclusive_only else leased
+        return super().leased(path, host, exclusive_only=exclusive_only) if known is None else known
 
     def owned(self, path: str, host: str) -> bool:
         """Whether an exclusive lease on or above a path is live on the host."""
@@ -269,6 +270,6 @@ def _objects(names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
     return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _around(path: str, host: str) -> dict[str, Any]:
+def _around(path: str, host: str, *, every: bool) -> dict[str, Any]:
     low, high = span(path)
-    return {"path": path, "host": host, "low": low, "high": high}
+    return {"path": path, "host": host, "low": low, "high": high, "any": every}

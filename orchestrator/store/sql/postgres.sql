@@ -141,14 +141,16 @@ WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.r
 ORDER BY t.rank, t.id LIMIT ?;
 
 -- name: leases_among
--- For each path and host: an exclusive lease on it or above; one on, above or below it; any lease on, above or below it.
-SELECT r.path, r.host, f.owned, f.exclusive, f.leased
-FROM json_to_recordset(?) AS r (path text, host text, low text, high text) CROSS JOIN LATERAL (
+-- For each path and host: an exclusive lease on it or above; one on, above or below it; any lease on, above or below it, where
+-- `any` asks for it: else the index passes over shared leases, and so over the dead rows that they leave.
+SELECT r.path, r.host, f.owned, f.exclusive, CASE WHEN r."any" THEN f.leased END
+FROM json_to_recordset(?) AS r (path text, host text, low text, high text, "any" boolean) CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(upper_inf(l.modes) AND l.span @> text_range(r.low, r.high)), FALSE) AS owned,
         coalesce(bool_or(upper_inf(l.modes)), FALSE) AS exclusive, count(*) > 0 AS leased
     FROM leases l
     WHERE l.span && text_range(r.low, r.high)
       AND l.hosts && CASE r.host WHEN '' THEN text_range(NULL, NULL) ELSE text_range(r.host, r.host, '[]') END
+      AND l.modes && CASE WHEN r."any" THEN int8range(NULL, NULL) ELSE int8range(9223372036854775806, NULL) END
 ) f;
 
 -- name: standing
