@@ -31,8 +31,7 @@ def put(state: State, settings: Settings) -> None:
     """Have settings in force, all of them in one step. Raises SettingsError, and then nothing has changed."""
     known = secrets.load(settings.secrets.directory, settings.secret_variables)
     masks = redaction(settings.log.redact, [*known.values.values(), *hidden(settings)])
-    if doors := state.get("doors"):
-        doors.configure(settings)  # the last that may refuse
+    state.doors.configure(settings)  # the last that may refuse
     state.settings, state.secrets, state.redaction = settings, known, masks
     state.queue.rules = rules(settings, known)
     state.queue.backlog_limit = settings.limits.backlog
