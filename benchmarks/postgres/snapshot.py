@@ -36,13 +36,28 @@ def held(url: str) -> Iterator[None]:
         yield
 
 
-async def _speed(pinned: Direct, control: Direct, paths: list[str]) -> tuple[float, float]:
-    """Milliseconds of a single life here, and its speed as a part of that in the other database, life by life in turn."""
-    seconds: dict[Direct, list[float]] = {pinned: [], control: []}
+class Speed(Struct, frozen=True):
+    """Milliseconds of a single life, and its speed and that of its steps as parts of those in the other database."""
+
+    milliseconds: float
+    life: float
+    steps: tuple[float, float, float]
+
+
+async def _speed(pinned: Direct, control: Direct, paths: list[str]) -> Speed:
+    """Life by life in turn, here and in the other database."""
+    seconds: dict[Direct, list[tuple[float, float, float]]] = {pinned: [], control: []}
     for at, path in enumerate(paths):
         for store in (pinned, control) if at % 2 else (control, pinned):
-            seconds[store].append(await store.lifecycles([path]))
-    return 1000 * median(seconds[pinned]), median(seconds[control]) / median(seconds[pinned])
+            seconds[store].append(await store.life(path))
+    (create, claim, complete), whole = (
+        [
+            median(there) / median(here)
+            for there, here in zip(*(zip(*seconds[store], strict=True) for store in (control, pinned)), strict=True)
+        ],
+        {store: median(map(sum, lives)) for store, lives in seconds.items()},
+    )
+    return Speed(1000 * whole[pinned], whole[control] / whole[pinned], (create, claim, complete))
 
 
 async def churn_through(store: Direct, churn: Churn, first: int, count: int) -> None:
@@ -56,18 +71,19 @@ async def churn_through(store: Direct, churn: Churn, first: int, count: int) -> 
         await store.complete(grants)
 
 
-async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str, str]) -> list[float]:
-    """Speeds beside a database without such a snapshot: at the beginning, at each checkpoint, after the snapshot is gone."""
-    chance, part, found = Random(7), churn.tasks // churn.checkpoints, []
+async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str, str]) -> dict[str, list[float]]:
+    """Speeds of a life and of its claim beside a database without the snapshot: at the beginning, then and when, without it."""
+    chance, part = Random(7), churn.tasks // churn.checkpoints
+    found: list[Speed] = []
     rows: list[list[Any]] = []
     async with direct(urls["pinned"]) as pinned, direct(urls["control"]) as control:
 
         async def look(when: str) -> None:
             paths = [f"/churn/{chance.randrange(churn.directories)}" for _ in range(churn.sample)]
-            milliseconds, ratio = await _speed(pinned, control, paths)
-            found.append(ratio)
+            speed = await _speed(pinned, control, paths)
+            found.append(speed)
             dead = tables.dead(cluster, urls["pinned"])
-            rows.append([when, milliseconds, ratio, ratio / found[0], dead, _seconds(started)])
+            rows.append([when, speed.milliseconds, speed.life, *speed.steps, dead, _seconds(started)])
 
         started = time.monotonic()
         await pinned.lifecycles(["/churn/0"] * 5)
@@ -82,11 +98,14 @@ async def _under(cluster: Cluster, report: Report, churn: Churn, urls: dict[str,
         await look("snapshot gone")
         tables.show(cluster, report, f"{churn.name}: tables after it is gone", urls["pinned"])
     report.table(
-        f"{churn.name}: single lives under a held snapshot",
-        ["when", "ms a life", "of a database without", "of the beginning", "dead rows", "seconds"],
+        f"{churn.name}: single lives under a held snapshot, and their speed beside a database without one",
+        ["when", "ms a life", "life", "create", "claim", "complete", "dead rows", "seconds"],
         rows,
     )
-    return [ratio / found[0] for ratio in found]
+    return {
+        "life": [speed.life / found[0].life for speed in found],
+        "claim": [speed.steps[1] / found[0].steps[1] for speed in found],
+    }
 
 
 def _seconds(since: float) -> int:
@@ -94,11 +113,11 @@ def _seconds(since: float) -> int:
 
 
 def measure(cluster: Cluster, report: Report, churns: list[Churn]) -> list[float]:
-    """What is left of the speed at the end, for each."""
+    """What is left of the speed of a claim at the end, for each."""
     left = []
     for churn in churns:
         urls = {"pinned": cluster.database("bench_pinned"), "control": cluster.database("bench_control")}
         speeds = run(_under(cluster, report, churn, urls))
         report.keep(**{churn.name: speeds})
-        left.append(speeds[-2])
+        left.append(speeds["claim"][-2])
     return left
