@@ -49,7 +49,7 @@ def open_session(op: ops.OpenSession, by: Principal, world: World, _rules: Rules
     parent = world.credential(by.id)
     if parent is not None and (parent.revoked_at is not None or parent.disabled):
         raise Forbidden("this key can no longer be used", id=parent.id)
-    ends = {op.credential.expires_at, None if parent is None else parent.expires_at} - {None}
+    ends = [one.expires_at for one in (op.credential, parent) if one is not None and one.expires_at is not None]
     session = replace(
         op.credential,
         scopes=tuple(sorted(by.scopes)),

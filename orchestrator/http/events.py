@@ -25,6 +25,7 @@ from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import FeedEvent, StoreAwayError
 from orchestrator.store.reads.values import moment
 from orchestrator.store.veiling import veiled_event
+from worker_client.contract import enums
 from worker_client.contract.events import Event, ReadEvents
 from worker_client.errors import Overloaded, Unauthorized
 
@@ -53,6 +54,10 @@ class Lost(msgspec.Struct, frozen=True):
     message: str
 
 
+def _whole(event: FeedEvent) -> FeedEvent:
+    return event
+
+
 class EventStream:
     """The frames of one reader: pulled by whoever writes them, so that nothing gathers for one that does not read.
 
@@ -64,7 +69,7 @@ class EventStream:
         queue: Queue,
         epoch: str,
         wanted: Wanted,
-        shown: Shown = lambda event: event,
+        shown: Shown = _whole,
         *,
         keep_alive: float = KEEP_ALIVE_S,
     ) -> None:
@@ -235,7 +240,7 @@ class Streamed(ASGIResponse):
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
 
 
-@get("/events", opt=described(Event, query=ReadEvents, bare=True, media=("text/event-stream",)))
+@get("/events", opt=described(Event, query=ReadEvents, bare=True, media=("text/event-stream",)), scope=enums.Scope.READ)
 async def read_events(request: Asked) -> Streamed:
     """Follow what happens, as server-sent events.
 
@@ -246,8 +251,8 @@ async def read_events(request: Asked) -> Streamed:
     if query.work_path is not None:
         query = replace(query, work_path=[work_path(path, "work_path") for path in query.work_path])
     state, by = request.app.state, principal(request)
-    shown = {} if by.paths.patterns is None else {"shown": veiled_event}
-    stream = EventStream(state.queue, state.store.epoch, wanted(query, by.paths, administers=by.administers), **shown)
+    shown = _whole if by.paths.patterns is None else veiled_event
+    stream = EventStream(state.queue, state.store.epoch, wanted(query, by.paths, administers=by.administers), shown)
     return Streamed(request, stream.frames(request.headers.get("last-event-id") or query.after))
 
 

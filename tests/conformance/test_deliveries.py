@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.domain import operations as ops
-from tests.conformance.conftest import Rig
+from tests.rig import Rig
 from worker_client.contract.enums import Status
 
 
