@@ -45,14 +45,8 @@ check: $(INSTALLED) ## lint, format, types, floors, deployment, and the reposito
 	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_deploy.py
 
 audit: ## known vulnerabilities of what the locks name; asks a database in the network
-	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; found=0; \
-	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) pip-audit; \
-	for lock in requirements.lock requirements-load.lock requirements-peers.lock; do \
-		if "$$tools"/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r $$lock > "$$tools"/found 2> "$$tools"/said; \
-		then echo "$$lock: nothing is known"; \
-		elif [ -s "$$tools"/found ]; then echo "$$lock:"; cat "$$tools"/found; found=1; \
-		else echo "$$lock: nobody could be asked, so it is not known: $$(tail -n 1 "$$tools"/said)"; fi; \
-	done; exit $$found
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) pip-audit; "$$tools"/bin/python .ci/audit.py "$$tools"/bin/pip-audit
 
 format: $(INSTALLED) ## put the code in shape
 	$(BIN)/ruff check --fix .
