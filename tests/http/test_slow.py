@@ -1,0 +1,210 @@
+"""Clients that take their time: what they do not finish is given up, and nobody else notices."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.http.connections import Protocol, sweep
+from orchestrator.settings import Limits
+from tests.http.conftest import Running, serving, until
+from tests.http.raw import Raw, request
+
+pytestmark = pytest.mark.anyio
+
+TASK = json.dumps({"work_directory": "/slow", "prompt": "Do it"}).encode()
+CREATE = request("POST", "/api/v1/tasks", "content-type: application/json", body=TASK)
+HEAD, BODY = CREATE[: -len(TASK)], TASK
+
+
+@pytest.fixture
+async def raw(server: Running) -> AsyncIterator[Raw]:
+    async with Raw.open(server.address) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def narrow(server: Running) -> AsyncIterator[tuple[Raw, Protocol]]:
+    """A client that takes little at once, and the server's end of it."""
+    async with Raw.open(server.address, window=4096) as raw:
+        await raw.send(request("GET", "/health/live"))
+        await raw.answer()
+        connected = connection(server, raw)
+        connected.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        yield raw, connected
+
+
+def pass_(server: Running, seconds: float) -> None:
+    """What the server does about its connections so many seconds from now."""
+    now = asyncio.get_running_loop().time()
+    sweep(server.server.server_state.connections, now + seconds, server.app.state.settings.limits)
+
+
+def connection(server: Running, client: Raw) -> Protocol:
+    """The server's end."""
+    connections = list(server.server.server_state.connections)
+    return next(one for one in connections if isinstance(one, Protocol) and one.client and one.client[1] == client.port)
+
+
+async def heard(server: Running, client: Raw, count: int) -> Protocol:
+    """Let the server get so many bytes of what is not whole yet."""
+    own = [one for one in server.server.server_state.connections if isinstance(one, Protocol)]
+    await until(lambda: any(one._heard == count for one in own))
+    return connection(server, client)
+
+
+async def total(server: Running) -> int:
+    found: int = (await server.get("/tasks", work_path="/slow", limit=1))["total"]
+    return found
+
+
+async def test_who_says_nothing_is_let_go_without_a_word(server: Running, raw: Raw) -> None:
+    await until(lambda: [one for one in server.server.server_state.connections if one.cycle is None])
+    pass_(server, 9)
+    assert not raw.reader.at_eof()
+    pass_(server, 11)
+    assert await raw.rest() == b""
+
+
+async def test_half_of_the_headers(server: Running, raw: Raw) -> None:
+    await raw.send(HEAD[:40])
+    await heard(server, raw, 40)
+    pass_(server, 9)
+    await raw.send(HEAD[40:60])
+    await heard(server, raw, 60)
+    pass_(server, 11)
+    status, error = await raw.refusal()
+    assert (status, error["code"]) == (408, "VALIDATION_ERROR")
+    assert "headers" in error["message"]
+    assert await raw.rest() == b""
+
+
+async def test_a_pause_in_a_body(server: Running, raw: Raw) -> None:
+    before = await total(server)
+    await raw.send(HEAD, BODY[:10])
+    await heard(server, raw, len(HEAD) + 10)
+    pass_(server, 1)
+    pass_(server, 10)
+    await raw.send(BODY[10:12])
+    await heard(server, raw, len(HEAD) + 12)
+    pass_(server, 20)
+    pass_(server, 29)
+    pass_(server, 31)
+    status, error = await raw.refusal()
+    assert status == 408
+    assert "no more of its body came for 10 seconds" in error["message"]
+    assert await raw.rest() == b""
+    assert await total(server) == before
+
+
+async def test_a_body_without_end(server: Running, raw: Raw) -> None:
+    await raw.send(request("POST", "/api/v1/tasks", "transfer-encoding: chunked"))
+    for second in range(0, 60, 5):
+        await raw.send(b"1\r\n \r\n")
+        connected = connection(server, raw)
+        await until(lambda connected=connected, wanted=second // 5 + 1: connected._body == wanted)
+        pass_(server, second)
+    pass_(server, 61)
+    status, error = await raw.refusal()
+    assert status == 408
+    assert "not whole within 60 seconds" in error["message"]
+
+
+async def test_who_is_slow_but_goes_on_is_served(server: Running, raw: Raw) -> None:
+    for start in range(0, len(CREATE), 50):
+        await raw.send(CREATE[start : start + 50])
+        pass_(server, 1)
+    status, _, body = await raw.answer()
+    assert (status, json.loads(body)["data"]["prompt"]) == (201, "Do it")
+    await raw.send(CREATE)
+    assert (await raw.answer())[0] == 201
+
+
+async def test_who_waits_for_the_server_is_not_cut_off(server: Running) -> None:
+    async with Raw.open(server.address) as poll, Raw.open(server.address) as reader, Raw.open(server.address) as idle:
+        await _waited(server, poll, reader, idle)
+
+
+async def _waited(server: Running, poll: Raw, reader: Raw, idle: Raw) -> None:
+    await poll.send(request("GET", "/api/v1/tasks/next?work_path=/slow/poll&worker_id=w&wait=50"))
+    await reader.send(request("GET", "/api/v1/events?work_path=/slow/poll"))
+    await idle.send(request("GET", "/health/live"))
+    assert (await idle.answer())[0] == 200
+    await reader.reader.readuntil(b"id: ")
+    await until(lambda: server.queue.parked)
+    for seconds in range(0, 600, 50):
+        pass_(server, seconds)
+    await server.task("/slow/poll")
+    status, _, body = await poll.answer()
+    assert (status, json.loads(body)["data"]["work_directory"]) == (200, "/slow/poll")
+    await reader.reader.readuntil(b"task.created")
+    await idle.send(request("GET", "/health/live"))
+    assert (await idle.answer())[0] == 200
+
+
+async def test_what_begins_no_request_keeps_no_connection(server: Running, raw: Raw) -> None:
+    await raw.send(request("GET", "/health/live"))
+    await raw.answer()
+    connected = connection(server, raw)
+    await until(lambda: connected.timeout_keep_alive_task is not None)
+    await raw.send(b"\r\n\r\n")
+    await until(lambda: connected.timeout_keep_alive_task is None)
+    pass_(server, 0)
+    assert await raw.rest() == b""
+
+
+async def test_who_never_sends_the_body_of_what_was_answered(server: Running, raw: Raw) -> None:
+    await raw.send(request("GET", "/health/live", "content-length: 100"))
+    assert (await raw.answer())[0] == 200
+    connected = connection(server, raw)
+    for sent in range(4):
+        await raw.send(b"x")
+        await until(lambda connected=connected, sent=sent: connected._body == sent + 1)
+        pass_(server, 15 * sent)
+    assert not raw.reader.at_eof()
+    pass_(server, 61)
+    assert await raw.rest() == b""
+
+
+async def test_who_does_not_read_the_answer(server: Running, narrow: tuple[Raw, Protocol]) -> None:
+    raw, connected = narrow
+    await raw.send(request("GET", "/schema/openapi.json"))
+    await until(connected.transport.get_write_buffer_size)
+    pass_(server, 0)
+    pass_(server, 29)
+    assert connected in server.server.server_state.connections
+    pass_(server, 31)
+    await until(lambda: connected not in server.server.server_state.connections)
+
+
+async def test_who_reads_slowly_gets_it_all(server: Running, narrow: tuple[Raw, Protocol]) -> None:
+    raw, connected = narrow
+    whole = (await server.client.get(f"{server.address}/schema/openapi.json")).content
+    await raw.send(request("GET", "/schema/openapi.json", "connection: close"))
+    await until(connected.transport.get_write_buffer_size)
+    found, seconds = b"", 0
+    while part := await raw.reader.read(2**16):
+        found += part
+        pass_(server, seconds := seconds + 1)
+    assert seconds > 31
+    assert found.partition(b"\r\n\r\n")[2] == whole
+
+
+async def test_who_does_not_read_events(server: Running, narrow: tuple[Raw, Protocol]) -> None:
+    raw, connected = narrow
+    await raw.send(request("GET", "/api/v1/events"))
+    await raw.reader.readuntil(b"id: ")
+    while not connected.transport.get_write_buffer_size():
+        await server.post("/tasks/batch", {"tasks": [{"work_directory": "/slow/e", "prompt": "Do it"}] * 100})
+    for second in range(0, 45, 5):
+        pass_(server, second)
+        await server.task("/slow/e")
+    await until(lambda: connected not in server.server.server_state.connections)
+
+
+async def test_it_looks_by_itself(anyio_backend: object, tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", limits=Limits(header_seconds=0.01)) as running, Raw.open(running.address) as raw:
+        assert await raw.rest() == b""
