@@ -14,6 +14,8 @@ from orchestrator.cli.exits import Exit, fail, refusals
 from orchestrator.cli.options import Session, client_of, json_option, key_option, url_option
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from orchestrator.settings import Settings
     from worker_client.client import Client
     from worker_client.contract.envelope import Page
@@ -76,7 +78,7 @@ def _reached(
     settings = load(config, database={"url": database}, **QUIET)
     path = settings.database.path
     if path is not None and path.exists() and _served(path):
-        return _by_its_server(path)
+        return _by_its_server(path, settings.server.tls_certfile)
     named = database or settings.database != type(settings.database)()
     if running or not (named or path is None or path.exists()):
         # No file is made where nobody asked for one.
@@ -109,7 +111,7 @@ def _served(path: Path) -> bool:
     return False
 
 
-def _by_its_server(path: Path) -> "Client":
+def _by_its_server(path: Path, certificate: str) -> "Client":
     """A client of the server that has a file, with the key that it leaves beside it for whoever may read that."""
     import msgspec
 
@@ -122,4 +124,19 @@ def _by_its_server(path: Path) -> "Client":
             "name its address and a key, --url and ORCHESTRATOR_API_KEY, or ask as the user that it runs as",
             Exit.CONFLICT,
         )
-    return client_of(told["address"], told["key"])
+    if not (certificate and told["address"].startswith("https")):
+        return client_of(told["address"], told["key"])
+    import httpx
+
+    return client_of(told["address"], told["key"], transport=httpx.HTTPTransport(verify=_trusting(Path(certificate))))
+
+
+def _trusting(certificate: Path) -> "SSLContext":
+    """The server's own certificate and no other, whatever name it is for: it is asked by an address of this machine."""
+    import ssl
+
+    own, end, _ = certificate.read_text(encoding="ascii").partition("-----END CERTIFICATE-----")
+    context = ssl.create_default_context(cadata=own + end)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
