@@ -4,23 +4,28 @@ import asyncio
 import gc
 import itertools
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol, cast
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.routes import HTTPRoute
 
 from orchestrator import __version__
 from orchestrator.domain.rules import Rules
+from orchestrator.doors.doors import Doors
+from orchestrator.doors.local import announced
+from orchestrator.doors.rates import Rates
 from orchestrator.http.errors import HANDLERS
+from orchestrator.http.guard import public
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
 from orchestrator.http.server import Server, bound, certified, configured, open_files
 from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
+from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.follower import Follower
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
@@ -40,9 +45,11 @@ class Loop(Protocol):
         """Work until cancelled."""
 
 
-def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loops: Sequence[Loop] = ()) -> Litestar:
+def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, doors: Doors, loops: Sequence[Loop] = ()) -> Litestar:
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
+    keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
+    parts |= {"doors": doors, "doorkeeper": keeper}
     parts |= {"started": 0, "connections": lambda: 0, "slots": Slots()}
     app = Litestar(
         route_handlers=routers(),
@@ -50,24 +57,25 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, loop
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.limits.max_body_bytes,
-        cors_config=CORSConfig(allow_origins=list(settings.server.cors_origins)) if settings.server.cors_origins else None,
-        lifespan=[lambda app: _running(app, queue, loops)],
+        lifespan=[lambda app: _running(app, queue, keeper, loops)],
         state=State(parts, deep_copy=False),
     )
     # Litestar's own middleware would not see unknown paths.
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
-    visitors = Visitors(settings.server, settings.auth)
+    visitors = Visitors(doors, public(app))
     app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, visitors, _request_ids(), methods))
     return app
 
 
 @asynccontextmanager
-async def _running(app: Litestar, queue: Queue, loops: Sequence[Loop]) -> AsyncIterator[None]:
+async def _running(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Sequence[Loop]) -> AsyncIterator[None]:
     await queue.start()
     app.state.started = queue.now()
-    tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in loops]
+    tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in (keeper, *loops)]
     try:
+        await keeper.once()
         yield
+        await keeper.record()
     finally:
         for task in tasks:
             task.cancel()
@@ -87,7 +95,8 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     if settings.database.path is None:
         shared = cast("SharedStore", store)
         loops += [Follower(queue, shared), Sharing(queue, shared)]
-    app = build(settings, store, queue, metrics, loops)
+    doors = Doors(settings, Rates(time.monotonic_ns), queue.now, secrets.token_hex)
+    app = build(settings, store, queue, metrics, doors, loops)
     app.state.pruner = pruner
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))
@@ -103,13 +112,24 @@ async def served(
 ) -> None:
     """Serve until SIGTERM or SIGINT, and read settings anew at SIGHUP; `ready` gets the address once it answers.
 
-    Raises AddressTakenError, CertificateError, DatabaseInUseError.
+    Raises AddressTakenError, CertificateError, DatabaseInUseError, SettingsError.
     """
     tls = certified(settings.server)
     app = compose(settings, read)
-    with bound(settings.server.host, settings.server.port) as listening, hung_up(app.state.reload.signalled):
+    doors: Doors = app.state.doors
+    with (
+        bound(settings.server.host, settings.server.port) as listening,
+        hung_up(app.state.reload.signalled),
+        announced(settings.database.path, doors.local) as announce,
+    ):
         async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
-            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=ready, tls=tls)
+            doors.look()
+
+            def answers(address: str) -> None:
+                announce(address)
+                ready(address)
+
+            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=answers, tls=tls)
             app.state.connections = lambda: len(server.server_state.connections)
             await server.serve(sockets=[listening])
 

@@ -10,11 +10,12 @@ from orchestrator.http.query import nothing, parse
 from orchestrator.http.scope import Asked, path_id, principal
 from orchestrator.queue.commit import Queue
 from worker_client.contract.attempts import Attempt, AttemptStats, ListAttempts
+from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
 from worker_client.errors import NotFound
 
 
-@get("/execution-logs", opt=described(Page[Attempt], query=ListAttempts))
+@get("/execution-logs", opt=described(Page[Attempt], query=ListAttempts), scope=Scope.READ)
 async def list_attempts(request: Asked) -> Answer:
     """List attempts of all tasks, newest first; those that run come before those that ended."""
     query = _canonical(parse(request, ListAttempts))
@@ -31,7 +32,7 @@ async def list_attempts(request: Asked) -> Answer:
     return answer(page)
 
 
-@get("/execution-logs/stats", opt=described(AttemptStats, query=ListAttempts))
+@get("/execution-logs/stats", opt=described(AttemptStats, query=ListAttempts), scope=Scope.READ)
 async def attempt_stats(request: Asked) -> Answer:
     """Count ended attempts by outcome, and say how long the completed ones took.
 
@@ -42,7 +43,7 @@ async def attempt_stats(request: Asked) -> Answer:
     return answer(await queue.reads.attempt_stats(query, principal(request).paths))
 
 
-@get("/execution-logs/{attempt_id:str}", opt=described(Attempt))
+@get("/execution-logs/{attempt_id:str}", opt=described(Attempt), scope=Scope.READ)
 async def get_attempt(request: Asked) -> Answer:
     """Read one ended attempt."""
     nothing(request)

@@ -34,7 +34,7 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     """
     if not query:
         nothing(request)
-    raw = await _whole(request)
+    raw = await whole(request)
     if optional and not raw.strip():
         raw = b"{}"
     decoder: msgspec.json.Decoder[S] = _decoder(of)
@@ -50,7 +50,8 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     return body
 
 
-async def _whole(request: Asked) -> bytes:
+async def whole(request: Asked) -> bytes:
+    """The bytes of the body. Raises PayloadTooLarge."""
     receive = request.receive
     message: Any = await receive()
     raw: bytes = message.get("body", b"")

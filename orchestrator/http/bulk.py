@@ -14,7 +14,7 @@ from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, principal, submit_all
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
-from worker_client.contract.enums import FINAL, Status
+from worker_client.contract.enums import FINAL, Scope, Status
 from worker_client.errors import Conflict, NotFound, ValidationFailed
 
 _AT_ONCE = 500
@@ -23,7 +23,7 @@ _UNDER_WAY = frozenset(Status) - FINAL
 _FILTER = described(contract.Counted, query=contract.TaskFilter, body=contract.TaskFilter, body_optional=True)
 
 
-@post("/tasks/retry", opt=_FILTER)
+@post("/tasks/retry", opt=_FILTER, scope=Scope.SUBMIT)
 async def retry_many(request: Asked) -> Answer:
     """Begin all tasks of a filter again; those that failed, when it names no status.
 
@@ -32,7 +32,7 @@ async def retry_many(request: Asked) -> Answer:
     return await _all(request, frozenset({Status.FAILED}), lambda task_id: ops.Retry(task_id=task_id))
 
 
-@post("/tasks/cancel", opt=_FILTER)
+@post("/tasks/cancel", opt=_FILTER, scope=Scope.SUBMIT)
 async def cancel_many(request: Asked) -> Answer:
     """Cancel all tasks of a filter; all that have not ended, when it names no status.
 

@@ -15,12 +15,13 @@ from orchestrator.http.scope import HEAD, Asked, hold, logged_worker_id, princip
 from orchestrator.http.slots import slot
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
+from worker_client.contract.enums import Scope
 from worker_client.errors import MethodNotAllowed
 
 _NOBODY: list[object] = []
 
 
-@get("/tasks/next", opt=described(contract.ClaimedTask | None, query=contract.ClaimNext, errors=(409,)))
+@get("/tasks/next", opt=described(contract.ClaimedTask | None, query=contract.ClaimNext, errors=(409,)), scope=Scope.WORK)
 async def claim_next(request: Asked) -> Answer:
     """Claim the next task of one or more work directories.
 
@@ -38,7 +39,7 @@ async def claim_next(request: Asked) -> Answer:
     return Delivery(shown, None, claimed.grants, request.app.state.queue, principal(request))
 
 
-@post("/tasks/claim", opt=described(contract.ClaimedTasks, body=contract.ClaimMany, errors=(409,)))
+@post("/tasks/claim", opt=described(contract.ClaimedTasks, body=contract.ClaimMany, errors=(409,)), scope=Scope.WORK)
 async def claim_many(request: Asked) -> Answer:
     """Claim up to `limit` tasks at once; no tasks when there was none within `wait`."""
     asked = await read(request, contract.ClaimMany)

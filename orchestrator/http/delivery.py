@@ -7,10 +7,12 @@ from litestar.types import Receive, Scope, Send
 
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.principal import Principal
+from orchestrator.doors.held import Held
 from orchestrator.http.body import ClientGoneError
 from orchestrator.http.envelope import NO_STORE, Answer, answer
-from orchestrator.http.scope import Asked
+from orchestrator.http.scope import Asked, caller
 from orchestrator.queue.commit import Queue
+from worker_client.errors import Unauthorized
 
 T = TypeVar("T")
 
@@ -19,16 +21,24 @@ HUNG_UP = "orchestrator.hung_up"
 
 
 async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
-    """The result of a future, which is cancelled when the client hangs up: then ClientGoneError."""
+    """The result of a future, which is cancelled when the client hangs up: then ClientGoneError.
+
+    Raises Unauthorized when who asks may no longer be here.
+    """
     watch = asyncio.create_task(_disconnected(request.receive, waiting))
+    held: Held = request.app.state.doors.held
+    held.begin(waiting, caller(request))
     try:
         return await waiting
     except asyncio.CancelledError:
         if watch.done():
             raise ClientGoneError from None
+        if held.ended(waiting):
+            raise Unauthorized("the key of this request is no longer good: it was changed or revoked, or has expired") from None
         raise
     finally:
         watch.cancel()
+        held.over(waiting)
 
 
 async def _disconnected(receive: Receive, waiting: "asyncio.Future[Any]") -> None:

@@ -14,11 +14,12 @@ from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, principal, submit
 from orchestrator.queue.commit import Queue
 from worker_client.contract.directories import Directory, ListDirectories, SetDirectory
+from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
 from worker_client.errors import NotFound
 
 
-@get("/directories", opt=described(Page[Directory], query=ListDirectories))
+@get("/directories", opt=described(Page[Directory], query=ListDirectories), scope=Scope.READ)
 async def list_directories(request: Asked) -> Answer:
     """List directories that have tasks or settings, by path."""
     query = parse(request, ListDirectories)
@@ -31,7 +32,7 @@ async def list_directories(request: Asked) -> Answer:
     return answer(page(found.items, query, total=found.total, total_exact=found.total_exact))
 
 
-@put("/directories", opt=described(Directory, body=SetDirectory, errors=(403,)))
+@put("/directories", opt=described(Directory, body=SetDirectory, errors=(403,)), scope=Scope.ADMIN)
 async def set_directory(request: Asked) -> Answer:
     """Pause, resume or limit a directory and everything below it.
 

@@ -11,14 +11,16 @@ from typing import Any, Final
 import msgspec
 import psutil
 from litestar import get
+from msgspec.structs import replace
 
 from orchestrator import __version__
 from orchestrator.domain.task import Millis
 from orchestrator.http.envelope import NO_STORE, Answer
 from orchestrator.http.openapi import described, tagged
-from orchestrator.http.scope import Asked
+from orchestrator.http.scope import Asked, principal
 from orchestrator.queue.away import words
 from orchestrator.queue.commit import Queue
+from worker_client.contract.enums import Scope
 from worker_client.contract.health import Component, Health, HealthMetrics, Probe
 
 _PATIENCE_S: Final = 2
@@ -28,13 +30,15 @@ _encode = msgspec.json.Encoder().encode
 _process = psutil.Process()
 
 
-@get("/health", opt=described(Health, bare=True, also=(503,)))
+@get("/health", opt=described(Health, bare=True, also=(503,)), public=True)
 async def health(request: Asked) -> Answer:
     """Say how the server is; 503 when it is unhealthy.
 
-    `cpu_usage` is in percent of one core since the last time it was asked for, `queue_size` the number of waiting tasks.
+    `cpu_usage` is in percent of one core since the last time it was asked for, `queue_size` the number of waiting tasks. Without
+    a key that may read everything, `metrics` is null, and components give no reasons.
     """
-    state = request.app.state
+    state, by = request.app.state, principal(request)
+    insider = Scope.READ in by.scopes and by.paths.patterns is None
     queue: Queue = state.queue
     database, waiting = await _database(queue)
     components = {"database": database, "queue": _committer(queue)}
@@ -44,25 +48,29 @@ async def health(request: Asked) -> Answer:
         timestamp=datetime.now(UTC),
         version=__version__,
         uptime=lasting(queue.now() - state.started),
-        components=components,
-        metrics=HealthMetrics(
-            memory_usage=f"{round(_process.memory_info().rss / 2**20)}MB",
-            cpu_usage=_process.cpu_percent(),
-            active_connections=state.connections(),
-            queue_size=waiting,
-        ),
+        components=components if insider else {name: replace(one, message=None) for name, one in components.items()},
+        metrics=_measured(state.connections(), waiting) if insider else None,
     )
     return _bare(body, well=well)
 
 
-@get("/health/live", opt=described(Probe, bare=True, also=(503,)))
+def _measured(connections: int, waiting: int) -> HealthMetrics:
+    return HealthMetrics(
+        memory_usage=f"{round(_process.memory_info().rss / 2**20)}MB",
+        cpu_usage=_process.cpu_percent(),
+        active_connections=connections,
+        queue_size=waiting,
+    )
+
+
+@get("/health/live", opt=described(Probe, bare=True, also=(503,)), public=True)
 async def live(request: Asked) -> Answer:
     """Say whether the process works at all; 503 when only a restart can help."""
     queue: Queue = request.app.state.queue
     return _probe("alive", None if queue.alive else "the committer has ended")
 
 
-@get("/health/ready", opt=described(Probe, bare=True, also=(503,)))
+@get("/health/ready", opt=described(Probe, bare=True, also=(503,)), public=True)
 async def ready(request: Asked) -> Answer:
     """Say whether to send requests here; 503 while the server drains or cannot write."""
     queue: Queue = request.app.state.queue

@@ -23,12 +23,12 @@ from orchestrator.http.tasks import seen
 from orchestrator.queue.commit import Queue
 from orchestrator.queue.feed import Watch
 from worker_client.contract import tasks as contract
-from worker_client.contract.enums import Directive, Status
+from worker_client.contract.enums import Directive, Scope, Status
 
 T = TypeVar("T")
 
 
-@get("/tasks/{task_id:str}/status", opt=described(contract.TaskState, query=contract.WaitFor))
+@get("/tasks/{task_id:str}/status", opt=described(contract.TaskState, query=contract.WaitFor), scope=Scope.READ)
 async def task_status(request: Asked) -> Answer:
     """Read a task's status; with `wait`, held until it is final."""
     task_id = path_id(request)

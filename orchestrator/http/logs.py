@@ -16,10 +16,11 @@ from orchestrator.http.scope import Asked, path_id, principal, submit
 from orchestrator.http.tasks import missing
 from orchestrator.queue.commit import Queue
 from worker_client.contract import logs as output
+from worker_client.contract.enums import Scope
 from worker_client.contract.logs import LogPage
 
 
-@post("/tasks/{task_id:str}/logs", opt=described(output.Appended, body=output.AppendLogs, errors=(409,)))
+@post("/tasks/{task_id:str}/logs", opt=described(output.Appended, body=output.AppendLogs, errors=(409,)), scope=Scope.WORK)
 async def append_logs(request: Asked) -> Answer:
     """Store lines of output.
 
@@ -34,7 +35,7 @@ async def append_logs(request: Asked) -> Answer:
     return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))
 
 
-@get("/tasks/{task_id:str}/logs", opt=described(output.LogPage, query=output.ReadLogs, media=(TEXT,)))
+@get("/tasks/{task_id:str}/logs", opt=described(output.LogPage, query=output.ReadLogs, media=(TEXT,)), scope=Scope.READ)
 async def read_logs(request: Asked) -> Answer:
     """Read the output after the line numbered `after`.
 

@@ -1,23 +1,26 @@
-"""What every request passes, in one layer: its id, its time, its line in the log."""
+"""What every request passes, in one layer: the doors, its id, its time, its line in the log, the headers of its answer."""
 
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.domain.principal import OPEN
-from orchestrator.http.envelope import Answer, refusal
-from orchestrator.http.scope import HEAD, HELD, PRINCIPAL, REQUEST_ID, logged_request_id
-from orchestrator.http.visitors import Visitors
+from orchestrator.http.envelope import Answer, Header, refusal
+from orchestrator.http.hardening import NO_SNIFFING, ONLY_TLS
+from orchestrator.http.scope import CALLER, HEAD, HELD, PRINCIPAL, REQUEST_ID, logged_request_id
+from orchestrator.http.visitors import Heard, Visit, Visitors, heard
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 from worker_client.errors import NotFound
 
 _HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_DENIED: Final = "websocket.http.response"
+"""The ASGI extension by which a WebSocket is refused with an answer."""
+_POLICY: Final = 1008
 
 
 class Frame:
@@ -35,7 +38,7 @@ class Frame:
         ids: Callable[[], str],
         methods: Mapping[str, Iterable[str]],
     ) -> None:
-        self._app = app
+        self.app = app
         self._visitors = visitors
         self._methods = {template: ", ".join(headed(names)).encode() for template, names in methods.items()}
         self._metrics = metrics
@@ -46,7 +49,7 @@ class Frame:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; streams and held answers are not timed."""
         if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
+            await self._other(scope, receive, send)
             return
         started = time.perf_counter()
         method: str = scope["method"]
@@ -54,23 +57,22 @@ class Frame:
             # The server leaves the body out by the method of the scope that is its own.
             scope = {**scope, "method": "GET", HEAD: True}  # type: ignore[assignment]
         facts: dict[str, Any] = scope  # type: ignore[assignment]
-        request_id, refused = self._looked_over(facts)
-        facts[REQUEST_ID] = request_id
-        facts[PRINCIPAL] = OPEN
-        header = (_HEADER, request_id.encode())
+        told = heard(facts["headers"], method)
+        visit, refused = self._visit(facts, told)
+        added = self._headers(facts, told, visit)
         status = 0
 
         def framed(message: Message) -> Any:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], header]
+                headers = [*message["headers"], *added]
                 message["headers"] = headers if method != "OPTIONS" else self._corrected(facts, headers)
             return send(message)
 
-        token = logged_request_id.set(request_id)
+        token = logged_request_id.set(facts[REQUEST_ID])
         try:
-            await (self._app if refused is None else refused)(scope, receive, framed)
+            await (self.app if refused is None else refused)(scope, receive, framed)
         finally:
             seconds = time.perf_counter() - started
             template = facts.get("path_template", UNMATCHED)
@@ -85,39 +87,58 @@ class Frame:
                 self._log.debug("request", method=method, route=template, status=status, seconds=seconds)
             logged_request_id.reset(token)
 
-    def _looked_over(self, facts: dict[str, Any]) -> tuple[str, Answer | None]:
-        """The id of a request, and the refusal of one that no handler gets to see; one pass over the headers."""
-        request_id = host = origin = site = credentials = None
-        preflight = False
-        for name, value in facts["headers"]:
-            if name == b"host":
-                # Of several, one that is wrong is enough.
-                host = value if host is None or host == value else b"%b, %b" % (host, value)
-            elif name == _HEADER:
-                request_id = request_id or value
-            elif name == b"origin":
-                origin = value
-            elif name == b"sec-fetch-site":
-                site = value
-            elif name == b"authorization":
-                # Of several, none counts.
-                credentials = value if credentials is None else b""
-            elif name == b"access-control-request-method":
-                preflight = facts["method"] == "OPTIONS"
-        named = request_id.decode("ascii") if request_id is not None and _SAFE.fullmatch(request_id) else self._ids()
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a WebSocket, for which the doors are the same, and whatever else there is."""
+        facts: dict[str, Any] = scope  # type: ignore[assignment]
+        if facts["type"] == ScopeType.WEBSOCKET:
+            _, refused = self._visit(facts, heard(facts["headers"], "GET"))
+            if refused is not None:
+                await _deny(refused, facts, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _visit(self, facts: dict[str, Any], told: Heard) -> tuple[Visit, Answer | None]:
+        """Who asks, which the scope tells from here on; and the answer to a request that no handler gets to see."""
+        visit = self._visitors.visit(facts, told)
+        facts[CALLER], facts[PRINCIPAL] = visit.caller, visit.caller.principal
+        named = told.id is not None and _SAFE.fullmatch(told.id)
+        facts[REQUEST_ID] = told.id.decode("ascii") if named else self._ids()  # type: ignore[union-attr]
         path: str = facts["path"]
-        if (forbidden := self._visitors.refused(path, host, origin, site, credentials, preflight=preflight)) is not None:
-            return named, refusal(forbidden)
+        if visit.refused is not None:
+            return visit, refusal(visit.refused)
         if "//" in path:
             # Routing would fold it, and so /tasks//cancel, where an id is missing, into a call on many tasks.
-            told = f"there is nothing at {path[:200]}: a part between its slashes is empty"
-            return named, refusal(NotFound(told, path=path[:200]))
-        return named, None
+            told_so = f"there is nothing at {path[:200]}: a part between its slashes is empty"
+            return visit, refusal(NotFound(told_so, path=path[:200]))
+        return visit, visit.answer
 
-    def _corrected(self, facts: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _headers(self, facts: dict[str, Any], told: Heard, visit: Visit) -> list[Header]:
+        """What an answer carries beside its own headers."""
+        added = [(_HEADER, facts[REQUEST_ID].encode()), NO_SNIFFING]
+        if facts["scheme"] == "https":
+            added.append(ONLY_TLS)
+        if visit.allowance is not None:
+            added += visit.allowance.headers
+        if visit.answer is None:
+            added += self._visitors.cors.headers(told.origin)
+        return added
+
+    def _corrected(self, facts: dict[str, Any], headers: list[Header]) -> list[Header]:
         """Litestar's own answers to OPTIONS name only the methods that the path had when its first handler came."""
         allowed = self._methods.get(facts.get("path_template", ""))
         return [(name, allowed if allowed and name.lower() == b"allow" else value) for name, value in headers]
+
+
+async def _deny(refused: Answer, facts: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Refuse a WebSocket before it is accepted: with the answer, where the server can send one."""
+    await receive()
+    if _DENIED in (facts.get("extensions") or {}):
+        start: Any = {"type": f"{_DENIED}.start", "status": refused.status_code, "headers": refused.raw_headers}
+        await send(start)
+        body: Any = {"type": f"{_DENIED}.body", "body": refused.body}
+        await send(body)
+    else:
+        await send({"type": "websocket.close", "code": _POLICY, "reason": ""})
 
 
 def headed(methods: Iterable[str]) -> list[str]:
@@ -129,4 +150,4 @@ def headed(methods: Iterable[str]) -> list[str]:
 def _line(facts: dict[str, Any], status: int, seconds: float) -> dict[str, Any]:
     """Never the query or a body: they hold prompts and secrets."""
     ids = {name: value[:20] for name, value in facts.get("path_params", {}).items()}
-    return {"path": facts["path"][:200], "status": status, "seconds": round(seconds, 6), **ids}
+    return {"path": facts["path"][:200], "status": status, "seconds": round(seconds, 6), "by": facts[PRINCIPAL].id, **ids}

@@ -12,6 +12,9 @@ from litestar.routes import HTTPRoute
 from msgspec import Struct
 
 from orchestrator import __version__
+from orchestrator.http.guard import PUBLIC, SCOPE
+from orchestrator.http.visitors import COOKIE
+from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import ErrorBody
 from worker_client.contract.fields import Id
 
@@ -19,8 +22,11 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 _KEY = "openapi"
 _REF = "#/components/schemas/{name}"
-_METHODS = ("GET", "POST", "PUT", "DELETE")
 Schema = dict[str, Any]
+_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of POST /api/v1/auth/token"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Of a browser that signed in at /login"},
+}
 
 
 class Described(Struct, frozen=True, kw_only=True):
@@ -70,7 +76,7 @@ def document(app: Litestar) -> Schema:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
     }
 
 
@@ -87,13 +93,22 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, facts: Described, sc
         "summary": summary.removesuffix("."),
         "tags": sorted(handler.resolve_tags()),
         "parameters": [*_path_parameters(route), *_query_parameters(facts.query, schemas)],
-        "responses": _responses(route, facts),
+        "responses": _responses(route, handler, facts),
+        "security": _security(handler),
     }
     if more:
         operation["description"] = more
     if facts.body is not None:
         operation["requestBody"] = {"required": not facts.body_optional, "content": {JSON: {"schema": _schema(facts.body)}}}
     return operation
+
+
+def _security(handler: HTTPRouteHandler) -> list[Schema]:
+    """How one may be known, and the scope that one needs then."""
+    if handler.opt.get(PUBLIC):
+        return [{}]
+    needed = handler.opt[SCOPE]
+    return [{name: [str(needed)] if isinstance(needed, Scope) else []} for name in _SCHEMES]
 
 
 def _schema(kind: Any) -> Schema:
@@ -126,11 +141,13 @@ def _given(schema: Schema) -> Schema:
     return dict(only)
 
 
-def _responses(route: HTTPRoute, facts: Described) -> Schema:
+def _responses(route: HTTPRoute, handler: HTTPRouteHandler, facts: Described) -> Schema:
     responses: Schema = {}
     for status in (facts.status, *facts.also):
         responses[str(status)] = _response(status, _success(facts))
     refusals = {400, *facts.errors, *([404] if route.path_parameters else []), *([413] if facts.body else [])}
+    if not handler.opt.get(PUBLIC):
+        refusals |= {401, 403, 429}
     if not facts.bare:
         refusals |= {500, 503}
     for status in sorted(refusals - {facts.status, *facts.also}):

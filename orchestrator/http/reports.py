@@ -23,6 +23,7 @@ from orchestrator.queue.commit import Queue
 from orchestrator.store.reads.values import moment
 from worker_client.contract import outcomes, reports
 from worker_client.contract import tasks as contract
+from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import ErrorBody
 from worker_client.errors import OrchestratorError
 
@@ -38,7 +39,11 @@ class Refused(Struct):
     error: ErrorBody
 
 
-@post("/tasks/{task_id:str}/heartbeat", opt=described(contract.HeartbeatAnswer, body=reports.Heartbeat, errors=(409,)))
+@post(
+    "/tasks/{task_id:str}/heartbeat",
+    opt=described(contract.HeartbeatAnswer, body=reports.Heartbeat, errors=(409,)),
+    scope=Scope.WORK,
+)
 async def heartbeat(request: Asked) -> Answer:
     """Extend a lease and say what is new.
 
@@ -52,7 +57,7 @@ async def heartbeat(request: Asked) -> Answer:
     return _beat(await submit(request, op))
 
 
-@post("/tasks/{task_id:str}/complete", opt=described(body=reports.Complete, body_optional=True, **_REPORT))
+@post("/tasks/{task_id:str}/complete", opt=described(body=reports.Complete, body_optional=True, **_REPORT), scope=Scope.WORK)
 async def complete_task(request: Asked) -> Answer:
     """End a task well.
 
@@ -64,7 +69,7 @@ async def complete_task(request: Asked) -> Answer:
     return await changed(request, reported.completion(task_id, body, request.app.state.redaction))
 
 
-@post("/tasks/{task_id:str}/fail", opt=described(body=reports.Fail, **_REPORT))
+@post("/tasks/{task_id:str}/fail", opt=described(body=reports.Fail, **_REPORT), scope=Scope.WORK)
 async def fail_task(request: Asked) -> Answer:
     """End an attempt badly: the task runs again after its backoff, or has failed for good."""
     task_id = path_id(request)
@@ -72,7 +77,7 @@ async def fail_task(request: Asked) -> Answer:
     return await changed(request, reported.failure(task_id, body, request.app.state.redaction))
 
 
-@post("/tasks/{task_id:str}/release", opt=described(body=reports.Release, **_REPORT))
+@post("/tasks/{task_id:str}/release", opt=described(body=reports.Release, **_REPORT), scope=Scope.WORK)
 async def release_task(request: Asked) -> Answer:
     """Give a task back unfinished; no attempt is counted."""
     task_id = path_id(request)
@@ -82,7 +87,7 @@ async def release_task(request: Asked) -> Answer:
     return await changed(request, ops.Release(task_id=task_id, lease=body.lease, reason=reason, not_before=not_before))
 
 
-@post("/tasks/{task_id:str}/park", opt=described(body=reports.Park, **_REPORT))
+@post("/tasks/{task_id:str}/park", opt=described(body=reports.Park, **_REPORT), scope=Scope.WORK)
 async def park_task(request: Asked) -> Answer:
     """Give a task back until something outside happens: a time, an answer, an approval; no attempt is counted."""
     task_id = path_id(request)
@@ -90,21 +95,21 @@ async def park_task(request: Asked) -> Answer:
     return await changed(request, reported.parking(task_id, body, request.app.state.redaction))
 
 
-@post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=reports.Heartbeats))
+@post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=reports.Heartbeats), scope=Scope.WORK)
 async def heartbeat_many(request: Asked) -> Answer:
     """Send up to 1000 heartbeats; one outcome each, in order. None is held."""
     body = await read(request, reports.Heartbeats)
     return await _each(request, body.items, reported.beat)
 
 
-@post("/tasks/complete", opt=described(outcomes.TaskOutcomes, body=reports.Completions))
+@post("/tasks/complete", opt=described(outcomes.TaskOutcomes, body=reports.Completions), scope=Scope.WORK)
 async def complete_many(request: Asked) -> Answer:
     """Complete up to 1000 tasks; one outcome each, in order."""
     body = await read(request, reports.Completions)
     return await _each(request, [await _as_stored(request, item.id, item) for item in body.items], reported.completion)
 
 
-@post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=reports.Failures))
+@post("/tasks/fail", opt=described(outcomes.TaskOutcomes, body=reports.Failures), scope=Scope.WORK)
 async def fail_many(request: Asked) -> Answer:
     """Fail up to 1000 tasks; one outcome each, in order."""
     body = await read(request, reports.Failures)

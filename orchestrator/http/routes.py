@@ -5,6 +5,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from orchestrator.http import (
     attempts,
+    audit,
     bulk,
     claims,
     directories,
@@ -12,14 +13,18 @@ from orchestrator.http import (
     health,
     holding,
     ip_control,
+    keys,
+    login,
     logs,
     metrics,
     reports,
     schema,
     statistics,
+    system,
     tasks,
     workers,
 )
+from orchestrator.http.guard import guard
 
 API: list[HTTPRouteHandler] = [
     *tasks.HANDLERS,
@@ -33,13 +38,19 @@ API: list[HTTPRouteHandler] = [
     *directories.HANDLERS,
     *statistics.HANDLERS,
     *events.HANDLERS,
+    *keys.HANDLERS,
+    *audit.HANDLERS,
     *ip_control.HANDLERS,
+    *system.HANDLERS,
 ]
 """Below /api/v1."""
-ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS]
+ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS, *login.HANDLERS]
 """Beside it."""
 
 
 def routers() -> list[Router]:
     """All of them, for the app."""
-    return [Router(path="/api/v1", route_handlers=list(API)), Router(path="/", route_handlers=list(ROOT))]
+    return [
+        Router(path="/api/v1", route_handlers=list(API), guards=[guard]),
+        Router(path="/", route_handlers=list(ROOT), guards=[guard]),
+    ]

@@ -16,7 +16,7 @@ from orchestrator.http.scope import Asked
 _PAGES: Final = Path(__file__).parent / "pages"
 
 
-@get("/schema")
+@get("/schema", public=True)
 async def schema_page(request: Asked) -> Answer:
     """Show the API to people, who can try it there."""
     root = escape(request.scope.get("root_path", ""))
@@ -26,19 +26,19 @@ async def schema_page(request: Asked) -> Answer:
     )
 
 
-@get("/schema/page.js")
+@get("/schema/page.js", public=True)
 async def schema_script() -> Answer:
     """Serve what makes the page work."""
     return Answer(_file("schema.js"), headers=((b"content-type", b"text/javascript; charset=utf-8"),))
 
 
-@get("/schema/page.css")
+@get("/schema/page.css", public=True)
 async def schema_style() -> Answer:
     """Serve what makes the page readable."""
     return Answer(_file("schema.css"), headers=((b"content-type", b"text/css; charset=utf-8"),))
 
 
-@get("/schema/openapi.json")
+@get("/schema/openapi.json", public=True)
 async def schema_document(request: Asked) -> Answer:
     """Describe the API to programs."""
     state = request.app.state

@@ -11,6 +11,7 @@ from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
 from orchestrator.domain.operations import Operation
 from orchestrator.domain.principal import Principal
+from orchestrator.doors.keyring import Caller
 from orchestrator.queue.commit import Queue
 from worker_client.errors import ValidationFailed
 
@@ -18,6 +19,8 @@ Asked = Request[Any, Any, Any]
 """A request as handlers take it; `request.app.state` has `queue`, `store`, `metrics`, `settings` and `started`."""
 
 PRINCIPAL: Final = "orchestrator.principal"
+CALLER: Final = "orchestrator.caller"
+"""How the principal is known, where the doors have let it in."""
 REQUEST_ID: Final = "orchestrator.request_id"
 HELD: Final = "orchestrator.held"
 HEAD: Final = "orchestrator.head"
@@ -33,6 +36,12 @@ _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 def principal(request: Asked) -> Principal:
     """The caller, as the doors know it."""
     found: Principal = request.scope[PRINCIPAL]  # type: ignore[typeddict-item]
+    return found
+
+
+def caller(request: Asked) -> Caller:
+    """How the doors know the caller."""
+    found: Caller = request.scope[CALLER]  # type: ignore[typeddict-item]
     return found
 
 

@@ -7,10 +7,11 @@ from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked, principal
 from orchestrator.queue.commit import Queue
+from worker_client.contract.enums import Scope
 from worker_client.contract.statistics import Statistics
 
 
-@get("/statistics", opt=described(Statistics))
+@get("/statistics", opt=described(Statistics), scope=Scope.READ)
 async def statistics(request: Asked) -> Answer:
     """Count tasks by status, priority and directory.
 

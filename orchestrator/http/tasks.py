@@ -19,6 +19,7 @@ from orchestrator.http.why import explained
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 from worker_client.contract.attempts import Attempt, ListTaskAttempts
+from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
 from worker_client.errors import NotFound
 
@@ -29,7 +30,11 @@ class NoBody(Struct, forbid_unknown_fields=True):
     """Nothing needs to be sent."""
 
 
-@post("/tasks", opt=described(contract.CreatedTask, body=contract.CreateTask, status=201, also=(200,), errors=(409,)))
+@post(
+    "/tasks",
+    opt=described(contract.CreatedTask, body=contract.CreateTask, status=201, also=(200,), errors=(409,)),
+    scope=Scope.SUBMIT,
+)
 async def create_task(request: Asked) -> Answer:
     """Create a task.
 
@@ -42,7 +47,9 @@ async def create_task(request: Asked) -> Answer:
     return answer(views.created(outcome.views[task_id], new=fresh), 201 if fresh else 200)
 
 
-@post("/tasks/batch", opt=described(contract.CreatedTasks, body=contract.CreateTasks, status=201, errors=(409,)))
+@post(
+    "/tasks/batch", opt=described(contract.CreatedTasks, body=contract.CreateTasks, status=201, errors=(409,)), scope=Scope.SUBMIT
+)
 async def create_tasks(request: Asked) -> Answer:
     """Create up to 1000 tasks, all or none."""
     body = await read(request, contract.CreateTasks)
@@ -52,7 +59,7 @@ async def create_tasks(request: Asked) -> Answer:
     return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
 
 
-@get("/tasks", opt=described(Page[contract.Task], query=contract.ListTasks))
+@get("/tasks", opt=described(Page[contract.Task], query=contract.ListTasks), scope=Scope.READ)
 async def list_tasks(request: Asked) -> Answer:
     """List tasks, newest first.
 
@@ -71,14 +78,14 @@ async def list_tasks(request: Asked) -> Answer:
     return answer(page)
 
 
-@get("/tasks/{task_id:str}", opt=described(contract.Task))
+@get("/tasks/{task_id:str}", opt=described(contract.Task), scope=Scope.READ)
 async def get_task(request: Asked) -> Answer:
     """Read a task."""
     nothing(request)
     return answer(views.task(await seen(request, path_id(request))))
 
 
-@put("/tasks/{task_id:str}", opt=described(contract.Task, body=contract.UpdateTask, **_CHANGED))
+@put("/tasks/{task_id:str}", opt=described(contract.Task, body=contract.UpdateTask, **_CHANGED), scope=Scope.SUBMIT)
 async def update_task(request: Asked) -> Answer:
     """Change a task that is neither running nor final.
 
@@ -90,7 +97,7 @@ async def update_task(request: Asked) -> Answer:
     return await changed(request, intake.change(view, body, request.app.state.settings))
 
 
-@delete("/tasks/{task_id:str}", opt=described(None, status=204, **_CHANGED), status_code=200)
+@delete("/tasks/{task_id:str}", opt=described(None, status=204, **_CHANGED), status_code=200, scope=Scope.SUBMIT)
 async def delete_task(request: Asked) -> Answer:
     """Delete a task that is not running, with its attempts and logs."""
     nothing(request)
@@ -98,7 +105,11 @@ async def delete_task(request: Asked) -> Answer:
     return empty()
 
 
-@post("/tasks/{task_id:str}/cancel", opt=described(contract.Task, body=contract.Reason, body_optional=True, **_CHANGED))
+@post(
+    "/tasks/{task_id:str}/cancel",
+    opt=described(contract.Task, body=contract.Reason, body_optional=True, **_CHANGED),
+    scope=Scope.SUBMIT,
+)
 async def cancel_task(request: Asked) -> Answer:
     """Cancel a task.
 
@@ -109,7 +120,7 @@ async def cancel_task(request: Asked) -> Answer:
     return await changed(request, ops.Cancel(task_id=task_id, reason=_reason(request, body)))
 
 
-@post("/tasks/{task_id:str}/retry", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
+@post("/tasks/{task_id:str}/retry", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED), scope=Scope.SUBMIT)
 async def retry_task(request: Asked) -> Answer:
     """Begin a task again that has ended, with all its attempts."""
     task_id = path_id(request)
@@ -117,7 +128,9 @@ async def retry_task(request: Asked) -> Answer:
     return await changed(request, ops.Retry(task_id=task_id))
 
 
-@post("/tasks/{task_id:str}/execute", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
+@post(
+    "/tasks/{task_id:str}/execute", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED), scope=Scope.SUBMIT
+)
 async def execute_task(request: Asked) -> Answer:
     """Make a task due now.
 
@@ -128,7 +141,7 @@ async def execute_task(request: Asked) -> Answer:
     return await changed(request, ops.Execute(task_id=task_id))
 
 
-@post("/tasks/{task_id:str}/answer", opt=described(contract.Task, body=contract.Answer, **_CHANGED))
+@post("/tasks/{task_id:str}/answer", opt=described(contract.Task, body=contract.Answer, **_CHANGED), scope=Scope.SUBMIT)
 async def answer_task(request: Asked) -> Answer:
     """Answer the question that a task is parked with."""
     task_id = path_id(request)
@@ -136,7 +149,9 @@ async def answer_task(request: Asked) -> Answer:
     return await changed(request, ops.Answer(task_id=task_id, answer=body.answer))
 
 
-@post("/tasks/{task_id:str}/approve", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED))
+@post(
+    "/tasks/{task_id:str}/approve", opt=described(contract.Task, body=NoBody, body_optional=True, **_CHANGED), scope=Scope.ADMIN
+)
 async def approve_task(request: Asked) -> Answer:
     """Let a task run that waits for an approval."""
     task_id = path_id(request)
@@ -144,7 +159,11 @@ async def approve_task(request: Asked) -> Answer:
     return await changed(request, ops.Approve(task_id=task_id))
 
 
-@post("/tasks/{task_id:str}/reject", opt=described(contract.Task, body=contract.Reason, body_optional=True, **_CHANGED))
+@post(
+    "/tasks/{task_id:str}/reject",
+    opt=described(contract.Task, body=contract.Reason, body_optional=True, **_CHANGED),
+    scope=Scope.ADMIN,
+)
 async def reject_task(request: Asked) -> Answer:
     """Cancel a task instead of approving it."""
     task_id = path_id(request)
@@ -152,7 +171,7 @@ async def reject_task(request: Asked) -> Answer:
     return await changed(request, ops.Reject(task_id=task_id, reason=_reason(request, body)))
 
 
-@get("/tasks/{task_id:str}/why", opt=described(contract.Why))
+@get("/tasks/{task_id:str}/why", opt=described(contract.Why), scope=Scope.READ)
 async def why_task(request: Asked) -> Answer:
     """Say why a task does not run."""
     nothing(request)
@@ -160,7 +179,7 @@ async def why_task(request: Asked) -> Answer:
     return answer(await explained(view.head, request.app.state.queue, principal(request).paths))
 
 
-@get("/tasks/{task_id:str}/attempts", opt=described(Page[Attempt], query=ListTaskAttempts))
+@get("/tasks/{task_id:str}/attempts", opt=described(Page[Attempt], query=ListTaskAttempts), scope=Scope.READ)
 async def list_task_attempts(request: Asked) -> Answer:
     """List the attempts of a task in their order; the one that runs comes last, and has no id yet."""
     task_id = path_id(request)

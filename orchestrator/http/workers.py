@@ -14,11 +14,12 @@ from orchestrator.queue.commit import Queue
 from orchestrator.queue.presence import Present
 from orchestrator.store.reads import Held
 from orchestrator.store.reads.values import moment
+from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
 from worker_client.contract.workers import ListWorkers, Worker
 
 
-@get("/workers", opt=described(Page[Worker], query=ListWorkers))
+@get("/workers", opt=described(Page[Worker], query=ListWorkers), scope=Scope.READ)
 async def list_workers(request: Asked) -> Answer:
     """List workers that asked for work within ten minutes, or hold a lease, by id."""
     query = parse(request, ListWorkers)

@@ -24,14 +24,14 @@ class HealthMetrics(Struct, kw_only=True):
 
 
 class Health(Struct, kw_only=True):
-    """How the server is; `uptime` as "1h30m"."""
+    """How the server is; `uptime` as "1h30m". Without a key that sees all of it, it has no `metrics` and gives no reasons."""
 
     status: str
     timestamp: datetime
     version: str
     uptime: str
     components: dict[str, Component]
-    metrics: HealthMetrics
+    metrics: HealthMetrics | None
 
 
 class Probe(Struct, kw_only=True, omit_defaults=True):
