@@ -1,7 +1,9 @@
 """What must not be read by anybody, masked before it is stored or logged."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -13,12 +15,15 @@ SHORTEST: Final = 6
 
 
 class Redaction:
-    """Masks secrets, and what patterns match. Of a secret with several lines each is masked: output comes line by line."""
+    """Masks secrets, and what patterns match.
+
+    Of a secret with several lines each is masked, as output comes line by line; and so is how JSON and addresses write it.
+    """
 
     def __init__(self, patterns: Iterable[str], secrets: Iterable[str]) -> None:
-        parts = {part for secret in secrets for part in (secret, *(line.strip() for line in secret.splitlines()))}
-        # The longest first: another one may be a part of it. Replacing them one by one is much faster than a pattern of all.
-        self._secrets = sorted((part for part in parts if len(part) >= SHORTEST), key=len, reverse=True)
+        parts = {part for secret in secrets for part in (secret, *map(str.strip, secret.splitlines())) if len(part) >= SHORTEST}
+        # The longest first: another one may be a part of it. Replacing them one by one is faster than a pattern of all.
+        self._secrets = sorted({form for part in parts for form in _forms(part)}, key=len, reverse=True)
         self._pattern = any_of(patterns)
 
     def __bool__(self) -> bool:
@@ -47,6 +52,13 @@ class Redaction:
                 shown = repr(value)
                 masked = self.text(shown)
                 return masked if masked != shown or not isinstance(value, int | float) else value
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
 
 
 def redaction(patterns: Iterable[str], secrets: Iterable[str]) -> Redaction | None:

@@ -26,6 +26,12 @@ def test_each_line_of_a_secret_is_masked_as_output_comes_line_by_line() -> None:
     assert [masks.text(line) for line in ("> abcdef0123 <", "-----BEGIN KEY-----", "xyz")] == ["> *** <", "***", "xyz"]
 
 
+def test_how_json_and_addresses_write_a_secret_is_masked_too() -> None:
+    masks = Redaction([], ['tok"7\\Zü@x'])
+    for text in ('{"a": "tok\\"7\\\\Z\\u00fc@x"}', '{"a": "tok\\"7\\\\Zü@x"}', "https://me:tok%227%5CZ%C3%BC%40x@host"):
+        assert masks.text(text) in {'{"a": "***"}', "https://me:***@host"}
+
+
 def test_patterns_are_masked_each_with_its_own_flags() -> None:
     masks = Redaction([r"(?i)password=\S+", r"\b\d{16}\b", "(AKIA|ASIA)[0-9A-Z]{4,}"], ["hunter22"])
     text = "Password=x PASSWORD= akia1234 AKIA1234 1234567812345678 12345678123456789 hunter22"
