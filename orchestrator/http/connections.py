@@ -14,8 +14,6 @@ from orchestrator.http.hardening import NO_SNIFFING
 from orchestrator.settings import Limits
 from worker_client.errors import OrchestratorError, Overloaded, ValidationFailed
 
-UNREAD_BYTES: Final = 1024 * 1024
-"""Of a body that is answered already: read so that the client gets to see the answer, but no more."""
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 _CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
 
@@ -41,6 +39,8 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, limits: Limits, most: int) -> None:
         super().__init__(*args)
         self._header_bytes = limits.header_bytes
+        # Who sends a little too much learns of it only when it has sent all.
+        self._unread_bytes = 2 * limits.max_body_bytes
         self._most = most
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -71,7 +71,7 @@ class Protocol(HttpToolsProtocol):
         """A part of a body."""
         self._body += len(body)
         super().on_body(body)
-        if self._body > UNREAD_BYTES and self.cycle.response_complete:
+        if self._body > self._unread_bytes and self.cycle.response_complete:
             self.transport.close()
 
     def on_message_complete(self) -> None:

@@ -12,9 +12,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from orchestrator.http.envelope import Answer, Header, refusal
 from orchestrator.http.hardening import NO_SNIFFING, ONLY_TLS
 from orchestrator.http.scope import CALLER, HEAD, HELD, PRINCIPAL, REQUEST_ID, logged_request_id
-from orchestrator.http.visitors import Heard, Visit, Visitors, heard
+from orchestrator.http.visitors import Heard, Visit, Visitors, heard, shown
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
-from worker_client.errors import NotFound
+from worker_client.errors import NotFound, ValidationFailed
 
 _HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -106,6 +106,10 @@ class Frame:
         path: str = facts["path"]
         if visit.refused is not None:
             return visit, refusal(visit.refused)
+        if told.coding is not None:
+            # Nothing is ever unpacked, so nothing can swell.
+            told_so = f"the body is sent as {shown(told.coding)}: this server takes only identity, so send it as it is"
+            return visit, refusal(ValidationFailed(told_so, field="Content-Encoding"))
         if "//" in path:
             # Routing would fold it, and so /tasks//cancel, where an id is missing, into a call on many tasks.
             told_so = f"there is nothing at {path[:200]}: a part between its slashes is empty"

@@ -22,6 +22,7 @@ _HERE = re.compile(_LOOPBACK, re.IGNORECASE)
 _FROM_HERE = re.compile(rb"https?://" + _LOOPBACK, re.IGNORECASE)
 _BEARER = re.compile(rb"bearer +(\S+)", re.IGNORECASE)
 _SESSION = re.compile(rb"(?:^|;)\s*" + COOKIE.encode() + rb"=([^;\s]+)")
+_PLAIN: Final = frozenset({b"identity", b""})
 _TLS: Final = frozenset({"https", "wss"})
 _OWN_PAGE: Final = frozenset({b"same-origin", b"none"})
 _REPORTS: Final = frozenset({"heartbeat", "complete", "fail", "release", "park", "logs"})
@@ -37,6 +38,8 @@ class Heard(Struct):
     site: bytes | None = None
     credentials: bytes | None = None
     cookie: bytes | None = None
+    coding: bytes | None = None
+    """Of a body that is not sent as it is."""
     asks_method: bool = False
 
 
@@ -69,6 +72,8 @@ def heard(headers: Iterable[Header], method: str) -> Heard:
             found.cookie = value if found.cookie is None else b"%b; %b" % (found.cookie, value)
         elif name == b"access-control-request-method":
             found.asks_method = method == "OPTIONS"
+        elif name == b"content-encoding" and value.lower() not in _PLAIN:
+            found.coding = value
     return found
 
 
@@ -149,14 +154,14 @@ class Visitors:
         # A name of somebody else's that leads here makes a browser believe that its page is of this server.
         if told.host is not None and not (_HERE.fullmatch(told.host) or self._bound.fullmatch(told.host)):
             return Forbidden(
-                f"this server has no keys and answers only at localhost, 127.0.0.1 or [::1], not at {_shown(told.host)}: "
+                f"this server has no keys and answers only at localhost, 127.0.0.1 or [::1], not at {shown(told.host)}: "
                 "use one of those in the address, or make a key (orchestrator keys create --name admin --scope admin)"
             )
         if told.origin is not None:
             if _FROM_HERE.fullmatch(told.origin) or self.cors.names(told.origin):
                 return None
             return Forbidden(
-                f"this server has no keys and answers no web page of {_shown(told.origin)}: "
+                f"this server has no keys and answers no web page of {shown(told.origin)}: "
                 "name that origin in the setting server.cors_origins to let its pages in"
             )
         # Browsers send no Origin for images and links, but asking for the next task by GET takes it.
@@ -190,5 +195,6 @@ def _too_many(allowance: Allowance, caller: Caller) -> RateLimited:
     )
 
 
-def _shown(value: bytes) -> str:
+def shown(value: bytes) -> str:
+    """A header as an error may repeat it."""
     return value[:100].decode("ascii", "backslashreplace")
