@@ -47,7 +47,8 @@ def consequence(kind: str, event: Event) -> str:
             dead = "; no attempts left" if event.status == "failed" else ""
             return f"attempt {data.get('attempt', '?')}: {data.get('message') or kind}{again}{dead}"
         case "unblocked":
-            return f"task {data.get('parent', '?')} is done; now {event.status}"
+            parent = f"task {data['parent']}" if "parent" in data else "a task that you cannot see"
+            return f"{parent} is done; now {event.status}"
         case "created":
             return f"now {event.status}" if event.status != "waiting" else ""
         case "completed":

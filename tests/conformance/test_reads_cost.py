@@ -20,6 +20,7 @@ from tests import postgres
 from tests.reading import read
 from tests.rig import STORES, Rig, meddle
 from worker_client.contract.attempts import ListAttempts
+from worker_client.contract.audit import ListAudit
 from worker_client.contract.directories import ListDirectories
 from worker_client.contract.enums import Status
 from worker_client.contract.tasks import ListTasks, TaskFilter
@@ -53,6 +54,9 @@ READS: dict[str, Callable[[Reads], Awaitable[Any]]] = {
     "first event": lambda reads: reads.event_bounds(),
     "still waiting": lambda reads: reads.still_waiting([*range(1, 100), *range(60_000, 60_100)]),
     "limits": lambda reads: reads.limited(),
+    "newest changes": lambda reads: reads.audit(ListAudit(limit=10), EVERYWHERE),
+    "changes before": lambda reads: reads.audit(ListAudit(limit=10, cursor=cursor_at("a40")), EVERYWHERE),
+    "credentials": lambda reads: reads.credentials(),
     "ping": lambda reads: reads.ping(),
 }
 COUNTED: Final = {"newest", "of two directories"}

@@ -1,0 +1,64 @@
+"""What events about no task say, to whom, and in which words."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from orchestrator.cli.feed import line
+from orchestrator.domain.principal import EVERYWHERE, PathScope, path_scope
+from orchestrator.http.events import shown_event, wanted
+from orchestrator.store.protocol import FeedEvent
+from worker_client.contract.events import Event, ReadEvents
+
+KEY = FeedEvent(1, 0, "key.created", 0, "", "", None, '{"name":"ci"}', "admin", "192.0.2.1")
+PAUSED = FeedEvent(2, 0, "directory.changed", 0, "/a", "", None, '{"paused":true}', "admin", "192.0.2.1")
+
+
+def test_an_event_about_no_task_names_none_and_nobody_who_did_it() -> None:
+    shown = shown_event("e", KEY)
+    assert shown["task_id"] is None
+    assert shown.keys() == set(Event.__struct_fields__)
+    assert not {"admin", "192.0.2.1"} & {str(value) for value in shown.values()}
+
+
+@pytest.mark.parametrize(
+    ("visible", "administers", "sees"),
+    [
+        (EVERYWHERE, True, {"key.created", "directory.changed"}),
+        (EVERYWHERE, False, {"directory.changed"}),
+        (path_scope(["/a/**"]), False, {"directory.changed"}),
+        (path_scope(["/b/**"]), False, set()),
+        (PathScope(()), False, set()),
+    ],
+)
+def test_what_is_about_the_server_is_for_who_administers_it(visible: PathScope, sees: set[str], *, administers: bool) -> None:
+    matches = wanted(ReadEvents(), visible, administers=administers)
+    assert {event.type for event in (KEY, PAUSED) if matches(event)} == sees
+
+
+def test_a_filter_for_directories_leaves_the_server_out() -> None:
+    matches = wanted(ReadEvents(work_path=["/"]), EVERYWHERE, administers=True)
+    assert [event.type for event in (KEY, PAUSED) if matches(event)] == ["directory.changed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "data", "words"),
+    [
+        ("key.created", "", {"name": "ci"}, "key.created  ci"),
+        ("address.added", "", {"network": "::1/128"}, "address.added  ::1/128"),
+        ("settings.reloaded", "", {}, "settings.reloaded"),
+        ("directory.changed", "/a", {"paused": True}, "directory.changed  /a: paused"),
+        ("directory.changed", "/a", {"paused": False, "max_running": 2}, "directory.changed  /a: open, no more than 2 run"),
+    ],
+)
+def test_a_line_about_no_task(kind: str, path: str, data: dict[str, Any], words: str) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    event = Event(id="e-1", type=kind, at=at, task_id=None, work_directory=path, host="", status=None, data=data)
+    assert line(event).plain.endswith(f"       {words}")
+
+
+def test_a_line_about_a_parent_that_cannot_be_seen() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    event = Event(id="e-1", type="task.unblocked", at=at, task_id=7, work_directory="/a", host="", status="waiting", data={})  # type: ignore[arg-type]
+    assert line(event).plain.endswith("a task that you cannot see is done; now waiting")
