@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from orchestrator.http.routes import API, ROOT
+from orchestrator.settings import Auth, Limits
 from tests.http.conftest import Running, serving
 
 pytestmark = pytest.mark.anyio
 
+KEY = "k" * 32
 PAGES = Path(__file__).parents[2] / "orchestrator" / "http" / "pages"
 
 
@@ -28,7 +30,7 @@ async def test_every_route_is_described(server: Running) -> None:
     for handlers, prefix in ((API, "/api/v1"), (ROOT, "")):
         for handler in handlers:
             for path in handler.paths:
-                if not path.startswith("/schema"):
+                if not path.startswith(("/schema", "/login", "/logout")):
                     template = prefix + re.sub(r":\w+", "", path)
                     assert {(template, method.lower()) for method in handler.http_methods} <= described
 
@@ -61,7 +63,9 @@ async def test_the_page_needs_no_other_host(server: Running) -> None:
 
 
 async def test_what_it_says_is_what_happens(tmp_path: Path) -> None:
-    async with serving(tmp_path / "tasks.db") as server:
+    auth, limits = Auth(bootstrap_key=KEY), Limits(rate="100000000/s")
+    async with serving(tmp_path / "tasks.db", auth=auth, limits=limits) as server:
+        server.client.headers["authorization"] = f"Bearer {KEY}"
         for _ in range(3):
             await server.task("/described")
         await server.claim("/described")
@@ -75,6 +79,7 @@ async def test_what_it_says_is_what_happens(tmp_path: Path) -> None:
             "--exclude-path=/api/v1/events",
             "--exclude-path=/health/ready",
             "--exclude-checks=positive_data_acceptance",
+            f"--header=Authorization: Bearer {KEY}",
             "--no-color",
             "--no-shrink",
         ]

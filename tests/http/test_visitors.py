@@ -1,16 +1,19 @@
 """A server without keys is for programs of its machine; one with a key is for those who have it."""
 
+import secrets
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from orchestrator.http.visitors import Visitors
-from orchestrator.settings import Auth
+from orchestrator.doors.doors import Doors
+from orchestrator.doors.rates import Rates
+from orchestrator.http.visitors import Visitors, heard
+from orchestrator.settings import Auth, Settings
 from orchestrator.settings import Server as Listening
 from tests.http.conftest import Running, serving
 from worker_client import AsyncClient
-from worker_client.errors import Unauthorized
+from worker_client.errors import OrchestratorError, Unauthorized
 
 pytestmark = pytest.mark.anyio
 
@@ -75,12 +78,21 @@ async def test_a_link_from_elsewhere_may_lead_to_a_page(server: Running) -> None
         assert (await client.get("/schema", headers={"sec-fetch-site": "cross-site"})).status_code == 200
 
 
+def refused(settings: Settings, path: str, **headers: str) -> OrchestratorError | None:
+    """What the doors of a server say to a GET."""
+    sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+    facts = {"type": "http", "path": path, "method": "GET", "headers": sent, "client": ("127.0.0.1", 1), "scheme": "http"}
+    doors = Doors(settings, Rates(lambda: 0), lambda: 0, secrets.token_hex)
+    doors.load([], [])
+    return Visitors(doors, frozenset({"/health"})).visit(facts, heard(sent, "GET")).refused
+
+
 async def test_a_request_without_a_host_is_no_browser() -> None:
-    visitors = Visitors(Listening(host="0:0:0:0:0:0:0:1", cors_origins=("*",)), Auth())
-    assert visitors.refused("/api/v1/tasks") is None
-    assert visitors.refused("/api/v1/tasks", b"[0:0:0:0:0:0:0:1]:8080", b"https://any.example") is None
-    assert visitors.refused("/api/v1/tasks", b"") is not None
-    assert visitors.refused("/api/v1/tasks", b"localhost, rebound.example") is not None
+    settings = Settings(server=Listening(host="0:0:0:0:0:0:0:1", cors_origins=("*",)))
+    assert refused(settings, "/api/v1/tasks") is None
+    assert refused(settings, "/api/v1/tasks", host="[0:0:0:0:0:0:0:1]:8080", origin="https://any.example") is None
+    assert refused(settings, "/api/v1/tasks", host="") is not None
+    assert refused(settings, "/api/v1/tasks", host="localhost, rebound.example") is not None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +104,7 @@ async def test_a_request_without_a_host_is_no_browser() -> None:
 )  # fmt: skip
 async def test_without_the_key_there_is_nothing(keyed: Running, credentials: list[str]) -> None:
     headers = [(b"authorization", one.encode("latin-1")) for one in credentials]
-    for path in ("/tasks", "/nothing", keyed.address + "/health", keyed.address + "/metrics", keyed.address + "/schema"):
+    for path in ("/tasks", "/nothing", keyed.address + "/", keyed.address + "/metrics", keyed.address + "/schema/nothing"):
         for method in ("GET", "HEAD", "POST", "OPTIONS"):
             answer = await keyed.client.request(method, path, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -100,6 +112,8 @@ async def test_without_the_key_there_is_nothing(keyed: Running, credentials: lis
     error = await keyed.refused("GET", "/tasks", 401, headers=headers)
     assert error["code"] == "UNAUTHORIZED"
     assert "ORCHESTRATOR_API_KEY" in error["message"]
+    health = await keyed.client.get(keyed.address + "/health", headers=headers)
+    assert (health.status_code, health.json()["metrics"]) == (200, None)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
@@ -108,10 +122,12 @@ async def test_a_probe_needs_no_key(keyed: Running, path: str) -> None:
     assert (await keyed.client.get(f"{keyed.address}{path}/x")).status_code == 401
 
 
-async def test_a_probe_below_a_prefix_needs_no_key() -> None:
-    visitors = Visitors(Listening(root_path="/tasks"), Auth(bootstrap_key=KEY))
-    assert visitors.refused("/tasks/health/live") is None
-    assert isinstance(visitors.refused("/tasks/health"), Unauthorized)
+@pytest.mark.parametrize("path", ["/health/live", "/health"])
+async def test_what_is_public_is_so_below_a_prefix(path: str) -> None:
+    settings = Settings(server=Listening(root_path="/tasks"), auth=Auth(bootstrap_key=KEY))
+    assert refused(settings, f"/tasks{path}") is None
+    assert isinstance(refused(settings, path), Unauthorized)
+    assert isinstance(refused(settings, f"/tasks{path}/more"), Unauthorized)
 
 
 @pytest.mark.parametrize("headers", [{"host": "task-orchestrator-service"}, {"origin": "https://elsewhere.example"}, {}])
