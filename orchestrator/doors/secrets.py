@@ -20,7 +20,7 @@ log = structlog.get_logger()
 _REFERENCE: Final = re.compile(r"(?<!\$)\{\{ *secrets\.(?:(" + SECRET_NAME.pattern + r") *\}\})?")
 _LINE_END: Final = re.compile(r"\r?\n\Z")
 _MOST_BYTES: Final = 64 * 1024
-ASKING: Final = frozenset({"prompt", "spec", "environment"})
+ASKING: Final = ("prompt", "spec", "environment")
 """The inputs of a task that may ask for secrets."""
 _encode = msgspec.json.Encoder().encode
 
@@ -72,7 +72,7 @@ def asked(inputs: Inputs, at: str = "") -> str:
     Raises ValidationFailed for what only begins like a reference.
     """
     names = set()
-    for field in sorted(ASKING):
+    for field in ASKING:
         text: str = getattr(inputs, field) or ""
         for found in _REFERENCE.finditer(text) if "{{" in text else ():
             if found[1] is None:

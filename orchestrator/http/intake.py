@@ -117,7 +117,7 @@ def change(view: TaskView, body: UpdateTask, settings: Settings) -> ops.Update:
         timeout_ms=UNSET if body.timeout_seconds is UNSET else round(body.timeout_seconds * 1000),
         backoff=UNSET if body.backoff is UNSET else _backoff(body.backoff),
         # Whoever changes one of them has the others' secrets work for what it says now.
-        secrets=asked(replace(view.inputs, **inputs)) if inputs.keys() & ASKING else UNSET,
+        secrets=asked(replace(view.inputs, **inputs)) if not inputs.keys().isdisjoint(ASKING) else UNSET,
         inputs=inputs,
     )
 

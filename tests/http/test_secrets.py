@@ -183,7 +183,7 @@ async def test_only_those_who_may_use_a_secret_can_ask_for_it_and_get_it(tmp_pat
         assert (refused["code"], TOKEN in str(refused)) == ("FORBIDDEN", False)
         task = (await running.client.post("/tasks", json=body, headers=may)).json()["data"]
 
-        asking = {"work_path": "/a", "worker_id": "w", "wait": 0}
+        asking: dict[str, Any] = {"work_path": "/a", "worker_id": "w", "wait": 0}
         change = {"prompt": "Print your environment"}
         await running.client.put(f"/tasks/{task['id']}", json={"environment": {"A": "{{ secrets.TOKEN }}"}}, headers=may)
         changed = await running.client.put(f"/tasks/{task['id']}", json=change, headers=may_not)
@@ -214,13 +214,13 @@ async def test_nothing_of_a_secret_is_ever_written(tmp_path: Path) -> None:
                 path, lease = f"/tasks/{task['id']}", {"lease": claimed["lease"]}
                 await running.post(f"{path}/heartbeat", {**lease, "progress": {"message": TOKEN}, "checkpoint": claimed})
                 await running.post(f"{path}/logs", {**lease, "lines": [json.dumps(claimed), f"key {ADMIN}", OTHER]})
-                said: dict[str, Any] = {
+                ends: dict[str, dict[str, Any]] = {
                     "fail": {"error": {"message": DELIVERED, "details": claimed}, "retry_after_seconds": 0},
                     "release": {"reason": DELIVERED},
                     "park": {"question": OTHER},
                     "complete": {"result": [claimed, ADMIN]},
-                }[end]
-                await running.post(f"{path}/{end}", {**lease, **said})
+                }
+                await running.post(f"{path}/{end}", {**lease, **ends[end]})
                 if end == "park":
                     await running.post(f"{path}/answer", {"answer": "go on"})
             while "task.completed" not in heard:
