@@ -55,8 +55,9 @@ async def _claim(request: Asked, asked: contract.ClaimNext, limit: int) -> Claim
     op = intake.claim(asked, principal(request), limit)
     if asked.wait > 0:
         hold(request)
-    queue.presence.seen(asked.worker_id, op.interest, asked.account, queue.now())
     claimed: Outcome = await submit(request, op)
+    # Whoever may not ask in a directory is nobody there.
+    queue.presence.seen(asked.worker_id, op.interest, asked.account, queue.now())
     if asked.wait > 0 and not claimed.shows:
         # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
         with slot(request, "polls"), queue.presence.asking(asked.worker_id, op.interest, asked.account, queue.now()):
