@@ -69,6 +69,7 @@ async def _changed(request: Asked, which: AddressList, *, listed: bool) -> Answe
     done = await submit(request, ops.SetAddress(entry=entry, listed=listed))
     if not done.count:
         raise _missing(request.app.state.settings.server, entry)
+    await request.app.state.doorkeeper.once()
     return await _lists(request)
 
 
