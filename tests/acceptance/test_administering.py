@@ -86,8 +86,8 @@ def test_the_trail_is_exported_whole(server: Server, tmp_path: Path) -> None:
 
 def test_settings_are_read_anew_or_refused_whole(server: Server) -> None:
     file = server.folder / "own.toml"
-    file.write_text('[log]\nlevel = "debug"\n[limits]\nbacklog = 9000\n[server]\nport = 1\n')
-    assert server.json("reload") == {"changed": ["limits.backlog", "log.level"], "needs_restart": ["server.port"]}
+    file.write_text('[log]\nlevel = "debug"\n[limits]\nbacklog = 9000\n[database]\nmax_connections = 3\n')
+    assert server.json("reload") == {"changed": ["limits.backlog", "log.level"], "needs_restart": ["database.max_connections"]}
     file.write_text('[log]\nlevel = "info"\n[limits]\nbacklog = -1\n')
     refused = server.run("reload")
     assert refused.returncode not in {0, Exit.FAILED}

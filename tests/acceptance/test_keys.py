@@ -31,7 +31,7 @@ def created(*arguments: str, cwd: Path, **variables: str) -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that has had a key since before it was started for the first time, asked with that key."""
     folder = tmp_path_factory.mktemp("served")
-    key = created(*MINE, "--database", f"sqlite:///{folder}/tasks.db", cwd=folder)
+    key = created(*MINE, "--secret", "*", "--database", f"sqlite:///{folder}/tasks.db", cwd=folder)
     with serving(folder) as running:
         yield running.holding(key)
 
