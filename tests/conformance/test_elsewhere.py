@@ -133,6 +133,15 @@ def test_attempts_elsewhere_are_not_in_the_history_of_a_task_that_came_from_ther
     assert len(read(rig, rig.store.reads.attempts_of(1, EVERYWHERE)) or []) == 2
 
 
+def test_an_asker_gets_nothing_from_elsewhere_whoever_asks_for_it(rig: Rig) -> None:
+    for path in ("/a", "/b", "/a/b"):
+        rig.add(path)
+    claimed = rig.do(claim(interest("/", recursive=True, by=TENANT), limit=9), ALL)
+    assert isinstance(claimed, Claimed)
+    assert [grant.task_id for grant in claimed.grants] == [1, 3]
+    assert (claimed.held_at, rig.status(2)) == (None, "waiting")
+
+
 def test_scopes_that_look_alike_are_not_the_same(rig: Rig) -> None:
     odd = Principal("odd", ALL_SCOPES, path_scope(["/a\n/b"]))
     both = Principal("both", ALL_SCOPES, path_scope(["/a", "/b"]))

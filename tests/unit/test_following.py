@@ -12,7 +12,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.loops import follower
 from orchestrator.store.protocol import StoreAwayError
 from orchestrator.store.reads import Reads
-from tests.rig import HOUR, claim, enqueue, interest, new_task
+from tests.rig import HOUR, claim, enqueue, interest, meddle, new_task
 from tests.serving import LONG, until
 from tests.shared import Replica, caught_up, following, got, quiet, replicas
 from worker_client.contract.enums import LogStream, Status
@@ -54,8 +54,18 @@ async def test_without_a_ring_the_look_finds_it(pair: tuple[Replica, Replica]) -
     assert (here.told, there.told) == ([1], [1, 2])
 
 
+async def test_a_pause_that_is_lifted_elsewhere_wakes_who_was_kept_back(pair: tuple[Replica, Replica]) -> None:
+    here, there = pair
+    await here.do(ops.SetDirectory(path="/a", paused=True))
+    task_id = await here.add()
+    poll = await there.parked(claim())
+    await here.do(ops.SetDirectory(path="/a", paused=False))
+    await caught_up(there)
+    assert await got(poll) == [task_id]
+
+
 async def test_a_look_finds_what_no_event_tells_of(pair: tuple[Replica, Replica]) -> None:
-    """A claim skipped a row that another server's transaction held and then let go; a pause was lifted elsewhere."""
+    """A claim skipped a row that another server's transaction held and then let go; a pause stands for that."""
     here, there = pair
     await here.do(ops.SetDirectory(path="/a", paused=True))
     task_id = await here.add(tags=("gpu",))
@@ -63,7 +73,7 @@ async def test_a_look_finds_what_no_event_tells_of(pair: tuple[Replica, Replica]
     await there.follower.once()
     await caught_up(there)
     assert not poll.done()
-    await here.do(ops.SetDirectory(path="/a", paused=False))
+    await meddle(here.seat.database.store, "UPDATE directories SET paused = 0")
     await caught_up(there)
     assert not poll.done()
     await there.follower.once()
@@ -243,14 +253,14 @@ async def test_own_events_that_were_heard_before_their_answer_wake_nobody_again(
     created = there.hand_in(enqueue(new_task()))
     await until(lambda: there.seat.on_disk > decided)
     await there.follower.catch_up()
-    assert there.told == [1]
+    assert there.told == [1, 2]
     there.seat.after.set()
     await created
     await quiet(there)
     commits = there.seat.commits
     await there.follower.catch_up()
     await quiet(there)
-    assert (there.told, there.seat.commits) == ([1], commits)
+    assert (there.told, there.seat.commits) == ([1, 2], commits)
 
 
 async def test_own_events_behind_those_of_others_are_told_in_order(pair: tuple[Replica, Replica]) -> None:
@@ -259,14 +269,14 @@ async def test_own_events_behind_those_of_others_are_told_in_order(pair: tuple[R
     _ = await there.parked(claim())
     await here.add("/elsewhere")
     await there.add()
-    assert there.told == []
+    assert there.told == [1]
     await quiet(there)
     commits = there.seat.commits
     await there.follower.catch_up()
     await quiet(there)
-    assert (there.told, there.seat.commits) == ([1, 2], commits)
+    assert (there.told, there.seat.commits) == ([1, 2, 3], commits)
     await there.add()
-    assert there.told == [1, 2, 3]
+    assert there.told == [1, 2, 3, 4]
 
 
 async def test_own_events_behind_a_gap_are_told_without_waiting_for_a_ring(pair: tuple[Replica, Replica]) -> None:
