@@ -24,7 +24,7 @@ RUN groupadd --gid 10001 orchestrator \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin orchestrator \
  && install -d -o 10001 -g 10001 /data /logs
 COPY --from=build /app /app
-# Beyond loopback the server starts with a key only: APP_AUTH_BOOTSTRAP_KEY.
+# Beyond loopback the server starts with a key only: `keys create`, or APP_AUTH_BOOTSTRAP_KEY.
 ENV PATH="/app/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 \
     APP_ENV=production APP_SERVER_HOST=0.0.0.0 APP_SERVER_PORT=8080 APP_DATABASE_URL=sqlite:////data/tasks.db
 USER 10001:10001

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.exits import Exit
 from tests.acceptance.programs import environment, serving
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ BLOCK = re.compile(r"<!-- run(?: python)? -->\n```(sh|python)\n(.*?)```", re.DOT
 @pytest.mark.system
 def test_what_the_readme_says_works(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     repository = tmp_path / "shop"
     repository.mkdir()
     author = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
@@ -27,11 +28,18 @@ def test_what_the_readme_says_works(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         variables = environment(ORCHESTRATOR_URL=server.url, PATH=path)
-        for language, text in blocks:
+
+        def run(language: str, text: str) -> None:
             program = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
             ran = subprocess.run(program, cwd=repository, env=variables, capture_output=True, text=True, timeout=60, check=False)
             assert ran.returncode == 0, f"{text}\n{ran.stdout}\n{ran.stderr}"
+
+        for block in blocks[:-1]:
+            run(*block)
         tasks = server.json("list")["items"]
         statuses = {task["title"] or task["kind"]: task["status"] for task in tasks}
         assert statuses["What happened lately"] == statuses["Ship it"] == statuses["greeting"] == "completed"
         assert [task["status"] for task in tasks if task["kind"] == "agent"] == ["completed"]
+        # The last one makes a key, and so closes the door.
+        run(*blocks[-1])
+        assert server.run("list").returncode == Exit.FORBIDDEN

@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from orchestrator.http.server import _DRAIN_S
-from orchestrator.http.visitors import PUBLIC
+from orchestrator.http.visitors import PROBES
 from orchestrator.settings import PREFIX, SECTIONS, load, unknown_variables
 from tests.dockerfile import environment as variables
 from tests.dockerfile import instructions, of_image
@@ -134,7 +134,7 @@ def test_ports_and_probes_meet(folder: Path) -> None:
     configured = resources["ConfigMap", "task-orchestrator-config"]["data"]["APP_SERVER_PORT"]
     assert [str(ports["http"])] * 3 == [configured, of_image("EXPOSE"), variables(of_image("ENV"))["APP_SERVER_PORT"]]
     paths = {name: probe["path"] for name, probe in probes.items()}
-    assert paths == dict(zip(["startupProbe", "livenessProbe", "readinessProbe"], [PUBLIC[0], *PUBLIC], strict=True))
+    assert paths == dict(zip(["startupProbe", "livenessProbe", "readinessProbe"], [PROBES[0], *PROBES], strict=True))
 
 
 @BOTH
@@ -151,8 +151,10 @@ def test_every_variable_is_a_setting_and_every_secret_is_described(folder: Path)
     assert "APP_DATABASE_URL" in environment | secrets
     given = {"APP_AUTH_BOOTSTRAP_KEY": "x" * 64, "APP_DATABASE_URL": "postgresql://tasks:PASSWORD@HOST/tasks"}
     started(environment | {name: given[name] for name in secrets})
-    with pytest.raises(ValueError, match="APP_AUTH_BOOTSTRAP_KEY"):
-        started(environment)
+    # Keys can be in the database instead; its address can be nowhere else.
+    assert [name for name, secret in secrets.items() if secret.get("optional")] == ["APP_AUTH_BOOTSTRAP_KEY"]
+    del given["APP_AUTH_BOOTSTRAP_KEY"]
+    started(environment | {name: given[name] for name in secrets if name in given})
 
 
 @BOTH
@@ -215,8 +217,10 @@ def test_many_servers_scale_and_roll() -> None:
 @pytest.mark.parametrize("service", ["task-orchestrator", "replica"])
 def test_compose_starts_a_server_that_only_this_machine_reaches(service: str) -> None:
     said = server(service)
-    started({**variables(of_image("ENV")), **said["environment"], "APP_AUTH_BOOTSTRAP_KEY": "x" * 64})
-    assert said["environment"]["APP_AUTH_BOOTSTRAP_KEY"].startswith("${APP_AUTH_BOOTSTRAP_KEY:?")
+    # Without the variable it is empty, and the server goes by the keys in the database.
+    assert said["environment"]["APP_AUTH_BOOTSTRAP_KEY"] == "${APP_AUTH_BOOTSTRAP_KEY:-}"
+    for key in ("", "x" * 64):
+        started({**variables(of_image("ENV")), **said["environment"], "APP_AUTH_BOOTSTRAP_KEY": key})
     assert [port for port in said["ports"] if not re.fullmatch(r"127\.0\.0\.1:[\d-]+:8080", port)] == []
     assert int(said["stop_grace_period"].removesuffix("s")) >= _DRAIN_S + 10
     assert said["read_only"] is True
@@ -249,7 +253,7 @@ def test_the_image_is_made_of_what_is_here() -> None:
     assert ignored[1] == "*"
     assert {line[1:] for line in ignored if line.startswith("!")} == set(sources)
     assert "HEALTHCHECK" in dict(instructions())
-    assert PUBLIC[0] in of_image("HEALTHCHECK")
+    assert PROBES[0] in of_image("HEALTHCHECK")
     assert json.loads(of_image("ENTRYPOINT")) == ["orchestrator"]
 
 

@@ -1,11 +1,57 @@
-"""Pages that are written from the code say what the code says."""
+"""Pages that are written from the code say what the code says, and what pages name is there."""
 
+import re
 import runpy
 from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
+import pytest
+
+from orchestrator.settings import SECTIONS
+from worker_client.contract.enums import Scope
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+SECURITY = (DOCS / "security.md").read_text(encoding="utf-8")
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
-def test_the_lifecycle_page_is_that_of_the_table() -> None:
-    script = runpy.run_path(str(DOCS / "lifecycle.py"))
-    assert (DOCS / "lifecycle.md").read_text(encoding="utf-8") == script["page"](), "run: python docs/lifecycle.py"
+@pytest.mark.parametrize("name", ["lifecycle", "scopes"])
+def test_a_page_is_that_of_the_code(name: str) -> None:
+    script = runpy.run_path(str(DOCS / f"{name}.py"))
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == script["page"](), f"run: python docs/{name}.py"
+
+
+def test_every_scope_is_explained() -> None:
+    assert re.findall(r"(?m)^\| `(\w+)` \| .+ \|$", SECURITY[SECURITY.index("| scope |") :])[: len(Scope)] == list(Scope)
+
+
+def test_the_threats_name_tests_that_exist() -> None:
+    table = SECURITY[SECURITY.index("## What is defended") : SECURITY.index("## What is not")]
+    rows = re.findall(r"(?m)^\| (?!threat|---)(.+) \| (.+) \| (.+) \|$", table)
+    assert len(rows) >= 15
+    for threat, _, tests in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)`", tests)
+        assert named, f"nothing tries: {threat}"
+        assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.+)$", found.read_text(encoding="utf-8"))
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_settings_that_are_named_are_there() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for section, key in re.findall(r"`\[(\w+)\] (\w+)`", text):
+            assert key in SECTIONS[section].__struct_fields__, f"{page.name}: [{section}] {key}"
+        for name in re.findall(r"\bAPP_([A-Z]+_[A-Z_]*[A-Z])\b", text):
+            section, _, key = name.lower().partition("_")
+            known = section in SECTIONS and key in SECTIONS[section].__struct_fields__
+            assert known or name.startswith(("SECRET_", "TEST_")), f"{page.name}: APP_{name}"
