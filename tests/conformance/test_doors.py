@@ -10,6 +10,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.outcomes import Done, Keyed
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, SYSTEM, Principal, path_scope
+from orchestrator.store.reads import doors
 from tests.reading import read
 from tests.rig import HOUR, Rig
 from worker_client.contract.keys import Key, ListKeys
@@ -199,6 +200,16 @@ def test_a_revoked_key_and_its_sessions_are_so_for_good(rig: Rig) -> None:
     assert rig.dump() == before
     assert [key.id for key in shown(rig)] == ["k2"]
     assert [key.id for key in shown(rig, revoked=True)] == ["k1", "k2"]
+
+
+def test_of_the_revoked_a_server_remembers_the_last(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "_REVOKED", 1)
+    for id_ in ("k1", "k2", "k3"):
+        rig.do(issue(id_))
+    for id_ in ("k3", "k1"):
+        rig.time.pass_(1)
+        rig.do(ops.RevokeKey(id=id_))
+    assert stored(rig).keys() == {"k1", "k2"}
 
 
 def test_everybody_ends_their_own_sessions_and_nothing_else(rig: Rig) -> None:

@@ -19,6 +19,8 @@ from worker_client.contract.keys import Key, ListKeys
 _USED: Final = f"SELECT {KEY_COLUMNS}, k.last_used_at, k.last_used_from FROM api_keys k WHERE k.parent IS NULL"
 _WINDOW: Final = 20_000
 """Events that a page of the audit trail looks at: filters have no index, which every event would have to pay for."""
+_REVOKED: Final = 1_000
+"""Revoked keys that a server can still tell from such as never were."""
 _CLOCKS_MS: Final = 3_600_000
 """How far the times of events may lie behind those before them."""
 _facts = msgspec.json.Decoder(dict[str, Any]).decode
@@ -29,8 +31,10 @@ class DoorReads(Reading):
     """Queries for who may come in, and what they did."""
 
     async def credentials(self) -> list[Credential]:
-        """All keys and sessions, revoked ones among them: once there was a key, a server is not open any more."""
-        return [credential_of(row) for row in await self._fetch(f"SELECT {KEY_COLUMNS} FROM api_keys k", ())]
+        """All keys and sessions, and the last that were revoked: once there was a key, a server is not open any more."""
+        revoked = "SELECT id FROM api_keys WHERE revoked_at IS NOT NULL ORDER BY revoked_at DESC LIMIT ?"
+        query = f"SELECT {KEY_COLUMNS} FROM api_keys k WHERE k.revoked_at IS NULL OR k.id IN ({revoked}) ORDER BY k.id"
+        return [credential_of(row) for row in await self._fetch(query, (_REVOKED,))]
 
     async def keys(self, query: ListKeys, visible: PathScope) -> list[Key]:
         """The keys that reach no further than the asker, oldest first; paging is for the caller: there are not many."""
