@@ -13,7 +13,7 @@ from orchestrator.domain.operations import Operation
 from orchestrator.domain.principal import Principal
 from orchestrator.doors.keyring import Caller
 from orchestrator.queue.commit import Queue
-from worker_client.errors import ValidationFailed
+from worker_client.errors import Forbidden, ValidationFailed
 
 Asked = Request[Any, Any, Any]
 """A request as handlers take it; `request.app.state` has `queue`, `store`, `metrics`, `settings` and `started`."""
@@ -37,6 +37,12 @@ def principal(request: Asked) -> Principal:
     """The caller, as the doors know it."""
     found: Principal = request.scope[PRINCIPAL]  # type: ignore[typeddict-item]
     return found
+
+
+def unlimited(request: Asked) -> None:
+    """Raise Forbidden when the caller is limited to some directories."""
+    if principal(request).paths.patterns is not None:
+        raise Forbidden("this key is limited to some directories, and this concerns the whole server: ask with one that is not")
 
 
 def caller(request: Asked) -> Caller:
