@@ -20,6 +20,7 @@ from orchestrator.settings import (
     load,
     unknown_variables,
 )
+from orchestrator.settings.adopting import AT_START
 from worker_client.contract.enums import Priority
 
 
@@ -50,11 +51,18 @@ def test_every_key_is_documented_in_its_section() -> None:
     bare = [line for line in text.splitlines() if " = " in line and "#" not in line]
     # What a key is for may be said once for several.
     assert [line.partition(" ")[0] for line in bare] == [
-        "tls_key_password",
         "head_start_high",
         "head_start_normal",
         "head_start_low",
     ]
+
+
+def test_what_waits_for_a_start_is_marked() -> None:
+    text = (resources.config() / "default.toml").read_text()
+    marked = {line.partition(" ")[0] for line in text.splitlines() if "# (start)" in line}
+    assert marked == AT_START["server"] | AT_START["log"]
+    assert AT_START["database"] == {*Database.__struct_fields__}
+    assert set(AT_START) == {"server", "log", "database"}
 
 
 def test_later_layers_win_key_by_key(tmp_path: Path) -> None:
