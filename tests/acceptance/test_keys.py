@@ -5,10 +5,16 @@ import re
 import select
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from orchestrator.cli.exits import Exit
 from tests import postgres
@@ -257,3 +263,19 @@ def test_work_is_done_from_end_to_end_with_keys(server: Server, tmp_path: Path) 
     assert submits.run("add", "x", "--dir", str(tmp_path.parent)).returncode == Exit.FORBIDDEN
     elsewhere = server.json("add", "x", "--dir", str(tmp_path.parent))["id"]
     assert reads.run("show", str(elsewhere)).returncode == Exit.NOT_FOUND
+
+
+def test_a_server_with_https_is_asked_by_its_own_certificate(tmp_path: Path) -> None:
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tasks.example.org")])
+    now = datetime.now(UTC)
+    own = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    own = own.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "tls.pem").write_bytes(private + own.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    (tmp_path / "own.toml").write_text('[server]\ntls_certfile = "tls.pem"\n')
+    with serving(tmp_path, "--config", "own.toml") as server:
+        assert server.url.startswith("https://")
+        created(*MINE, "--database", server.database, "--config", "own.toml", cwd=tmp_path)
+        stranger = orchestrator("keys", "list", "--database", server.database, cwd=tmp_path)
+        assert stranger.returncode == Exit.UNREACHABLE
+        assert "certificate" in stranger.stderr.lower()
