@@ -10,6 +10,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from orchestrator.doors.redaction import Redaction
 from orchestrator.settings import Log
 from orchestrator.telemetry import logs
 from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, Metrics, QueueSnapshot
@@ -21,6 +22,8 @@ def stream() -> Iterator[io.StringIO]:
     before, level = root.handlers[:], root.level
     root.handlers = []
     yield io.StringIO()
+    logs.redact(None)
+    logs.choose("info")
     for handler in root.handlers:
         handler.close()
     root.handlers = before
@@ -62,6 +65,48 @@ def test_levels_below_the_chosen_one_are_silent(stream: io.StringIO) -> None:
     structlog.get_logger().warning("yes")
     logging.getLogger("uvicorn.error").warning("yes %s", "too")
     assert [line["event"] for line in lines(stream)] == ["yes", "yes too"]
+
+
+def test_loggers_in_use_follow_another_level(stream: io.StringIO) -> None:
+    logs.setup(Log(level="info", format="json"), stream)
+    log, bound, library = structlog.get_logger(), structlog.get_logger().bind(a=1), logging.getLogger("uvicorn.error")
+    for level, heard in (("info", False), ("debug", True), ("warning", False), ("debug", True)):
+        logs.choose(level)
+        for one in (log, bound, library):
+            one.debug(level)
+        assert [line["event"] for line in lines(stream)] == ([level] * 3 if heard else [])
+        stream.truncate(0)
+        stream.seek(0)
+    logging.getLogger("httpx").debug("with headers")
+    assert lines(stream) == []
+
+
+@pytest.mark.parametrize("output", ["json", "pretty"])
+def test_what_a_rule_masks_is_masked_wherever_it_stands(stream: io.StringIO, output: Any, tmp_path: Path) -> None:
+    file = tmp_path / "server.log"
+    logs.setup(Log(format=output, file=str(file)), stream)
+    bound = structlog.get_logger().bind()
+    bound.info("before")
+    logs.redact(Redaction([r"20\d\d-\d\d"], ["hunter22"]).value)
+    bound.warning("hunter22", path=Path("/hunter22"), nested={"hunter22": ["<hunter22>", 1.5]})
+    logging.getLogger("library").warning("with %s", "hunter22")
+    bound.error("failed", exc_info=ValueError("hunter22"))
+    for text in (stream.getvalue(), file.read_text()):
+        assert "hunter22" not in text
+        assert "ValueError: ***" in text
+        assert "<***>" in text
+    assert json.loads(file.read_text().splitlines()[-1])["timestamp"].startswith("20"), "when it was is no secret"
+    logs.redact(None)
+    bound.warning("hunter22")
+    assert "hunter22" in stream.getvalue()
+
+
+def test_keys_of_our_own_are_masked_in_any_text(stream: io.StringIO) -> None:
+    logs.setup(Log(format="json"), stream)
+    key = f"orc_0123456789ab_{'5' * 48}"
+    structlog.get_logger().info(f"with {key}", note=f"x{key.replace('orc', 'ors')}x")
+    assert lines(stream)[0]["event"] == "with orc_0123456789ab_***"
+    assert lines(stream)[0]["note"] == "xors_0123456789ab_***x"
 
 
 def test_libraries_and_warnings_take_the_same_way(stream: io.StringIO) -> None:
