@@ -17,6 +17,9 @@ class Held:
         self._waiting: dict[Waiting, Caller] = {}
         self._ended: set[Waiting] = set()
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def begin(self, waiting: Waiting, caller: Caller) -> None:
         """Somebody waits; whoever has lost their key since they asked does not begin to."""
         self._waiting[waiting] = caller

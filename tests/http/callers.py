@@ -28,7 +28,7 @@ class Keys:
         assert answer.is_success, answer.text
         return answer.json()["data"] if answer.content else None
 
-    async def make(self, name: str, *scopes: str, **facts: Any) -> str:
+    async def make(self, name: str, /, *scopes: str, **facts: Any) -> str:
         """A new key."""
         made = await self.ask("POST", "/auth/keys", json={"name": name, "scopes": scopes or ("admin",), **facts})
         self.made[name] = made["id"]
@@ -39,7 +39,7 @@ class Keys:
         """End a key."""
         await self.ask("DELETE", f"/auth/keys/{self.made[name]}")
 
-    async def change(self, name: str, **facts: Any) -> Any:
+    async def change(self, name: str, /, **facts: Any) -> Any:
         """Change a key."""
         return await self.ask("PUT", f"/auth/keys/{self.made[name]}", json=facts)
 
