@@ -5,7 +5,7 @@ Handlers take the bare request and read the body here: Litestar's `data` convert
 
 import re
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct
 from orchestrator.http.explain import invalid, nul
 from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked
-from worker_client.errors import PayloadTooLarge, ValidationFailed
+from worker_client.errors import Overloaded, PayloadTooLarge, ValidationFailed
 
 S = TypeVar("S", bound=Struct)
 
@@ -21,6 +21,13 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HALF = re.compile(
     rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}(?!\\u[Dd][C-Fc-f])|(?<!\\u[Dd][89ABab][0-9A-Fa-f]{2})\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}"
 )
+
+
+_AT_ONCE: Final = 4
+"""As much as so many of the largest bodies is gathered at a time."""
+_NARROW_BYTES: Final = 1024 * 1024
+_WIDEST: Final = 500_000
+_BETWEEN: Final = (b",", b"[", b"{")
 
 
 class ClientGoneError(Exception):
@@ -37,6 +44,7 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     raw = await whole(request)
     if optional and not raw.strip():
         raw = b"{}"
+    _check_width(raw)
     decoder: msgspec.json.Decoder[S] = _decoder(of)
     try:
         body = decoder.decode(raw)
@@ -68,17 +76,27 @@ async def whole(request: Asked) -> bytes:
 async def _rest(request: Asked, raw: bytearray) -> bytes:
     most = request.app.state.settings.limits.max_body_bytes
     announced = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"0")
-    while True:
-        if max(len(raw), int(announced)) > most:
-            raise too_large(most)
-        message: Any = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        raw += message.get("body", b"")
-        if not message.get("more_body", False):
-            if len(raw) > most:
+    with request.app.state.slots.gathering() as gathered:
+        while True:
+            if max(len(raw), int(announced)) > most:
                 raise too_large(most)
-            return bytes(raw)
+            if gathered(len(raw)) > _AT_ONCE * most:
+                raise Overloaded("too many large bodies are being sent to this server at once: send this one again later")
+            message: Any = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            raw += message.get("body", b"")
+            if not message.get("more_body", False):
+                if len(raw) > most:
+                    raise too_large(most)
+                return bytes(raw)
+
+
+def _check_width(raw: bytes) -> None:
+    """Refuse what would take many times its size: next to nothing in each of millions of lists."""
+    if len(raw) > _NARROW_BYTES and sum(map(raw.count, _BETWEEN)) > _WIDEST:
+        told = f"the body has more than the {_WIDEST} commas, brackets and braces that are allowed: send less at once"
+        raise PayloadTooLarge(told, limit=_WIDEST)
 
 
 def too_large(most: int) -> PayloadTooLarge:

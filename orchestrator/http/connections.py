@@ -24,17 +24,11 @@ class Protocol(HttpToolsProtocol):
     `most`: connections at once.
     """
 
-    _closed: Callable[[int], list[tuple[int, int]]] | None = None
-    _begun: float | None = None
-    """When the client connected, or began to send what is not whole yet."""
-    _heard = 0
-    """Bytes of that, and of its body without what goes around it."""
-    _body = 0
-    _turned_away = False
-    _seen_body = 0
-    _seen_unsent = 0
-    _moved_at = 0.0
-    """When a look last found more of a body, or less of an answer to be sent."""
+    # Ten thousand of them are cheaper so.
+    __slots__ = (
+        "_begun", "_body", "_closed", "_header_bytes", "_heard", "_most", "_moved_at", "_seen_body", "_seen_unsent",
+        "_turned_away", "_unread_bytes",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, limits: Limits, most: int) -> None:
         super().__init__(*args)
@@ -42,6 +36,14 @@ class Protocol(HttpToolsProtocol):
         # Who sends a little too much learns of it only when it has sent all.
         self._unread_bytes = 2 * limits.max_body_bytes
         self._most = most
+        # When the client connected, or began to send what is not whole yet; bytes of that, and of its body alone.
+        self._begun: float | None = None
+        self._heard = self._body = 0
+        # What the last look found, and when one last found more of a body, or less of an answer to be sent.
+        self._seen_body = self._seen_unsent = 0
+        self._moved_at = 0.0
+        self._turned_away = False
+        self._closed: Callable[[int], list[tuple[int, int]]] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects."""

@@ -1,7 +1,7 @@
-"""How many answers each key may have held at the same time."""
+"""How many answers each key may have held at the same time, and how much of bodies that are not whole yet there is."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
@@ -13,10 +13,27 @@ _WORDS = {"polls": "calls that wait", "streams": "readers of events"}
 
 
 class Slots:
-    """Counts what is held, by what it is and whose."""
+    """Counts what is held, by what it is and whose; and bytes of bodies."""
 
     def __init__(self) -> None:
         self._taken: Counter[tuple[str, str]] = Counter()
+        self._gathered = 0
+
+    @contextmanager
+    def gathering(self) -> Iterator[Callable[[int], int]]:
+        """Count one body: told how many bytes it has by now, it tells how many all have."""
+        own = 0
+
+        def grown(to: int) -> int:
+            nonlocal own
+            self._gathered += to - own
+            own = to
+            return self._gathered
+
+        try:
+            yield grown
+        finally:
+            self._gathered -= own
 
     def full(self, what: Held, by: str, most: int) -> bool:
         """Whether there is no place left."""
