@@ -105,8 +105,8 @@ async def test_a_key_is_renamed_limited_disabled_and_revoked(server: Running, ke
 
 @pytest.mark.parametrize("key", ["0" * 12, "nothing", "%00", "%F0%9F%97%9D", "x" * 500, "bootstrap"])
 async def test_a_key_that_is_not_there_is_404(server: Running, key: str) -> None:
-    for method, request in (("PUT", {"json": {}}), ("DELETE", {})):
-        assert await status(server, BOOTSTRAP, method, f"/auth/keys/{key}", **request) == 404
+    assert await status(server, BOOTSTRAP, "PUT", f"/auth/keys/{key}", json={}) == 404
+    assert await status(server, BOOTSTRAP, "DELETE", f"/auth/keys/{key}") == 404
 
 
 async def test_the_time_of_a_key_is_over(server: Running, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ async def test_the_last_use_of_a_key_is_told(server: Running, keys: Keys) -> Non
 async def test_a_lease_is_of_no_use_to_another_key(server: Running, keys: Keys) -> None:
     mine, yours = [await keys.make(f"worker {number}", "work", "submit", "read") for number in range(2)]
     task = (await server.client.post("/tasks", json={"work_directory": "/l", "prompt": "p"}, headers=bearer(mine))).json()["data"]
-    query = {"work_path": "/l", "worker_id": "w", "wait": 0}
+    query: dict[str, Any] = {"work_path": "/l", "worker_id": "w", "wait": 0}
     lease = (await server.client.get("/tasks/next", params=query, headers=bearer(mine))).json()["data"]["lease"]
     calls: dict[str, dict[str, Any]] = {
         "heartbeat": {}, "complete": {}, "fail": {"error": {"message": "x"}}, "release": {}, "park": {"reason": "quota"},
@@ -183,7 +183,7 @@ async def test_with_the_first_key_the_door_closes(tmp_path: Path) -> None:
 async def test_what_a_revoked_key_waits_for_ends(server: Running, keys: Keys) -> None:
     key = await keys.make("waiting", "work", "read", "submit")
     task = (await server.client.post("/tasks", json={"work_directory": "/w", "prompt": "p"}, headers=bearer(key))).json()["data"]
-    query = {"work_path": "/w/nothing", "worker_id": "w", "wait": 50}
+    query: dict[str, Any] = {"work_path": "/w/nothing", "worker_id": "w", "wait": 50}
     poll = asyncio.create_task(server.client.get("/tasks/next", params=query, headers=bearer(key)))
     held = asyncio.create_task(server.client.get(f"/tasks/{task['id']}/status", params={"wait": 50}, headers=bearer(key)))
     doors: Doors = server.app.state.doors
@@ -229,7 +229,7 @@ async def test_a_revocation_is_known_to_all_replicas(tmp_path: Path) -> None:
         async with asyncio.timeout(SOON_S):
             await until(lambda: found.stores(keys.made["everywhere"]))
         assert await status(other, key) == 200
-        query = {"work_path": "/r", "worker_id": "w", "wait": 50}
+        query: dict[str, Any] = {"work_path": "/r", "worker_id": "w", "wait": 50}
         poll = asyncio.create_task(other.client.get("/tasks/next", params=query, headers=bearer(key)))
         await until(lambda: other.queue.parked)
         await keys.revoke("everywhere")

@@ -6,44 +6,21 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from orchestrator.domain.principal import EVERYWHERE, path_scope
-from orchestrator.doors import trust
-from orchestrator.doors.keyring import Caller, Keyring, digest
-from orchestrator.doors.tokens import Tokens
-from orchestrator.settings import Auth, Database, SettingsError
+from orchestrator.settings import Auth, Database
 from tests import postgres
 from tests.http.callers import BOOTSTRAP, Keys, bearer
 from tests.http.conftest import Running, serving
-from worker_client.contract.keys import CreateToken
-from worker_client.errors import Unauthorized
+from tests.signers import EC, ISSUER, OLDER, OTHER_RSA, PEM, RSA, SECRET, jwk
 
 pytestmark = pytest.mark.anyio
-
-SECRET: Final = "s" * 32
-OLDER: Final = "o" * 32
-ISSUER: Final = "https://login.example"
-RSA: Final = rsa.generate_private_key(65537, 2048)
-EC: Final = ec.generate_private_key(ec.SECP256R1())
-OTHER_RSA: Final = rsa.generate_private_key(65537, 2048)
-PEM: Final = RSA.public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)  # fmt: skip
-WEAK: Final = rsa.generate_private_key(65537, 1024)  # noqa: S505 - it is refused
-
-
-def jwk(key: Any, kid: str | None = None, **facts: Any) -> dict[str, Any]:
-    """A public key as sets have it."""
-    kind: Any = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPublicKey) else jwt.algorithms.ECAlgorithm
-    named = {} if kid is None else {"kid": kid}
-    return {**kind.to_jwk(key, as_dict=True), **named, **facts}
 
 
 def claims(**more: Any) -> dict[str, Any]:
@@ -56,7 +33,7 @@ def part(value: Any) -> bytes:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
 
 
-def signed_by_hand(header: dict[str, Any], payload: dict[str, Any], secret: bytes) -> str:
+def signed_by_hand(header: dict[str, Any], payload: object, secret: bytes) -> str:
     """What no library would sign: HS256 with anything for a secret."""
     signing = part(header) + b"." + part(payload)
     signature = base64.urlsafe_b64encode(hmac.new(secret, signing, hashlib.sha256).digest()).rstrip(b"=")
@@ -119,7 +96,7 @@ def _tampered(place: int) -> str:
 
 
 FORGED: Final[dict[str, Callable[[], str]]] = {
-    "no signature": lambda: jwt.encode(claims(), None, "none"),
+    "no signature": lambda: jwt.encode(claims(), "", "none"),
     "an empty signature": lambda: jwt.encode(claims(), SECRET, "HS256").rpartition(".")[0] + ".",
     "the public key as a secret": lambda: signed_by_hand({"alg": "HS256", "typ": "JWT"}, claims(), PEM),
     "the public key as a secret, stripped": lambda: signed_by_hand({"alg": "HS256"}, claims(), PEM.strip()),
@@ -166,15 +143,12 @@ FORGED: Final[dict[str, Callable[[], str]]] = {
     "paths as text": lambda: jwt.encode(claims(paths="/a/**"), SECRET, "HS256"),
     "relative paths": lambda: jwt.encode(claims(paths=["a"]), SECRET, "HS256"),
     "a key that is not there": lambda: jwt.encode(claims(key="0" * 12), SECRET, "HS256"),
-    "claims that are no object": lambda: signed_by_hand({"alg": "HS256"}, ["sub"], SECRET.encode()),  # type: ignore[arg-type]
+    "claims that are no object": lambda: signed_by_hand({"alg": "HS256"}, ["sub"], SECRET.encode()),
     "claims without a floor": lambda: f"{part({'alg': 'HS256'}).decode()}.{base64.urlsafe_b64encode(b'[' * 5000).decode()}.x",
     "a header without a floor": lambda: f"{base64.urlsafe_b64encode(b'[' * 5000).decode()}.e30.x",
     "a very long name": lambda: jwt.encode(claims(sub="x" * 10_000), SECRET, "HS256"),
     "two dots": lambda: "..",
-    **{
-        f"the algorithm {name!r}": lambda name=name: signed_by_hand({"alg": name}, claims(), SECRET.encode())
-        for name in _ALGORITHMS
-    },  # type: ignore[misc]
+    **{f"the algorithm {name!r}": partial(signed_by_hand, {"alg": name}, claims(), SECRET.encode()) for name in _ALGORITHMS},
 }
 
 
@@ -279,124 +253,3 @@ async def test_servers_that_share_a_database_need_a_secret_in_common(tmp_path: P
 async def test_an_open_server_makes_no_tokens(tmp_path: Path) -> None:
     async with serving(tmp_path / "tasks.db") as server:
         assert "make a key first" in (await server.refused("POST", "/auth/token", 409))["message"]
-
-
-# Tokens by themselves, with time in the test's hand
-
-
-class Bench:
-    """The tokens of a server without the server."""
-
-    def __init__(self, auth: Auth) -> None:
-        self.now = int(time.time() * 1000)
-        self.keyring = Keyring()
-        self.tokens = Tokens(self.keyring, lambda: self.now, "own" * 12)
-        self.configure(auth)
-
-    def configure(self, auth: Auth) -> None:
-        self.tokens.configure(auth, trust.public_keys(auth))
-
-    def check(self, token: str) -> Caller:
-        return self.tokens.check(token.encode(), digest(token))
-
-    def refuses(self, token: str) -> bool:
-        try:
-            self.check(token)
-        except Unauthorized:
-            return True
-        return False
-
-
-def test_keys_of_a_set_are_read_anew_when_an_unknown_one_signs(tmp_path: Path) -> None:
-    file = tmp_path / "keys.json"
-    file.write_text(json.dumps({"keys": [jwk(RSA.public_key(), "1")]}))
-    bench = Bench(Auth(jwt_jwks_file=str(file)))
-    old, new = [
-        jwt.encode({"sub": "me", "exp": bench.now // 1000 + 600}, key, "RS256", headers={"kid": kid})
-        for key, kid in ((RSA, "1"), (OTHER_RSA, "2"))
-    ]
-    assert bench.check(old).principal.id == "sub:me"
-    assert bench.refuses(new)
-    file.write_text(json.dumps({"keys": [jwk(OTHER_RSA.public_key(), "2")]}))
-    assert bench.refuses(new), "not at every guess"
-    bench.now += 10_000
-    assert bench.check(new).principal.id == "sub:me"
-    assert bench.refuses(old), "who is no longer in the set is no longer trusted"
-    file.write_text("{")
-    bench.now += 10_000
-    assert bench.refuses(old)
-    assert bench.check(new).principal.id == "sub:me", "a broken file changes nothing"
-
-
-def test_a_token_that_was_checked_is_known_until_its_time_is_over() -> None:
-    bench = Bench(Auth(jwt_secret=SECRET, jwt_leeway=5))
-    token = jwt.encode({"sub": "me", "exp": bench.now // 1000 + 600}, SECRET, "HS256")
-    caller = bench.check(token)
-    assert bench.tokens.find(digest(token), bench.now) is caller
-    assert bench.tokens.find(digest(token), bench.now + 604_000) is caller
-    assert bench.tokens.find(digest(token), bench.now + 606_000) is None
-    bench.configure(Auth(jwt_secret=OLDER))
-    assert bench.tokens.find(digest(token), bench.now) is None
-    assert bench.refuses(token)
-
-
-def test_the_first_of_several_secrets_signs() -> None:
-    bench = Bench(Auth(jwt_secret=f"{SECRET},{OLDER}"))
-    bench.keyring.own({"bootstrap": BOOTSTRAP})
-    caller = bench.keyring.find(digest(BOOTSTRAP), bench.now)
-    assert caller is not None
-    made = bench.tokens.issue(caller, CreateToken(expires_in=60), EVERYWHERE)
-    assert jwt.decode(made.token, SECRET, ["HS256"])["sub"] == "bootstrap"
-    assert made.expires_at.timestamp() == bench.now // 1000 + 60
-    within = bench.tokens.issue(caller, CreateToken(), path_scope(["/a"]))
-    assert jwt.decode(within.token, SECRET, ["HS256"])["paths"] == ["/a"]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "JSON Web Key Set"),
-        ("[]", "JSON Web Key Set"),
-        ('{"keys": 1}', "JSON Web Key Set"),
-        ('{"keys": [1]}', "JSON Web Key Set"),
-        ('{"keys": []}', "none of its keys"),
-        (json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}), "none of its keys"),
-        (json.dumps({"keys": [jwk(WEAK.public_key())]}), "none of its keys"),
-        (json.dumps({"keys": [jwk(RSA.public_key(), use="enc")]}), "none of its keys"),
-        (json.dumps({"keys": [jwk(RSA.public_key(), alg="RS512")]}), "none of its keys"),
-        (json.dumps({"keys": [jwk(ec.generate_private_key(ec.SECP384R1()).public_key())]}), "none of its keys"),
-        (json.dumps({"keys": [{"kty": "new"}, {}]}), "none of its keys"),
-    ],
-)
-def test_a_set_without_a_key_that_fits_is_refused_in_words(tmp_path: Path, text: str, words: str) -> None:
-    file = tmp_path / "keys.json"
-    file.write_text(text)
-    with pytest.raises(SettingsError, match=words) as caught:
-        trust.public_keys(Auth(jwt_jwks_file=str(file)))
-    assert str(file) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("pem", "words"),
-    [
-        (b"", "PEM"),
-        (SECRET.encode(), "PEM"),
-        (
-            RSA.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-            "PEM",
-        ),
-        (
-            WEAK.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-            "2048 bits",
-        ),
-    ],
-)  # fmt: skip
-def test_a_file_without_a_public_key_that_fits_is_refused_in_words(tmp_path: Path, pem: bytes, words: str) -> None:
-    file = tmp_path / "key.pem"
-    file.write_bytes(pem)
-    with pytest.raises(SettingsError, match=words):
-        trust.public_keys(Auth(jwt_public_key_file=str(file)))
-    with pytest.raises(SettingsError, match="no-such"):
-        trust.public_keys(Auth(jwt_public_key_file=str(tmp_path / "no-such")))

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,7 @@ async def server(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 async def keyed(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    sections = {"server": Listening(port=0, cors_origins=(ALLOWED,)), "auth": Auth(bootstrap_key=KEY)}
+    sections: dict[str, Any] = {"server": Listening(port=0, cors_origins=(ALLOWED,)), "auth": Auth(bootstrap_key=KEY)}
     async with serving(tmp_path_factory.mktemp("keyed") / "tasks.db", **sections) as running:
         yield running
 
