@@ -26,7 +26,8 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
         if task.key is not None and (known := fresh.get(task.key) or world.key(scope, task.key)):
             created.tasks.append((_known(task, known, by, world, at, in_batch=task.key in fresh), False))
             continue
-        secrets.check(task.secrets, by, rules, f"{at}prompt")
+        if task.secrets:
+            secrets.check(task.secrets, by, rules, f"{at}prompt")
         parents = _parents(task, by, world, at)
         head = _head(world.new_id(), task, parents, world, rules)
         decision.changes += [Inserted(head, task.inputs, parents), happened("created", head, source=head.source)]
