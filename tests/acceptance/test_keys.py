@@ -113,6 +113,7 @@ def test_beyond_loopback_the_server_names_the_command_that_lets_it_start(tmp_pat
         url = f"http://127.0.0.1:{address[0].rpartition(':')[2]}"
         assert orchestrator("list", cwd=tmp_path, ORCHESTRATOR_URL=url).returncode == Exit.FORBIDDEN
         assert orchestrator("list", cwd=tmp_path, ORCHESTRATOR_URL=url, ORCHESTRATOR_API_KEY=key).returncode == 0
+        assert created("--name", "other", "--scope", "read", *line[-2:], cwd=tmp_path) != key
         assert end(process) == 0
 
 
