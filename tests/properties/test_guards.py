@@ -46,6 +46,14 @@ def without_row_locks(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
     rewrite(replicas, "heads", lambda _: unlocked["heads"])
 
 
+def without_key_locks(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
+    rewrite(replicas, "credential", lambda query: query.replace("FOR NO KEY UPDATE", ""))
+
+
+def without_unique_names(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
+    replicas.looker.execute("DROP INDEX api_keys_name")
+
+
 def without_parents_locks(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
     rewrite(replicas, "parents_kept", lambda query: query.replace("FOR SHARE OF t", ""))
 
@@ -78,6 +86,9 @@ RED: Mapping[str, tuple[tuple[Take, ...], str, str]] = MappingProxyType(
         "row locks, edges": ((without_row_locks,), "child_created_parent_completes", "created"),
         "parents' locks": ((without_parents_locks,), "child_created_parent_completes", ""),
         "parents' locks, failing": ((without_parents_locks,), "child_created_parent_fails", "waits for ever"),
+        "keys' locks, sessions": ((without_key_locks,), "key_revoked_and_session_opened", "neither"),
+        "keys' locks, changes": ((without_key_locks,), "key_changed_twice", "neither"),
+        "names of keys": ((without_unique_names,), "keys_of_one_name", "neither"),
         "feed lock": ((without_feed_lock,), "created_apart", "missed an event"),
     }
 )
