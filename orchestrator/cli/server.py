@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -26,7 +26,7 @@ def serve(host: str | None, port: int | None, database: str | None, config: Path
 
     Makes or migrates the database, prints one line with its address when it answers, and logs to standard error.
     """
-    flags = {"server": {"host": host, "port": port}, "database": {"url": database}}
+    flags: dict[str, dict[str, Any]] = {"server": {"host": host, "port": port}, "database": {"url": database}}
     settings = load(config, **flags)
     with problems(settings):
         from orchestrator import app
