@@ -98,7 +98,7 @@ class Protocol(HttpToolsProtocol):
         self._seen_unsent = unsent
         if self._begun is not None:
             self._look_at_unfinished(now, self._begun, limits)
-        elif self.timeout_keep_alive_task is None and self.cycle is not None and self.cycle.response_complete:
+        elif self.timeout_keep_alive_task is None and self.cycle.response_complete:
             # It sent something that begins no request, which has ended uvicorn's own wait for the next one.
             self.transport.close()
 
@@ -118,7 +118,8 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _in_body(self) -> bool:
-        return self._begun is not None and self.cycle is not None and self.cycle.scope is self.scope
+        cycle: Any = self.cycle
+        return self._begun is not None and cycle is not None and cycle.scope is self.scope
 
     def _is_too_much(self, data: bytes) -> bool:
         if self._turned_away:

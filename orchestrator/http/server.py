@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -15,11 +16,8 @@ from orchestrator import settings
 from orchestrator.http.connections import Protocol, sweep
 from worker_client.errors import OrchestratorError
 
-try:
+if sys.platform != "win32":
     import resource
-except ModuleNotFoundError:
-    # There is none on Windows, nor a limit.
-    resource = None  # type: ignore[assignment]
 
 _KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 2048
@@ -152,7 +150,7 @@ def certified(server: settings.Server) -> ssl.SSLContext | None:
 
 def open_files(*, raised: bool = False) -> int:
     """How many files this process may have open, connections included; `raised`: as many as it may give itself."""
-    if resource is None:
+    if sys.platform == "win32":
         return 1 << 20
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if raised and soft < hard:

@@ -1,6 +1,7 @@
 """Which web pages may call, and what browsers are told about every answer."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ ASKS = {"access-control-request-method": "POST", "access-control-request-headers
 
 @pytest.fixture(scope="module")
 async def server(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    sections = {"server": Listening(port=0, cors_origins=(BOARD,)), "auth": Auth(bootstrap_key=KEY)}
+    sections: dict[str, Any] = {"server": Listening(port=0, cors_origins=(BOARD,)), "auth": Auth(bootstrap_key=KEY)}
     async with serving(tmp_path_factory.mktemp("pages") / "tasks.db", **sections) as running:
         yield running
 

@@ -7,6 +7,7 @@ import resource
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
@@ -119,7 +120,7 @@ async def idlers(victim: Victim, count: int, says: Callable[[int], bytes]) -> li
     found: list[Idler] = []
     for first in range(0, count, 200):
         opening = (
-            loop.create_connection(lambda n=number: Idler(says(n)), host, int(port), local_addr=(f"127.0.0.{2 + number % 20}", 0))
+            loop.create_connection(partial(Idler, says(number)), host, int(port), local_addr=(f"127.0.0.{2 + number % 20}", 0))
             for number in range(first, min(first + 200, count))
         )
         found += [protocol for _, protocol in await asyncio.gather(*opening)]

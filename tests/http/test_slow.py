@@ -43,17 +43,24 @@ def pass_(server: Running, seconds: float) -> None:
     sweep(server.server.server_state.connections, now + seconds, server.app.state.settings.limits)
 
 
+def ends(server: Running) -> list[Protocol]:
+    """The server's ends of all connections."""
+    return [one for one in server.server.server_state.connections if isinstance(one, Protocol)]
+
+
 def connection(server: Running, client: Raw) -> Protocol:
-    """The server's end."""
-    connections = list(server.server.server_state.connections)
-    return next(one for one in connections if isinstance(one, Protocol) and one.client and one.client[1] == client.port)
+    """The server's end of one."""
+    return next(one for one in ends(server) if one.client and one.client[1] == client.port)
 
 
-async def heard(server: Running, client: Raw, count: int) -> Protocol:
+async def heard(server: Running, count: int) -> None:
     """Let the server get so many bytes of what is not whole yet."""
-    own = [one for one in server.server.server_state.connections if isinstance(one, Protocol)]
-    await until(lambda: any(one._heard == count for one in own))
-    return connection(server, client)
+    await until(lambda: any(one._heard == count for one in ends(server)))
+
+
+async def got(connected: Protocol, count: int) -> None:
+    """Let the server get so many bytes of a body."""
+    await until(lambda: connected._body == count)
 
 
 async def total(server: Running) -> int:
@@ -62,7 +69,7 @@ async def total(server: Running) -> int:
 
 
 async def test_who_says_nothing_is_let_go_without_a_word(server: Running, raw: Raw) -> None:
-    await until(lambda: [one for one in server.server.server_state.connections if one.cycle is None])
+    await until(lambda: any(one.scope is None for one in ends(server)))
     pass_(server, 9)
     assert not raw.reader.at_eof()
     pass_(server, 11)
@@ -71,10 +78,10 @@ async def test_who_says_nothing_is_let_go_without_a_word(server: Running, raw: R
 
 async def test_half_of_the_headers(server: Running, raw: Raw) -> None:
     await raw.send(HEAD[:40])
-    await heard(server, raw, 40)
+    await heard(server, 40)
     pass_(server, 9)
     await raw.send(HEAD[40:60])
-    await heard(server, raw, 60)
+    await heard(server, 60)
     pass_(server, 11)
     status, error = await raw.refusal()
     assert (status, error["code"]) == (408, "VALIDATION_ERROR")
@@ -85,11 +92,11 @@ async def test_half_of_the_headers(server: Running, raw: Raw) -> None:
 async def test_a_pause_in_a_body(server: Running, raw: Raw) -> None:
     before = await total(server)
     await raw.send(HEAD, BODY[:10])
-    await heard(server, raw, len(HEAD) + 10)
+    await heard(server, len(HEAD) + 10)
     pass_(server, 1)
     pass_(server, 10)
     await raw.send(BODY[10:12])
-    await heard(server, raw, len(HEAD) + 12)
+    await heard(server, len(HEAD) + 12)
     pass_(server, 20)
     pass_(server, 29)
     pass_(server, 31)
@@ -104,8 +111,7 @@ async def test_a_body_without_end(server: Running, raw: Raw) -> None:
     await raw.send(request("POST", "/api/v1/tasks", "transfer-encoding: chunked"))
     for second in range(0, 60, 5):
         await raw.send(b"1\r\n \r\n")
-        connected = connection(server, raw)
-        await until(lambda connected=connected, wanted=second // 5 + 1: connected._body == wanted)
+        await got(connection(server, raw), second // 5 + 1)
         pass_(server, second)
     pass_(server, 61)
     status, error = await raw.refusal()
@@ -162,7 +168,7 @@ async def test_who_never_sends_the_body_of_what_was_answered(server: Running, ra
     connected = connection(server, raw)
     for sent in range(4):
         await raw.send(b"x")
-        await until(lambda connected=connected, sent=sent: connected._body == sent + 1)
+        await got(connected, sent + 1)
         pass_(server, 15 * sent)
     assert not raw.reader.at_eof()
     pass_(server, 61)

@@ -104,7 +104,7 @@ async def test_a_client_that_does_not_know_the_certificate_leaves(server: Runnin
 
 async def test_a_claim_whose_asker_left_goes_back(server: Running, trusting: ssl.SSLContext) -> None:
     async with httpx.AsyncClient(base_url=named(server), verify=trusting) as client:
-        query = {"work_path": "/tls/left", "worker_id": "w", "wait": 50}
+        query: dict[str, str | int] = {"work_path": "/tls/left", "worker_id": "w", "wait": 50}
         polling = asyncio.create_task(client.get("/api/v1/tasks/next", params=query))
         await until(lambda: server.queue.parked)
         polling.cancel()
