@@ -6,22 +6,18 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-import uvloop
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import servers
+from benchmarks import doors, servers
 from benchmarks.machine import fdatasync
-from benchmarks.traffic import Request, Result, connect, drive
-
-T = TypeVar("T")
+from benchmarks.traffic import Request, Result, connect, drive, run
 
 
 class Compared(Struct, frozen=True):
@@ -111,12 +107,6 @@ async def measure_wakes(address: tuple[str, int], count: int) -> list[float]:
     return times
 
 
-def run(measured: Coroutine[Any, Any, T]) -> T:
-    """On uvloop, as the client must not be what is slow."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(measured)
-
-
 def middle(rounds: Rounds) -> tuple[float, float, float, float, float]:
     """Medians over the rounds: rate, part of the bare rate, p50, p99, and how busy the client was."""
     results = [one.result for one in rounds]
@@ -153,15 +143,18 @@ def missed(results: dict[tuple[str, int], Rounds], ratio: float, most: float) ->
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("what", nargs="?", choices=("bare", "doors"), default="bare", help="doors: with keys against open")
     parser.add_argument("--count", type=int, default=12_000, help="operations at 64 connections; a fifth of them at 1")
     parser.add_argument("--rounds", type=int, default=6, help="the medians of so many rounds count")
     parser.add_argument(
-        "--ratio", type=float, default=0.0, help="fail when an operation is slower than this part of bare Litestar"
+        "--ratio", type=float, default=0.0, help="fail when an operation is slower than this part of bare Litestar, or open"
     )
     parser.add_argument("--p99", type=float, default=float("inf"), help="fail when a p99 at 64 connections is over these ms")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, servers.cores()[1])
+    if options.what == "doors":
+        return doors.main(options.count, options.rounds, options.ratio)
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as name:
         directory = Path(name)
         with servers.bare(directory) as bare, servers.orchestrator(directory) as ours:

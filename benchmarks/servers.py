@@ -23,19 +23,19 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 @contextmanager
-def orchestrator(directory: Path, *, pinned: bool = True) -> Iterator[tuple[str, int]]:
+def orchestrator(directory: Path, *, pinned: bool = True, **variables: str) -> Iterator[tuple[str, int]]:
     """`orchestrator serve` on a fresh file, as its users start it; yields host and port."""
-    with replica(directory, f"sqlite:///{directory / 'tasks.db'}", pinned=pinned) as (address, _):
+    with replica(directory, f"sqlite:///{directory / 'tasks.db'}", pinned=pinned, **variables) as (address, _):
         yield address
 
 
 @contextmanager
-def replica(directory: Path, database: str, *, pinned: bool = False) -> Iterator[tuple[tuple[str, int], int]]:
+def replica(directory: Path, database: str, *, pinned: bool = False, **variables: str) -> Iterator[tuple[tuple[str, int], int]]:
     """`orchestrator serve` on a database; yields host and port, and the process's id."""
     program = str(Path(sys.executable).with_name("orchestrator"))
     command = [program, "serve", "--port", "0", "--database", database]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
-    with _running(command, directory, environment | {"APP_ENV": "production"}, pinned=pinned) as process:
+    with _running(command, directory, environment | {"APP_ENV": "production"} | variables, pinned=pinned) as process:
         yield _address(process), process.pid
 
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from statistics import median, quantiles
-from typing import cast
+from typing import Any, TypeVar, cast
 
+import uvloop
 from msgspec import Struct
+
+T = TypeVar("T")
 
 
 class Request(Struct, frozen=True):
@@ -15,8 +18,10 @@ class Request(Struct, frozen=True):
     data: bytes
 
     @classmethod
-    def build(cls, method: str, path: str, body: bytes = b"") -> "Request":
+    def build(cls, method: str, path: str, body: bytes = b"", bearer: str = "") -> "Request":
         head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+        if bearer:
+            head += f"authorization: Bearer {bearer}\r\n"
         if body:
             head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
         return cls(head.encode() + b"\r\n" + body)
@@ -71,6 +76,12 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+
+def run(measured: Coroutine[Any, Any, T]) -> T:
+    """On uvloop, as the client must not be what is slow."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(measured)
 
 
 async def connect(address: tuple[str, int], count: int) -> list[Connection]:

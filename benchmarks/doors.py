@@ -1,0 +1,104 @@
+"""`make bench ARGS=doors`: a server that knows who asks and counts it, against one that is open."""
+
+import tempfile
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import servers
+from benchmarks.traffic import Connection, Request, Result, connect, drive, run
+
+KEY = "b" * 64
+UNLIMITED = "999999999/s"
+DIRECTORY = "/bench/doors"
+TASK = msgspec.json.encode({"work_directory": DIRECTORY, "prompt": "Make the tests pass.", "tags": ["bench"]})
+CONNECTIONS = 64
+STEPS = ("create", "claim", "complete")
+
+
+class Asker:
+    """Somebody who creates, claims and completes tasks."""
+
+    def __init__(self, name: str, pool: list[Connection], bearer: str = "") -> None:
+        self.name = name
+        self._pool = pool
+        self._bearer = bearer
+        self._leases: list[tuple[int, str]] = []
+
+    async def step(self, step: str, count: int) -> Result:
+        if step == "create":
+            return await drive(self._pool, [self._request("POST", "tasks", TASK)] * count)
+        if step == "claim":
+            path = f"tasks/next?work_path={DIRECTORY}&wait=0&worker_id=bench-"
+            return await drive(
+                self._pool, [self._request("GET", f"{path}{n % CONNECTIONS}") for n in range(count)], self._claimed
+            )
+        ends = [self._leases.pop() for _ in range(count)]
+        bodies = [(task, msgspec.json.encode({"lease": lease, "result": {"ok": True}})) for task, lease in ends]
+        return await drive(self._pool, [self._request("POST", f"tasks/{task}/complete", body) for task, body in bodies])
+
+    def _request(self, method: str, path: str, body: bytes = b"") -> Request:
+        return Request.build(method, f"/api/v1/{path}", body, self._bearer)
+
+    def _claimed(self, body: bytes) -> None:
+        task: dict[str, Any] = msgspec.json.decode(body)["data"]
+        self._leases.append((task["id"], task["lease"]))
+
+
+async def measure(free: tuple[str, int], guarded: tuple[str, int], count: int, rounds: int) -> dict[tuple[str, str], list[float]]:
+    """The rate of each step of those with key and token, as a part of the open server's just before and after."""
+    (maker,) = await connect(guarded, 1)
+    key = await _made(maker, "auth/keys", {"name": "bench", "scopes": ["submit", "work"], "rate": UNLIMITED}, KEY, "key")
+    token = await _made(maker, "auth/token", {}, key, "token")
+    anybody = Asker("open", await connect(free, CONNECTIONS))
+    known = [Asker("key", await connect(guarded, CONNECTIONS), key), Asker("token", await connect(guarded, CONNECTIONS), token)]
+    each = max(count // rounds, CONNECTIONS)
+    parts: dict[tuple[str, str], list[float]] = {}
+    for number in range(-1, rounds):
+        # Nobody always comes first, and what is warmed up counts for nothing.
+        askers = list(islice(cycle(known), number % 2, number % 2 + 2))
+        for step in STEPS:
+            before = (await anybody.step(step, each)).rate
+            for asker in askers:
+                rate = (await asker.step(step, each)).rate
+                after = (await anybody.step(step, each)).rate
+                if number >= 0:
+                    parts.setdefault((asker.name, step), []).append(rate / mean((before, after)))
+                    parts.setdefault(("open", step), []).append(after)
+                before = after
+    return parts
+
+
+async def _made(by: Connection, path: str, body: object, bearer: str, what: str) -> str:
+    answer = await by.send(Request.build("POST", f"/api/v1/{path}", msgspec.json.encode(body), bearer))
+    made: str = msgspec.json.decode(answer)["data"][what]
+    return made
+
+
+def main(count: int, rounds: int, ratio: float) -> int:
+    with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as name:
+        folders = [Path(name) / part for part in ("open", "guarded")]
+        for folder in folders:
+            folder.mkdir()
+        with (
+            servers.orchestrator(folders[0]) as free,
+            servers.orchestrator(folders[1], APP_AUTH_BOOTSTRAP_KEY=KEY) as guarded,
+        ):
+            parts = run(measure(free, guarded, count, rounds))
+    shown = Table(title=f"With authentication and limits, {CONNECTIONS} connections", title_justify="left")
+    for column in ("operation", "open, per second", "key, of open", "token, of open"):
+        shown.add_column(column, justify="left" if column == "operation" else "right")
+    for step in STEPS:
+        known = (f"{median(parts[who, step]):.2f}" for who in ("key", "token"))
+        shown.add_row(step, f"{median(parts['open', step]):,.0f}", *known)
+    console = Console()
+    console.print(shown)
+    slow = [(who, step) for who in ("key", "token") for step in STEPS if median(parts[who, step]) < ratio]
+    for who, step in slow:
+        console.print(f"[red]{step} with a {who}: {median(parts[who, step]):.2f} of the open rate is under {ratio}")
+    return 1 if slow else 0
