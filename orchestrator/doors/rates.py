@@ -6,13 +6,15 @@ Not the library `limits`: its memory grows with every address that ever asked, a
 from collections.abc import Callable
 from functools import lru_cache
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MOST: Final = 50_000
 
 
-class Allowance(NamedTuple):
+class Allowance(Struct, frozen=True, gc=False):
     """Whether a request may pass, how many more may at once, and in how many seconds all may again, or (`retry_s`) the next."""
 
     allowed: bool
