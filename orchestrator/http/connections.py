@@ -26,15 +26,15 @@ class Protocol(HttpToolsProtocol):
 
     # Ten thousand of them are cheaper so.
     __slots__ = (
-        "_begun", "_body", "_closed", "_header_bytes", "_heard", "_most", "_moved_at", "_seen_body", "_seen_unsent",
-        "_turned_away", "_unread_bytes",
+        "_begun", "_body", "_closed", "_header_bytes", "_heard", "_largest_body", "_most", "_moved_at", "_seen_body",
+        "_seen_unsent", "_turned_away",
     )  # fmt: skip
 
     def __init__(self, *args: Any, limits: Limits, most: int) -> None:
         super().__init__(*args)
         self._header_bytes = limits.header_bytes
-        # Who sends a little too much learns of it only when it has sent all.
-        self._unread_bytes = 2 * limits.max_body_bytes
+        # Whoever sends too much learns of it, most of them, when they have sent all.
+        self._largest_body = 2 * limits.max_body_bytes
         self._most = most
         # When the client connected, or began to send what is not whole yet; bytes of that, and of its body alone.
         self._begun: float | None = None
@@ -73,7 +73,7 @@ class Protocol(HttpToolsProtocol):
         """A part of a body."""
         self._body += len(body)
         super().on_body(body)
-        if self._body > self._unread_bytes and self.cycle.response_complete:
+        if self._body > self._largest_body:
             self.transport.close()
 
     def on_message_complete(self) -> None:

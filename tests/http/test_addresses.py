@@ -1,13 +1,15 @@
 """From where one may connect, and who is believed about that."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.settings import Auth, Database, Limits
 from orchestrator.settings import Server as Listening
-from tests.http.conftest import Running, serving
+from tests import postgres
+from tests.http.conftest import Running, serving, until
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +149,21 @@ async def test_lists_outlive_the_server(anyio_backend: object, tmp_path_factory:
     async with serving(path, **sections) as second:
         assert await From(second, "198.51.100.1").status() == 403
         assert await From(second, HERE).status() == 200
+
+
+async def test_all_replicas_hear_of_it(anyio_backend: object, tmp_path: Path) -> None:
+    sections: dict[str, Any] = {
+        "server": Listening(port=0, trusted_proxies=("127.0.0.1",)),
+        "auth": Auth(bootstrap_key=KEY),
+        "database": Database(url=postgres.database(tmp_path)),
+    }
+    async with serving(tmp_path / "one", **sections) as one, serving(tmp_path / "other", **sections) as other:
+        await From(one, HERE).change("blacklist", "add", "198.51.100.1")
+        assert await From(one, "198.51.100.1").status() == 403
+        await until(lambda: other.app.state.doors.addresses.refused("198.51.100.1"))
+        assert await From(other, "198.51.100.1").status() == 403
+        await From(other, HERE).change("blacklist", "remove", "198.51.100.1")
+        await until(lambda: not one.app.state.doors.addresses.refused("198.51.100.1"))
 
 
 async def test_only_who_administers_everything_may_look(server: Running, here: From) -> None:

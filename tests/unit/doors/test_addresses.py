@@ -7,6 +7,7 @@ import pytest
 from orchestrator.domain.credential import Entry
 from orchestrator.doors.addresses import Addresses
 from orchestrator.networks import Networks, address, neighbourhood, network
+from orchestrator.settings import SettingsError, load
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,14 @@ def test_without_proxies_nobody_is_believed() -> None:
 def test_the_scheme_is_the_one_that_the_nearest_proxy_tells(given: tuple[str, ...], found: str) -> None:
     _, scope = told("127.0.0.1", "192.0.2.1", scheme=given)
     assert scope["scheme"] == found
+
+
+@pytest.mark.parametrize("key", ["trusted_proxies", "allow", "deny"])
+@pytest.mark.parametrize("value", ["*", "proxy.example", "10.0.0.0/8, 1.2.3"])
+def test_settings_name_networks_only(key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"server.{key} = .*: '.*' is no address or network: expected such as"):
+        load(environ={f"APP_SERVER_{key.upper()}": value})
+    assert getattr(load(environ={f"APP_SERVER_{key.upper()}": "10.0.0.0/8, ::1"}).server, key) == ("10.0.0.0/8", "::1")
 
 
 def test_proxies_change_with_the_settings() -> None:
