@@ -68,7 +68,8 @@ class Doors:
         server, database = self.settings.server, self.settings.database
         make = f"orchestrator keys create --name admin --scope admin --database {without_password(database.url)}"
         if self.open:
-            log.warning("everybody on this machine may do everything here, as there are no keys", remedy=make)
+            why = "auth.mode is open" if self.anybody else "there are no keys"
+            log.warning("everybody on this machine may do everything here", why=why, remedy=make)
         elif not self.anybody:
             if not is_loopback(server.host):
                 raise SettingsError(
@@ -76,7 +77,7 @@ class Doors:
                     f"there are none. Make one, then start the server again:\n\n    {make}\n\n"
                     "or put one into APP_AUTH_BOOTSTRAP_KEY: `openssl rand -hex 32` makes such a key"
                 )
-            log.warning("nobody may ask here, as there are no keys", remedy=make)
+            log.warning("nobody may ask here", why="there are no keys", remedy=make)
 
     @property
     def anybody(self) -> bool:
@@ -91,7 +92,7 @@ class Doors:
             return caller
         if shown.count(b".") == 2:
             return self.tokens.check(shown, found)
-        raise Unauthorized(f"this server does not take the key that was sent ({self.keyring.problem(found)}): {HOW}")
+        raise Unauthorized(f"this server does not take the key that was sent ({self.keyring.problem(found, now)}): {HOW}")
 
     def session(self, shown: bytes) -> Caller:
         """Who is signed in with this cookie. Raises Unauthorized."""

@@ -97,10 +97,10 @@ class Keyring:
         """Whether the database has a key with this id that is still good."""
         return id in self._by_id
 
-    def problem(self, shown: bytes) -> str:
-        """Why `find` found nothing."""
+    def problem(self, shown: bytes, now: Millis) -> str:
+        """Why this is no key."""
         if (caller := self._callers.get(shown)) is not None:
-            return f"this {caller.means.name.lower()} has expired"
+            return "it has expired" if caller.expired(now) else "it is a session, which only pages of this server make use of"
         return self._shut.get(shown, "it is not known here")
 
     def _sort(self) -> None:

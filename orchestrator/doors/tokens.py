@@ -75,7 +75,7 @@ class Tokens:
             raise Unauthorized(f"the token has {len(text)} bytes, more than the {_LONGEST} that are allowed")
         try:
             caller = self._caller(msgspec.convert(self._verified(text), Claims))
-        except (jwt.InvalidTokenError, msgspec.ValidationError, PathError, RecursionError) as error:
+        except (jwt.PyJWTError, msgspec.ValidationError, PathError, OverflowError, RecursionError) as error:
             # What it says may come from the token itself.
             said = str(error)[:200].encode("ascii", "backslashreplace").decode()
             raise Unauthorized(f"this token is not good here: {said}") from None

@@ -129,6 +129,7 @@ FORGED: Final[dict[str, Callable[[], str]]] = {
     "no audience": lambda: jwt.encode(claims(aud=None), SECRET, "HS256"),
     "a time that is over": lambda: jwt.encode(claims(exp=int(time.time()) - 40), SECRET, "HS256"),
     "a time to come": lambda: jwt.encode(claims(nbf=int(time.time()) + 40), SECRET, "HS256"),
+    "a time that never comes": lambda: signed_by_hand({"alg": "HS256"}, claims(nbf=float("inf")), SECRET.encode()),
     "a birth to come": lambda: jwt.encode(claims(iat=int(time.time()) + 40), SECRET, "HS256"),
     "no end": lambda: jwt.encode(claims(exp=None), SECRET, "HS256"),
     "an end that is no number": lambda: signed_by_hand({"alg": "HS256"}, claims(exp="never"), SECRET.encode()),

@@ -2,12 +2,16 @@
 
 import json
 import time
+from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64encode as b64encode
 from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from orchestrator.domain.principal import EVERYWHERE, path_scope
 from orchestrator.doors import trust
@@ -75,6 +79,34 @@ def test_a_token_that_was_checked_is_known_until_its_time_is_over() -> None:
     bench.configure(Auth(jwt_secret=OLDER))
     assert bench.tokens.find(digest(token), bench.now) is None
     assert bench.refuses(token)
+
+
+_LOOSE = Bench(Auth(jwt_secret=SECRET))
+_TOKEN = jwt.encode({"sub": "me", "exp": 2**40}, SECRET, "HS256").encode()
+
+
+@given(st.binary() | st.lists(st.binary(), min_size=3, max_size=3).map(lambda parts: b".".join(map(b64encode, parts))))
+def test_whatever_is_shown_is_a_token_or_is_refused(shown: bytes) -> None:
+    with pytest.raises(Unauthorized):
+        _LOOSE.tokens.check(shown, digest(shown))
+
+
+@given(st.integers(0, len(_TOKEN) - 1), st.integers(1, 255))
+def test_no_byte_of_a_token_can_be_changed(place: int, flip: int) -> None:
+    changed = bytearray(_TOKEN)
+    changed[place] ^= flip
+    assume(_decoded(bytes(changed)) != _decoded(_TOKEN))
+    with pytest.raises(Unauthorized):
+        _LOOSE.tokens.check(bytes(changed), digest(bytes(changed)))
+
+
+def _decoded(token: bytes) -> list[bytes]:
+    """What is signed, and the signature, which can be spelled in several ways."""
+    *signed, signature = token.split(b".")
+    try:
+        return [*signed, urlsafe_b64decode(signature + b"==")]
+    except ValueError:
+        return [token]
 
 
 def test_the_first_of_several_secrets_signs() -> None:
