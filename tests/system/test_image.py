@@ -95,32 +95,41 @@ def test_the_image_is_built_and_its_server_runs_as_nobody_on_a_read_only_root(fo
     said = variables(of_image("ENV").replace("/app/", f"{folder}/app/").replace("sqlite:////data/", f"sqlite:///{data}/"))
     said = environment(**said | {"PATH": said["PATH"].replace("$PATH", os.environ["PATH"]), "APP_SERVER_PORT": str(port)})
     said.pop("PYTHONPATH")
-    command = [*json.loads(of_image("ENTRYPOINT")), *json.loads(of_image("CMD"))]
+    contained: list[str] = []
     check = json.loads(of_image("HEALTHCHECK").partition("CMD")[2])
     root = os.geteuid() == 0
     if root:
         os.chown(data, 10001, 10001)
-        command = ["unshare", "--mount", "sh", "-c", CONTAINED, "sh", str(data), *command]
+        contained = ["unshare", "--mount", "sh", "-c", CONTAINED, "sh", str(data)]
+    program = [*contained, *json.loads(of_image("ENTRYPOINT"))]
+    command = [*program, *json.loads(of_image("CMD"))]
 
     def run(*line: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(line, cwd="/", env=said | more, capture_output=True, text=True, timeout=60, check=False)
 
+    def created(name: str) -> str:
+        ran = run(*program, "keys", "create", "--name", name, "--scope", "admin")
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.strip()
+
     refused = run(*command)
     assert refused.returncode == 2, refused.stderr
+    assert "orchestrator keys create" in refused.stderr
     assert "APP_AUTH_BOOTSTRAP_KEY" in refused.stderr
     assert run(*check).returncode != 0
+    before = created("before")
 
     with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(
-            command, cwd="/", env=said | {"APP_AUTH_BOOTSTRAP_KEY": KEY}, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        bootstrap = {"APP_AUTH_BOOTSTRAP_KEY": KEY}
+        process = subprocess.Popen(command, cwd="/", env=said | bootstrap, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             assert process.stdout is not None
             assert ADDRESS.search(process.stdout.readline()), (folder / "log").read_text()
             assert run(*check).returncode == 0
             url = f"http://127.0.0.1:{port}"
-            added = run("orchestrator", "add", "Do it", "--dir", "/srv/shop", ORCHESTRATOR_URL=url, ORCHESTRATOR_API_KEY=KEY)
-            assert added.returncode == 0, added.stderr
+            for key in (before, created("beside"), KEY):
+                added = run("orchestrator", "add", "Do it", "--dir", "/srv/shop", ORCHESTRATOR_URL=url, ORCHESTRATOR_API_KEY=key)
+                assert added.returncode == 0, added.stderr
             assert run("orchestrator", "list", ORCHESTRATOR_URL=url).returncode == 6
             if root:
                 owner = Path(f"/proc/{process.pid}").stat().st_uid
