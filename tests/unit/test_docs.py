@@ -2,10 +2,13 @@
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from orchestrator.cli import main
 from orchestrator.settings import SECTIONS
 from worker_client.contract.enums import Scope
 
@@ -55,3 +58,12 @@ def test_settings_that_are_named_are_there() -> None:
             section, _, key = name.lower().partition("_")
             known = section in SECTIONS and key in SECTIONS[section].__struct_fields__
             assert known or name.startswith(("SECRET_", "TEST_")), f"{page.name}: APP_{name}"
+
+
+@pytest.mark.parametrize("line", re.findall(r"(?m)^orchestrator ([a-z].+)$", SECURITY))
+def test_commands_are_as_they_are_written(line: str) -> None:
+    words = shlex.split(line.partition(" > ")[0], comments=True)
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    command.make_context(str(command.name), words)
