@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, cast
 
+import structlog
 import uvicorn
 from litestar import Litestar
 
@@ -24,6 +25,8 @@ _BACKLOG: Final = 2048
 _OWN_FILES: Final = 500
 """Open files that are kept for everything else than connections, and for telling those who are too many."""
 _TLS_END_S: Final = 5
+_FULL_TICKS: Final = 100
+log = structlog.get_logger()
 _DRAIN_S: Final = 10
 """How long answers under way may take once the server is to stop; parked polls are answered at once."""
 
@@ -68,9 +71,10 @@ class Server(uvicorn.Server):
             self._ready(address(one, tls=self._tls is not None))
 
     def _protocol(self) -> Protocol:
-        limits = self._limits()
-        most = min(limits.connections, max(1, open_files() - _OWN_FILES))
-        return Protocol(self.config, self.server_state, {}, self._loop, limits=limits, most=most)
+        return Protocol(self.config, self.server_state, {}, self._loop, limits=self._limits(), most=self._most())
+
+    def _most(self) -> int:
+        return min(self._limits().connections, max(1, open_files() - _OWN_FILES))
 
     def _limits(self) -> settings.Limits:
         # They may change while the server runs.
@@ -81,6 +85,8 @@ class Server(uvicorn.Server):
         """Ten times a second, of which one is enough."""
         if counter % 10 == 0 and self._loop is not None:
             sweep(self.server_state.connections, self._loop.time(), self._limits())
+            if counter % _FULL_TICKS == 0 and len(self.server_state.connections) >= (most := self._most()):
+                log.warning("as many connections as there may be: others are turned away", limit=most)
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature

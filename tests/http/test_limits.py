@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,9 +159,12 @@ async def test_there_is_no_upgrade(raw: Raw) -> None:
     assert (await raw.answer())[0] == 200
 
 
-async def test_one_connection_too_many(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("full") / "tasks.db"
-    async with serving(path, limits=Limits(connections=2)) as full, Raw.open(full.address) as first:
+@pytest.mark.parametrize(("setting", "files"), [(2, 10_000), (15_000, 502)])
+async def test_one_connection_too_many(
+    anyio_backend: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: int, files: int
+) -> None:
+    monkeypatch.setattr("orchestrator.http.server.open_files", lambda: files)
+    async with serving(tmp_path / "tasks.db", limits=Limits(connections=setting)) as full, Raw.open(full.address) as first:
         async with Raw.open(full.address) as second, Raw.open(full.address) as third:
             for one in (first, second):
                 await one.send(live())
