@@ -40,7 +40,7 @@ class Reading:
                 pass
         return found[0]
 
-    async def types(self, count: int) -> list[tuple[str, int]]:
+    async def types(self, count: int) -> list[tuple[str, int | None]]:
         found = [await self.next() for _ in range(count)]
         return [(event.type, event.task_id) for event in found if isinstance(event, Event)]
 
