@@ -50,8 +50,8 @@ class Doors:
         """Go by these settings from now on; or raise SettingsError, and go on as before."""
         auth, server = settings.auth, settings.server
         public = trust.public_keys(auth)
-        self.settings = settings
         self.addresses.configure(server.allow, server.deny, server.trusted_proxies)
+        self.settings = settings
         self.tokens.configure(auth, public)
         self.keyring.own({BOOTSTRAP: auth.bootstrap_key, LOCAL: self.local})
         self._settle()

@@ -142,16 +142,19 @@ class Tokens:
         raise jwt.InvalidSignatureError("it is signed by nobody who is trusted here, or was changed")
 
     def _fitting(self, algorithm: object, kid: object) -> Iterator[Verifier]:
-        fitting = [one for one in (*self._secrets, *self._public) if one.fits(algorithm, kid)]
-        if not fitting and algorithm != trust.HS256 and self._auth.jwt_jwks_file and self._now() - self._read_at >= _REREAD_MS:
-            # Whoever signs may have begun to use another key.
-            self._read_at = self._now()
-            try:
-                self._public = trust.public_keys(self._auth)
-            except SettingsError as error:
-                log.warning("the keys of tokens cannot be read anew", reason=str(error))
-            fitting = [one for one in self._public if one.fits(algorithm, kid)]
-        yield from fitting
+        if kid is not None and algorithm != trust.HS256 and all(one.kid != kid for one in self._public):
+            self._read_anew()
+        yield from (one for one in (*self._secrets, *self._public) if one.fits(algorithm, kid))
+
+    def _read_anew(self) -> None:
+        """Whoever signs may have begun to use another key."""
+        if not self._auth.jwt_jwks_file or self._now() - self._read_at < _REREAD_MS:
+            return
+        self._read_at = self._now()
+        try:
+            self._public = trust.public_keys(self._auth)
+        except SettingsError as error:
+            log.warning("the keys of tokens cannot be read anew", reason=str(error))
 
     def _caller(self, claims: Claims) -> Caller:
         may = scopes(claims.scope.split()) & ALL_SCOPES

@@ -18,7 +18,7 @@ from orchestrator.doors import trust
 from orchestrator.doors.keyring import Caller, Keyring, digest
 from orchestrator.doors.tokens import Tokens
 from orchestrator.settings import Auth, SettingsError
-from tests.signers import OLDER, OTHER_RSA, RSA, SECRET, WEAK, jwk
+from tests.signers import OLDER, OTHER_RSA, PEM, RSA, SECRET, WEAK, jwk
 from worker_client.contract.keys import CreateToken
 from worker_client.errors import Unauthorized
 
@@ -51,7 +51,9 @@ class Bench:
 def test_keys_of_a_set_are_read_anew_when_an_unknown_one_signs(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": [jwk(RSA.public_key(), "1")]}))
-    bench = Bench(Auth(jwt_jwks_file=str(file)))
+    # One without a name might have signed anything.
+    (tmp_path / "key.pem").write_bytes(PEM)
+    bench = Bench(Auth(jwt_jwks_file=str(file), jwt_public_key_file=str(tmp_path / "key.pem")))
     old, new = [
         jwt.encode({"sub": "me", "exp": bench.now // 1000 + 600}, key, "RS256", headers={"kid": kid})
         for key, kid in ((RSA, "1"), (OTHER_RSA, "2"))
@@ -62,6 +64,7 @@ def test_keys_of_a_set_are_read_anew_when_an_unknown_one_signs(tmp_path: Path) -
     assert bench.refuses(new), "not at every guess"
     bench.now += 10_000
     assert bench.check(new).principal.id == "sub:me"
+    bench.configure(Auth(jwt_jwks_file=str(file)))
     assert bench.refuses(old), "who is no longer in the set is no longer trusted"
     file.write_text("{")
     bench.now += 10_000
