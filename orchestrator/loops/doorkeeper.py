@@ -1,6 +1,7 @@
 """Keeps the doors up to date: what other servers change of keys and addresses, whose time is over, who used which key."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -9,6 +10,7 @@ from orchestrator.domain.operations import UseKeys
 from orchestrator.domain.principal import SYSTEM
 from orchestrator.doors.doors import Doors
 from orchestrator.queue.commit import Queue
+from worker_client.errors import OrchestratorError
 
 log = structlog.get_logger()
 
@@ -16,6 +18,8 @@ LOOK_S: Final = 1.0
 """Between two looks at who has to go because a time is over."""
 USES_S: Final = 60.0
 """Between two records of who used which key."""
+LAST_S: Final = 1.0
+"""How long the last record may take."""
 _ADMINISTRATIVE: Final = 0
 """Events about no task."""
 _ABOUT: Final = ("key.", "session.", "address.")
@@ -40,6 +44,12 @@ class Doorkeeper:
         """Write down who used which key last."""
         if uses := self._doors.uses():
             await self._queue.submit(UseKeys(uses=uses), SYSTEM)
+
+    async def leave(self) -> None:
+        """Write it down for the last time; a server that is to stop does not wait for a database that is away."""
+        with suppress(OrchestratorError, TimeoutError):
+            async with asyncio.timeout(LAST_S):
+                await self.record()
 
     async def run(self) -> None:
         """Work until cancelled; an error is logged and does not end it."""

@@ -12,6 +12,7 @@ from orchestrator.doors.doors import Doors
 from orchestrator.doors.held import Held
 from orchestrator.doors.keyring import STRANGER
 from orchestrator.settings import Auth, Database, Limits
+from orchestrator.store.protocol import StoreAwayError
 from tests import postgres
 from tests.http.callers import BOOTSTRAP, Keys, bearer
 from tests.http.conftest import Running, serving, until
@@ -144,6 +145,22 @@ async def test_the_last_use_of_a_key_is_told(server: Running, keys: Keys) -> Non
     (one,) = [one for one in (await keys.ask("GET", "/auth/keys"))["items"] if one["name"] == "used"]
     assert datetime.fromisoformat(one["last_used_at"]) > began
     assert one["last_used_from"] == "127.0.0.1"
+
+
+async def test_the_last_use_is_told_also_of_a_server_that_has_stopped(tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", auth=AUTH) as server:
+        key = await Keys(server).make("used until the end", "read")
+        assert await status(server, key) == 200
+    async with serving(tmp_path / "tasks.db", auth=AUTH) as server:
+        (one,) = (await Keys(server).ask("GET", "/auth/keys"))["items"]
+        assert one["last_used_from"] == "127.0.0.1"
+
+
+async def test_a_server_whose_database_is_away_stops_all_the_same(tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", auth=AUTH) as server:
+        await status(server, await Keys(server).make("used in vain", "read"))
+        server.queue.lost(StoreAwayError("gone"))
+        await server.app.state.doorkeeper.leave()
 
 
 async def test_a_lease_is_of_no_use_to_another_key(server: Running, keys: Keys) -> None:
