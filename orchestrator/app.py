@@ -18,11 +18,12 @@ from orchestrator.domain.rules import Rules
 from orchestrator.doors.doors import Doors
 from orchestrator.doors.local import announced
 from orchestrator.doors.rates import Rates
+from orchestrator.http.certificate import certified
 from orchestrator.http.errors import HANDLERS
 from orchestrator.http.guard import public
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
-from orchestrator.http.server import Server, bound, certified, configured, open_files
+from orchestrator.http.server import Server, bound, configured, open_files
 from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
 from orchestrator.loops.doorkeeper import Doorkeeper
@@ -75,7 +76,7 @@ async def _running(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Seque
     try:
         await keeper.once()
         yield
-        await keeper.record()
+        await keeper.leave()
     finally:
         for task in tasks:
             task.cancel()

@@ -67,7 +67,8 @@ def openapi() -> None:
 def problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
     try:
-        from orchestrator.http.server import AddressTakenError, CertificateError
+        from orchestrator.http.certificate import CertificateError
+        from orchestrator.http.server import AddressTakenError
         from orchestrator.settings import SettingsError
         from orchestrator.store import choice
         from orchestrator.store.protocol import DatabaseInUseError

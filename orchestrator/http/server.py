@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ import uvicorn
 from litestar import Litestar
 
 from orchestrator import settings
+from orchestrator.http.certificate import Certificate
 from orchestrator.http.connections import Protocol, sweep
 from worker_client.errors import OrchestratorError
 
@@ -26,6 +26,7 @@ _OWN_FILES: Final = 500
 """Open files that are kept for everything else than connections, and for telling those who are too many."""
 _TLS_END_S: Final = 5
 _FULL_TICKS: Final = 100
+_CERTIFICATE_TICKS: Final = 600
 log = structlog.get_logger()
 _DRAIN_S: Final = 10
 """How long answers under way may take once the server is to stop; parked polls are answered at once."""
@@ -33,10 +34,6 @@ _DRAIN_S: Final = 10
 
 class AddressTakenError(OrchestratorError):
     """The server cannot listen where it should."""
-
-
-class CertificateError(OrchestratorError):
-    """The certificate or its key cannot be used."""
 
 
 class Server(uvicorn.Server):
@@ -48,7 +45,7 @@ class Server(uvicorn.Server):
         *,
         drain: Callable[[], None],
         ready: Callable[[str], None],
-        tls: ssl.SSLContext | None = None,
+        tls: Certificate | None = None,
     ) -> None:
         super().__init__(config)
         self._drain = drain
@@ -61,10 +58,10 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         over_tls: dict[str, Any] = {}
         if self._tls is not None:
-            over_tls = {"ssl_handshake_timeout": self._limits().header_seconds, "ssl_shutdown_timeout": _TLS_END_S}
+            seconds = self._limits().header_seconds
+            over_tls = {"ssl": self._tls.context, "ssl_handshake_timeout": seconds, "ssl_shutdown_timeout": _TLS_END_S}
         self.servers = [
-            await self._loop.create_server(self._protocol, sock=one, ssl=self._tls, backlog=_BACKLOG, **over_tls)
-            for one in sockets or ()
+            await self._loop.create_server(self._protocol, sock=one, backlog=_BACKLOG, **over_tls) for one in sockets or ()
         ]
         self.started = True
         for one in sockets or ():
@@ -87,6 +84,8 @@ class Server(uvicorn.Server):
             sweep(self.server_state.connections, self._loop.time(), self._limits())
             if counter % _FULL_TICKS == 0 and len(self.server_state.connections) >= (most := self._most()):
                 log.warning("as many connections as there may be: others are turned away", limit=most)
+            if counter % _CERTIFICATE_TICKS == 0 and self._tls is not None:
+                self._tls.look()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
@@ -134,24 +133,6 @@ def address(listening: socket.socket, *, tls: bool = False) -> str:
     """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http{'s' * tls}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def certified(server: settings.Server) -> ssl.SSLContext | None:
-    """What https needs, when the settings name a certificate. Raises CertificateError."""
-    if not server.tls_certfile:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        # Without a password it would ask for one on the terminal.
-        context.load_cert_chain(server.tls_certfile, server.tls_keyfile or None, lambda: server.tls_key_password)
-    except (OSError, ValueError) as error:
-        files = " and ".join(filter(None, (server.tls_certfile, server.tls_keyfile)))
-        raise CertificateError(
-            f"server.tls_certfile: {files} cannot be used: {error}; expected the certificate chain in PEM, its key behind it "
-            "or in server.tls_keyfile, and the key's password, if it has one, in APP_SERVER_TLS_KEY_PASSWORD"
-        ) from None
-    return context
 
 
 def open_files(*, raised: bool = False) -> int:

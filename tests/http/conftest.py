@@ -12,7 +12,8 @@ import pytest
 from litestar import Litestar
 
 from orchestrator.app import compose
-from orchestrator.http.server import Server, bound, certified, configured
+from orchestrator.http.certificate import certified
+from orchestrator.http.server import Server, bound, configured
 from orchestrator.queue.commit import Queue
 from orchestrator.settings import Database, Limits, Settings, Task
 from orchestrator.settings import Server as Listening

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from orchestrator.http.server import CertificateError, certified
+from orchestrator.http.certificate import Certificate, CertificateError, certified
 from orchestrator.settings import Limits, SettingsError, load
 from orchestrator.settings import Server as Listening
 from tests.http.conftest import Running, serving, until
@@ -25,14 +25,11 @@ PASSWORD = "open sesame"
 _PEM = serialization.Encoding.PEM
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with cert.pem and key.pem of localhost; both.pem, locked.pem (under a password), and key2.pem of others."""
-    directory = tmp_path_factory.mktemp("certificates")
-    key, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+def issued(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A certificate of localhost."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -46,17 +43,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         .public_bytes(_PEM)
     )
 
-    def text(of: ec.EllipticCurvePrivateKey, lock: serialization.KeySerializationEncryption) -> bytes:
-        return of.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, lock)
 
-    free = serialization.NoEncryption()
-    found = {
-        "cert": certificate,
-        "key": text(key, free),
-        "key2": text(other, free),
-        "both": certificate + text(key, free),
-        "locked": text(key, serialization.BestAvailableEncryption(PASSWORD.encode())),
-    }
+def text(of: ec.EllipticCurvePrivateKey, password: str = "") -> bytes:
+    """A key, under a password or not."""
+    lock = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    return of.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, lock)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with cert.pem and key.pem of localhost; both.pem, locked.pem (under a password), and key2.pem of others."""
+    directory = tmp_path_factory.mktemp("certificates")
+    key = ec.generate_private_key(ec.SECP256R1())
+    found = {"cert": issued(key), "key": text(key), "locked": text(key, PASSWORD)}
+    found |= {"key2": text(ec.generate_private_key(ec.SECP256R1())), "both": found["cert"] + found["key"]}
     for file, content in found.items():
         (directory / f"{file}.pem").write_bytes(content)
     return directory
@@ -124,15 +124,14 @@ async def test_who_speaks_plainly_or_not_at_all_is_let_go(server: Running) -> No
     [("cert", "key", ""), ("both", None, ""), ("cert", "locked", PASSWORD), ("cert", "key", "unused")],
 )
 def test_files_that_fit(files: Path, certificate: str, key: str | None, password: str) -> None:
-    context = certified(
+    found = Certificate(
         Listening(
             tls_certfile=str(files / f"{certificate}.pem"),
             tls_keyfile="" if key is None else str(files / f"{key}.pem"),
             tls_key_password=password,
         )
     )
-    assert context is not None
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert found.context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 @pytest.mark.parametrize(
@@ -155,6 +154,35 @@ def test_files_that_do_not_fit(files: Path, certificate: str, key: str | None, p
     with pytest.raises(CertificateError, match=f"server.tls_certfile: .*{certificate}.pem.*cannot be used") as raised:
         certified(wrong)
     assert "wrong" not in str(raised.value)
+
+
+async def test_a_renewed_certificate_is_used_without_a_restart(anyio_backend: object, files: Path, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_bytes((files / "cert.pem").read_bytes())
+    key.write_bytes((files / "key.pem").read_bytes())
+    listening = Listening(port=0, tls_certfile=str(certificate), tls_keyfile=str(key))
+    async with serving(tmp_path / "tasks.db", server=listening) as renewing:
+
+        async def trusts(file: Path) -> bool:
+            async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=str(file))) as client:
+                try:
+                    return (await client.get(f"{named(renewing)}/health/live")).is_success
+                except httpx.ConnectError:
+                    return False
+
+        found = renewing.server._tls
+        assert found is not None
+        other = ec.generate_private_key(ec.SECP256R1())
+        certificate.write_bytes(issued(other))
+        found.look()
+        assert await trusts(files / "cert.pem"), "its key is not there yet"
+        key.write_bytes(text(other))
+        found.look()
+        assert await trusts(certificate)
+        assert not await trusts(files / "cert.pem")
+        key.unlink()
+        found.look()
+        assert await trusts(certificate)
 
 
 def test_a_key_alone_is_no_certificate() -> None:
