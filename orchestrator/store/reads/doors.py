@@ -17,7 +17,7 @@ from worker_client.contract.enums import Scope
 from worker_client.contract.keys import Key, ListKeys
 
 _USED: Final = f"SELECT {KEY_COLUMNS}, k.last_used_at, k.last_used_from FROM api_keys k WHERE k.parent IS NULL"
-_WINDOW: Final = 20_000
+_WINDOW: Final = 50_000
 """Events that a page of the audit trail looks at: filters have no index, which every event would have to pay for."""
 _REVOKED: Final = 1_000
 """Revoked keys that a server can still tell from such as never were."""
@@ -57,7 +57,7 @@ class DoorReads(Reading):
     async def audit(self, query: ListAudit, visible: PathScope) -> Listing[AuditEntry]:
         """A page of what was changed, newest first; work paths must be canonical. Raises ValidationFailed for a bad cursor.
 
-        It looks at 20,000 events at the most: a page may have few entries, or none, and yet a `next_cursor`. Nothing is counted
+        It looks at 50,000 events at the most: a page may have few entries, or none, and yet a `next_cursor`. Nothing is counted
         but what is shown.
         """
         refuse_both(query.cursor, query.offset)
