@@ -69,7 +69,7 @@ def test_levels_below_the_chosen_one_are_silent(stream: io.StringIO) -> None:
 
 def test_loggers_in_use_follow_another_level(stream: io.StringIO) -> None:
     logs.setup(Log(level="info", format="json"), stream)
-    log, bound, library = structlog.get_logger(), structlog.get_logger().bind(a=1), logging.getLogger("uvicorn.error")
+    log, bound, library = structlog.get_logger(), structlog.get_logger().bind(a=1), logging.getLogger("some.library")
     for level, heard in (("info", False), ("debug", True), ("warning", False), ("debug", True)):
         logs.choose(level)
         for one in (log, bound, library):
