@@ -13,7 +13,7 @@ from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Lease, Outputs
 from orchestrator.domain.world import World
 from worker_client.contract.enums import AttemptOutcome, LeaseEnd, Status
-from worker_client.contract.reports import Usage
+from worker_client.contract.reports import MOST, MOST_USD, Usage
 from worker_client.errors import LeaseLost, NotFound, ValidationFailed
 
 DEPENDENCY_FAILED = "dependency_failed"
@@ -187,13 +187,13 @@ def _sum(one: str | None, other: str | None) -> Usage:
 
 
 def add_usage(one: Usage | None, other: Usage | None) -> Usage:
-    """The sum of two usages; the later model wins."""
+    """The sum of two usages, as far as a usage can count; the later model wins."""
     one, other = one or Usage(), other or Usage()
     return Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cached_tokens=one.cached_tokens + other.cached_tokens,
-        cost_usd=one.cost_usd + other.cost_usd,
-        duration_ms=one.duration_ms + other.duration_ms,
+        input_tokens=min(MOST, one.input_tokens + other.input_tokens),
+        output_tokens=min(MOST, one.output_tokens + other.output_tokens),
+        cached_tokens=min(MOST, one.cached_tokens + other.cached_tokens),
+        cost_usd=min(MOST_USD, one.cost_usd + other.cost_usd),
+        duration_ms=min(MOST, one.duration_ms + other.duration_ms),
         model=other.model or one.model,
     )

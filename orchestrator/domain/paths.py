@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-MAX_BYTES: Final = 4096
+MAX_BYTES: Final = 1024
+"""What fits into an index of PostgreSQL beside the longest host; few systems have longer ones."""
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 _LONG_PREFIX: Final = "\\\\?\\"
 
@@ -18,7 +19,7 @@ def canonical(path: str) -> str:
     POSIX: dots, double and trailing slashes go; case stays. Windows (`C:\x`, `C:/x`, `\\server\share\x`): backslashes,
     lower case with an upper-case drive, as its file systems ignore case. `..` at the root stays at the root.
 
-    Raises PathError for a relative path, a NUL, text that is not UTF-8, or more than 4096 bytes.
+    Raises PathError for a relative path, a NUL, text that is not UTF-8, or more than 1024 bytes.
     """
     if "\0" in path:
         raise PathError(f"{path!r} contains a NUL byte, which no path can")

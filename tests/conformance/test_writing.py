@@ -1,18 +1,22 @@
 """What is written down: logs, usage, outputs, leases that are shifted, rollups; and the guard against other writers."""
 
 import json
+import random
+import string
 from typing import Any
 
 import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Created, Logged
+from orchestrator.domain.paths import MAX_BYTES, canonical
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Outputs
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.sqlite.store import SQLiteStore
 from tests.rig import HOUR, Rig, enqueue, new_task
 from worker_client.contract.enums import LogStream, Status
+from worker_client.contract.reports import MOST, MOST_USD
 
 
 def test_log_lines_are_stored_once_and_numbered(rig: Rig) -> None:
@@ -75,6 +79,18 @@ def test_usage_is_cumulative_per_attempt_and_summed_over_them(rig: Rig) -> None:
     assert rig.output(task_id, "usage_now") == "null"
     used = [json.loads(text)["input_tokens"] if text else None for (text,) in rig.fetch("SELECT usage FROM attempts ORDER BY id")]
     assert used == [20, 5, None, 3]
+
+
+def test_a_usage_counts_no_further_than_it_can_be_told_and_keeps_nobody_from_ending(rig: Rig) -> None:
+    most = json.dumps({"input_tokens": MOST, "duration_ms": MOST, "cost_usd": MOST_USD})
+    task_id = rig.add(max_attempts=5)
+    for _ in range(2):
+        rig.do(ops.Fail(task_id=task_id, lease=rig.take().lease, error="{}", retry_after_ms=0, usage=most))
+    rig.do(ops.Heartbeat(task_id=task_id, lease=rig.take(lease_ms=1_000).lease, outputs=Outputs(usage_now=most)))
+    other = rig.running("/other", lease_ms=1_000)
+    rig.pass_(2_000)
+    assert [rig.head(one).lease_ends_at for one in (task_id, other.task_id)] == [None, None]
+    assert json.loads(rig.output(task_id, "usage_before")) == json.loads(most)
 
 
 def test_outputs_of_an_attempt_are_kept_until_replaced(rig: Rig) -> None:
@@ -176,3 +192,13 @@ def test_what_is_shown_from_memory_is_what_is_stored(rig: Rig) -> None:
     assert shown().outputs.progress == '{"percent":5}'
     rig.do(ops.Complete(task_id=1, lease=lease.lease, result="7"))
     assert shown().outputs.result == "7"
+
+
+def test_the_longest_directories_fit(rig: Rig) -> None:
+    chance = random.Random(7)
+    path = canonical("/" + "".join(chance.choices(string.ascii_letters + string.digits, k=MAX_BYTES - 1)))
+    host = "".join(chr(chance.randrange(0x1F300, 0x1F9FF)) for _ in range(255))
+    rig.do(ops.SetDirectory(path=path, host=host, max_running=5))
+    grant = rig.running(path, host=host, kind="k" * 64)
+    rig.do(ops.Complete(task_id=grant.task_id, lease=grant.lease))
+    assert rig.status(grant.task_id) == "completed"

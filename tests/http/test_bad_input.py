@@ -41,6 +41,13 @@ def ask(query: str, field: str, says: str) -> Case:
     return Case("GET", query, b"", field, says)
 
 
+FILTERS = {
+    "/tasks": {"status": "waiting", "priority": "low", "kind": "agent", "tag": "a", "work_path": "/a"},
+    "/events": {"work_path": "/a", "type": "task.created", "task_id": 1},
+    "/audit": {"work_path": "/a", "type": "task.created", "task_id": 1, "actor": "local"},
+    "/execution-logs": {"work_path": "/a", "outcome": "failed"},
+}
+"""Lists that filters have."""
 CASES = {
     "unknown field": create(body(promt="x"), "promt", "did you mean `prompt`?"),
     "wrong type": create(body(max_attempts="three"), "max_attempts", '"three": expected integer'),
@@ -48,7 +55,7 @@ CASES = {
     "nested bound": create(body(backoff={"base_seconds": -1}), "backoff.base_seconds", "-1: expected number >= 0"),
     "relative path": create(body(work_directory="repo"), "work_directory", "must be an absolute path"),
     "no path": create(b'{"prompt": "x"}', "work_directory", "is missing"),
-    "long path": create(body(work_directory="/" + "a" * 4096), "work_directory", "4096"),
+    "long path": create(body(work_directory="/" + "a" * 1024), "work_directory", "1024"),
     "NUL in path": create(body(work_directory="/a\0b"), "work_directory", "NUL byte"),
     "NUL in prompt": create(body(prompt="a\0b"), "prompt", "NUL byte"),
     "NUL deep inside": create(body(metadata={"a": [{"b": "\0"}]}), "metadata.a[0].b", "NUL byte"),
@@ -112,6 +119,12 @@ CASES = {
     "NUL in the query": ask(f"{NEXT}&host=%00", "host", "NUL"),
     "status": ask("/tasks?status=done", "status", '`status` is "done": expected one of waiting'),
     "limit": ask("/tasks?limit=1001", "limit", "<= 1000"),
+    **{
+        f"too many of {name} at {path}": ask(f"{path}?{'&'.join([f'{name}={value}'] * 101)}", name, "length <= ")
+        for path, names in FILTERS.items()
+        for name, value in names.items()
+    },
+    "too many in a body": Case("POST", "/tasks/cancel", json.dumps({"tag": ["a"] * 5000}).encode(), "tag", "length <= 50"),
     "cursor": ask("/tasks?cursor=x", "cursor", "next_cursor"),
     "format": ask("/tasks/1/logs?format=xml", "format", '"xml": expected json or text'),
     "kind in a query": ask("/tasks?kind=A!", "kind", "expected the name of a kind"),

@@ -1,11 +1,12 @@
 """Attempts: the leases of a task that ran, and how they ended."""
 
 from datetime import datetime
+from typing import Annotated
 
 from msgspec import Struct
 
 from worker_client.contract.enums import AttemptOutcome
-from worker_client.contract.fields import Id, Name, Path, When
+from worker_client.contract.fields import Id, Name, Paths, Several, When
 from worker_client.contract.reports import TaskError, Usage
 from worker_client.contract.request import Paged
 
@@ -35,8 +36,8 @@ class ListAttempts(Paged, kw_only=True):
     """A page of attempts across tasks, newest first."""
 
     task_id: Id | None = None
-    outcome: list[AttemptOutcome] | None = None
-    work_path: list[Path] | None = None
+    outcome: Annotated[list[AttemptOutcome], Several] | None = None
+    work_path: Paths | None = None
     recursive: bool = False
     worker_id: Name | None = None
     started_after: When | None = None

@@ -5,17 +5,17 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from worker_client.contract.fields import Id, JsonObject, Name, Path, When
+from worker_client.contract.fields import Id, JsonObject, Name, Paths, Several, When
 from worker_client.contract.request import Paged
 
 
 class ListAudit(Paged, kw_only=True):
     """Which changes, newest first; `actor` is the id of a key. As `jsonl` or `csv` all that match, not a page."""
 
-    actor: list[Name] | None = None
-    type: list[Name] | None = None
-    task_id: list[Id] | None = None
-    work_path: list[Path] | None = None
+    actor: Annotated[list[Name], Several] | None = None
+    type: Annotated[list[Name], Several] | None = None
+    task_id: Annotated[list[Id], Several] | None = None
+    work_path: Paths | None = None
     recursive: bool = True
     created_after: When | None = None
     created_before: When | None = None

@@ -1,11 +1,12 @@
 """The feed: one event per transition of a task, and what is done to directories and to the server."""
 
 from datetime import datetime
+from typing import Annotated
 
 from msgspec import Struct
 
 from worker_client.contract.enums import Status
-from worker_client.contract.fields import Id, JsonObject, Name, Path
+from worker_client.contract.fields import Id, JsonObject, Name, Paths, Several
 from worker_client.contract.request import Request
 
 
@@ -28,8 +29,8 @@ class Event(Struct, kw_only=True):
 class ReadEvents(Request, kw_only=True):
     """Which events; `after` resumes as Last-Event-ID does."""
 
-    work_path: list[Path] | None = None
+    work_path: Paths | None = None
     recursive: bool = True
-    type: list[Name] | None = None
-    task_id: list[Id] | None = None
+    type: Annotated[list[Name], Several] | None = None
+    task_id: Annotated[list[Id], Several] | None = None
     after: Name | None = None

@@ -1,7 +1,7 @@
 """Field types that several bodies share: bounds are stated once."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -17,7 +17,10 @@ LeaseSeconds = Annotated[float, Meta(ge=1, le=86_400)]
 TimeoutSeconds = Annotated[float, Meta(ge=1, le=31_536_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Path = Annotated[str, Meta(min_length=1, max_length=8192)]
-"""Checked and made canonical by the server; 4096 bytes at the most once it is."""
+"""Checked and made canonical by the server; 1024 bytes at the most once it is."""
+Several: Final = Meta(max_length=100)
+"""Of a list that a filter has: each more costs the database more than the last."""
+Paths = Annotated[list[Path], Several]
 Kind = Annotated[
     str,
     Meta(

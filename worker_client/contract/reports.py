@@ -1,12 +1,16 @@
 """Reports of whoever holds a lease: heartbeats, and how the work ended."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from worker_client.contract.enums import ParkReason
 from worker_client.contract.fields import Id, Json, JsonObject, Name, Seconds, Text, WaitSeconds, When
 from worker_client.contract.request import Request
+
+MOST: Final = 2**53
+"""What every language counts to without rounding."""
+MOST_USD: Final = 1e9
 
 
 class Progress(Request, kw_only=True):
@@ -19,11 +23,11 @@ class Progress(Request, kw_only=True):
 class Usage(Struct, kw_only=True, omit_defaults=True):
     """What an attempt used so far (cumulative); on a task the sum over its attempts."""
 
-    input_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    output_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    cached_tokens: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    cost_usd: Annotated[float, Meta(ge=0, le=1e9)] = 0
-    duration_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    input_tokens: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    output_tokens: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    cached_tokens: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    cost_usd: Annotated[float, Meta(ge=0, le=MOST_USD)] = 0
+    duration_ms: Annotated[int, Meta(ge=0, le=MOST)] = 0
     model: Annotated[str, Meta(max_length=255)] | None = None
 
 

@@ -17,8 +17,9 @@ from worker_client.contract.fields import (
     Name,
     Offset,
     Path,
+    Paths,
     Seconds,
-    Tag,
+    Several,
     Tags,
     Text,
     TimeoutSeconds,
@@ -132,11 +133,11 @@ class Reason(Request, kw_only=True):
 class TaskFilter(Request, kw_only=True):
     """Which tasks; what is left out does not restrict."""
 
-    status: list[Status] | None = None
-    priority: list[Priority] | None = None
-    kind: list[Kind] | None = None
-    tag: list[Tag] | None = None
-    work_path: list[Path] | None = None
+    status: Annotated[list[Status], Several] | None = None
+    priority: Annotated[list[Priority], Several] | None = None
+    kind: Annotated[list[Kind], Several] | None = None
+    tag: Tags | None = None
+    work_path: Paths | None = None
     recursive: bool = False
     worker_id: Name | None = None
     schedule_id: Id | None = None
