@@ -1,6 +1,7 @@
 """Claims, and what keeps a lease alive."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 
 from msgspec.structs import replace
 
@@ -24,7 +25,9 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
         if not (by.paths.covers_below(path) if op.interest.recursive else by.paths.covers(path)):
             raise Forbidden(f"this key may not claim in {path}", work_path=path)
     poll = poll_key(op, by)
-    if poll is not None and (delivered := world.delivered(poll)):
+    # Asked again as the same one, but by a token for less, it gets no secrets that are not for that.
+    delivered = [] if poll is None else [head for head in world.delivered(poll) if secrets.may_use(head.secrets, by)]
+    if delivered:
         return _again(op, delivered, world)
     changes: list[Change] = []
     grants: list[Grant] = []
@@ -45,7 +48,7 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
 
 def poll_key(op: ops.Claim, by: Principal) -> str | None:
     """What repetitions of one poll have in common; None when it has no id."""
-    return None if op.poll_id is None else to_json([by.id, op.worker_id, op.poll_id])
+    return None if op.poll_id is None else sha256(to_json([by.id, op.worker_id, op.poll_id]).encode()).hexdigest()
 
 
 class _Gate:

@@ -1,5 +1,7 @@
 """Everything that can be asked of the queue. An operation is data; `decide` says what it does."""
 
+from hashlib import sha256
+
 from msgspec import UNSET, Struct, UnsetType, field
 
 from orchestrator.domain.door_operations import (
@@ -330,12 +332,13 @@ class Claim(Operation, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for repetitions of one poll, different when its parameters differ."""
+        """Equal for repetitions of one poll, different when its parameters differ; each task that it gets keeps it."""
         wanted = self.interest
-        return repr((
+        asked = repr((
             wanted.paths, wanted.recursive, wanted.kinds, sorted(wanted.tags), wanted.host, wanted.exclusive,
             self.lease_ms, self.limit, self.account, self.confirm_ms,
         ))  # fmt: skip
+        return sha256(asked.encode()).hexdigest()
 
 
 class Submission(Struct, frozen=True):

@@ -327,3 +327,10 @@ def test_a_late_hang_up_of_an_older_delivery_releases_nothing(rig: Rig) -> None:
     assert rig.status(first.task_id) is Status.RUNNING
     rig.do(ops.Undeliver(task_id=first.task_id, lease=first.lease, delivery_no=second.delivery_no))
     assert rig.status(first.task_id) is Status.WAITING
+
+
+def test_what_a_task_keeps_of_the_poll_that_got_it_is_short(rig: Rig) -> None:
+    rig.add()
+    rig.claim("/a", *(f"/{number:04}{'x' * 1000}" for number in range(99)), poll_id="🎲" * 255, worker="🎲" * 255)
+    head = rig.head(1)
+    assert max(map(len, (head.poll_key or "", head.poll_hash or ""))) == 64

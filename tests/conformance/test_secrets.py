@@ -69,3 +69,13 @@ def test_a_task_waits_for_a_secret_that_is_no_longer_there(rig: Rig) -> None:
     assert (outcome.grants, outcome.held_at) == ([], "/a")  # type: ignore[attr-defined]
     rig.rules = known
     assert rig.take().task_id == 1
+
+
+def test_the_same_poll_by_who_may_use_less_gets_no_secret(rig: Rig) -> None:
+    rig.add(secrets="TOKEN")
+    rig.add()
+    poll = {"poll_id": "p", "limit": 1}
+    assert [grant.task_id for grant in rig.claim(by=ONE, **poll)] == [1]
+    less = replace(ONE, secrets=frozenset())
+    assert [grant.task_id for grant in rig.claim(by=less, **poll)] == [2]
+    assert [grant.task_id for grant in rig.claim(by=less, **poll)] == [2]
