@@ -1,6 +1,7 @@
 """Who asks, and which directories exist for them."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 from json import dumps
 
 from msgspec import Struct
@@ -51,10 +52,10 @@ class PathScope(Struct, frozen=True, cache_hash=True):
 
     @property
     def key(self) -> str:
-        """The scope as text: idempotency keys are unique within it."""
+        """The scope as a short text: idempotency keys are unique within it."""
         if self.patterns is None:
             return _EVERYTHING
-        return dumps(sorted(map(str, self.patterns)))
+        return sha256(dumps(sorted(map(str, self.patterns))).encode()).hexdigest()
 
 
 EVERYWHERE = PathScope()

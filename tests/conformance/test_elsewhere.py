@@ -1,6 +1,7 @@
 """What is in directories that a key does not see is not there for it: not in answers, errors, lists, events or the history."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -150,3 +151,12 @@ def test_scopes_that_look_alike_are_not_the_same(rig: Rig) -> None:
     created = rig.do(enqueue(new_task("/a\n/b", key="k", key_hash="h")), odd)
     assert isinstance(created, Created)
     assert created.tasks == [(2, True)]
+
+
+def test_who_sees_many_directories_has_keys_of_tasks_too(rig: Rig) -> None:
+    paths = [f"/{sha256(str(number).encode()).hexdigest()}" for number in range(100)]
+    many = Principal("many", ALL_SCOPES, path_scope(paths))
+    for fresh in (True, False):
+        created = rig.do(enqueue(new_task(paths[0], key="🎲" * 255, key_hash="h")), many)
+        assert isinstance(created, Created)
+        assert created.tasks == [(1, fresh)]

@@ -76,7 +76,7 @@ def test_patterns_are_read_as_they_are_written() -> None:
     assert [str(pattern) for pattern in scope.patterns or ()] == written
     assert path_scope(["/a/../b//**"]) == path_scope(["/b/**"])
     assert path_scope(["/a", "**"]) == EVERYWHERE
-    assert (path_scope(["**"]).key, PathScope(()).key) == ("**", "[]")
+    assert (path_scope(["**"]).key, len(PathScope(()).key)) == ("**", 64)
 
 
 @pytest.mark.parametrize("bad", ["a/**", "/a/*", "/a/*/b", "/*/**", "", "***", "/a**"])
