@@ -28,6 +28,8 @@ from worker_client.errors import Conflict, Forbidden, NotFound, ValidationFailed
 
 _TOLD = ("id", "name", "scopes", "paths", "secrets", "rate", "expires_at")
 """What the feed tells of a new key."""
+_SESSIONS = 20
+"""Of one key at the same time: whoever signs in once more ends the oldest."""
 
 
 def issue_key(op: ops.IssueKey, by: Principal, world: World, _rules: Rules) -> Decision:
@@ -64,8 +66,11 @@ def open_session(op: ops.OpenSession, by: Principal, world: World, _rules: Rules
         revoked_at=None,
     )
     _check_expiry(session.expires_at, world)
-    noted = _noted("session.opened", id=session.id, name=session.name, parent=by.id, expires_at=session.expires_at)
-    return Decision(Keyed(session), [CredentialSaved(session, fresh=True), noted])
+    before = sorted(world.sessions(by.id), key=lambda one: one.created_at)
+    changes: list[Change] = [CredentialSaved(replace(one, revoked_at=world.now), fresh=False) for one in before[: 1 - _SESSIONS]]
+    changes.append(CredentialSaved(session, fresh=True))
+    changes.append(_noted("session.opened", id=session.id, name=session.name, parent=by.id, expires_at=session.expires_at))
+    return Decision(Keyed(session), changes)
 
 
 def change_key(op: ops.ChangeKey, by: Principal, world: World, _rules: Rules) -> Decision:

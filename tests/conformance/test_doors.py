@@ -242,6 +242,14 @@ def test_a_session_can_do_what_who_opens_it_can_and_no_longer(rig: Rig) -> None:
         rig.do(ops.ChangeKey(id="s1", expires_at=None))
 
 
+def test_whoever_signs_in_again_and_again_ends_the_oldest_sessions(rig: Rig) -> None:
+    rig.do(sign_in("other"), principal("k2"))
+    for number in range(22):
+        rig.time.pass_(1)
+        rig.do(sign_in(f"s{number}"), principal("k1"))
+    assert [id_ for id_, one in stored(rig).items() if one.revoked_at is not None] == ["s0", "s1"]
+
+
 def test_who_is_shut_out_opens_no_session(rig: Rig) -> None:
     rig.do(issue("k1"))
     rig.do(issue("k2"))
