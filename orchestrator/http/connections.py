@@ -69,6 +69,11 @@ class Protocol(HttpToolsProtocol):
         self._begun = self.loop.time()
         self._body = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what stands behind a body is none: a proxy that minds headers passes it on as its client wrote it."""
+        if not self._in_body:
+            super().on_header(name, value)
+
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
         self._body += len(body)

@@ -10,6 +10,7 @@ from orchestrator.settings import Auth, Database, Limits
 from orchestrator.settings import Server as Listening
 from tests import postgres
 from tests.http.conftest import Running, serving, until
+from tests.http.raw import Raw, request
 
 pytestmark = pytest.mark.anyio
 
@@ -200,6 +201,21 @@ async def test_what_a_client_writes_before_its_proxy_does_not_count(server: Runn
     ):
         assert await From(server, forwarded).status() == 403
     assert await From(server, "198.51.100.1, 192.0.2.9").status() == 200
+
+
+async def test_what_stands_behind_a_body_is_no_header(server: Running, here: From) -> None:
+    await here.change("blacklist", "add", "198.51.100.1")
+    chunked = ("transfer-encoding: chunked", "trailer: x-forwarded-for, authorization")
+    for headers, trailer, status in (
+        ((f"authorization: Bearer {KEY}", "x-forwarded-for: 198.51.100.1"), "x-forwarded-for: 192.0.2.1", 403),
+        (("x-forwarded-for: 192.0.2.1",), f"authorization: Bearer {KEY}", 401),
+        ((f"authorization: Bearer {KEY}", "x-forwarded-for: 192.0.2.1"), "x-forwarded-for: 198.51.100.1", 200),
+    ):
+        async with Raw.open(server.address) as raw:
+            await raw.send(request("GET", "/api/v1/tasks", *headers, *chunked) + f"0\r\n{trailer}\r\n\r\n".encode())
+            assert (await raw.answer())[0] == status
+            await raw.send(request("GET", "/api/v1/tasks", *headers))
+            assert (await raw.answer())[0] == status
 
 
 async def test_guesses_are_counted_by_the_address_that_the_proxy_saw(
