@@ -19,6 +19,8 @@ HELD_MS = 80_000
 REFRESH_MS = 20_000
 """How far behind the others may be with the time when a worker asked."""
 _INTERESTS = 16
+_TEXT = 16_000_000
+"""Characters in all that is asked for; of a single question they may be a hundred thousand."""
 _LOOK_MS = 1_000
 """Times are known to the second: who asks in a loop is not written down each time."""
 
@@ -58,10 +60,12 @@ _told = json.Decoder(_Told)
 
 
 class Presence:
-    """The last askers, at most `most`; the one unseen for longest is forgotten first."""
+    """The last askers, at most `most`, and `text` characters of what they ask for; who is unseen for longest is forgotten first."""
 
-    def __init__(self, *, most: int = 100_000) -> None:
-        self._most = most
+    def __init__(self, *, most: int = 100_000, text: int = _TEXT) -> None:
+        self._most, self._most_text = most, text
+        # Of what the workers ask for, and of all that is asked for.
+        self._workers_text = self._interests_text = 0
         self._workers: dict[str, Present] = {}
         self._elsewhere: dict[str, Present] = {}
         self._shared: dict[str, tuple[Millis, str | None, tuple[Interest, ...], bool]] = {}
@@ -76,16 +80,20 @@ class Presence:
             return
         worker = self._workers.pop(worker_id, None) or Present(worker_id, account, {}, interest, now)
         worker.account, worker.interest, worker.seen_at = account, interest, now
+        if interest not in worker.asked:
+            self._workers_text += _size(interest)
         _refresh(worker.asked, interest, now)
         while len(worker.asked) > _INTERESTS:
-            del worker.asked[next(iter(worker.asked))]
+            self._workers_text -= _size(oldest := next(iter(worker.asked)))
+            del worker.asked[oldest]
         self._workers[worker_id] = worker
         self._asked(interest, now)
-        if now - self._looked > _LOOK_MS or len(self._workers) > self._most or len(self._interests) > self._most:
+        if now - self._looked > _LOOK_MS or not (self._workers_fit and self._interests_fit):
             self._forget(now)
 
     def _asked(self, interest: Interest, at: Millis) -> None:
         if interest not in self._interests:
+            self._interests_text += _size(interest)
             for path in interest.paths:
                 self._at.setdefault(path, set()).add(interest)
         _refresh(self._interests, interest, max(at, self._interests.get(interest, 0)))
@@ -135,18 +143,29 @@ class Presence:
         oldest = 0 if now is None else now - UNSEEN_MS
         while self._workers:
             worker = next(iter(self._workers.values()))
-            if len(self._workers) <= self._most and worker.seen_at >= oldest:
+            if self._workers_fit and worker.seen_at >= oldest:
                 break
+            self._workers_text -= sum(map(_size, worker.asked))
             del self._workers[worker.worker_id]
         while self._interests:
             interest, seen_at = next(iter(self._interests.items()))
-            if len(self._interests) <= self._most and seen_at >= oldest:
+            if self._interests_fit and seen_at >= oldest:
                 break
+            self._interests_text -= _size(interest)
             del self._interests[interest]
             for path in set(interest.paths):
                 self._at[path].discard(interest)
                 if not self._at[path]:
                     del self._at[path]
+
+    @property
+    def _workers_fit(self) -> bool:
+        # Who asks right now is not forgotten.
+        return len(self._workers) <= self._most and (self._workers_text <= self._most_text or len(self._workers) == 1)
+
+    @property
+    def _interests_fit(self) -> bool:
+        return len(self._interests) <= self._most and self._interests_text <= self._most_text
 
     # Several servers on one database
 
@@ -191,6 +210,10 @@ def _merged(one: Present | None, other: Present) -> Present:
     older, newer = sorted((one, other), key=lambda worker: worker.seen_at)
     held = one.elsewhere or other.elsewhere
     return replace(newer, asked=older.asked | newer.asked, polls=one.polls, elsewhere=held)
+
+
+def _size(interest: Interest) -> int:
+    return sum(map(len, (*interest.paths, *interest.kinds, *interest.tags)))
 
 
 def _refresh(asked: dict[Interest, Millis], interest: Interest, now: Millis) -> None:

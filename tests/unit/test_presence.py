@@ -34,6 +34,23 @@ def test_no_more_are_remembered_than_fit() -> None:
     assert not presence.asks_for("/a", "one", "agent", ())
 
 
+def test_no_more_is_remembered_of_what_is_asked_for_than_fits() -> None:
+    presence = Presence(text=20)
+    long = replace(ASK, paths=("/" + "x" * 9,))
+    for at, name in enumerate(["one", "two", "one", "two"]):
+        presence.seen(name, long, None, at)
+    presence.seen("one", replace(long, host="other"), None, 4)
+    assert present(presence, 9) == ["one"]
+    presence.seen("three", ASK, None, 9)
+    assert present(presence, 9) == ["three"]
+    assert [presence.asks_for(path, host, "agent", ()) for path, host in (("/a", "box"), (*long.paths, "box"))] == [True, False]
+    for at in range(10, 14):
+        presence.seen("three", replace(long, host=f"{at}"), None, at)
+    assert present(presence, 14) == ["three"]
+    presence.seen("four", ASK, None, 15)
+    assert present(presence, 15) == ["four"]
+
+
 def test_held_polls_are_counted() -> None:
     presence = Presence(most=1)
     with presence.asking("one", ASK, None, 0), presence.asking("one", ASK, None, 0):
