@@ -90,12 +90,13 @@ async def serving(path: Path, *, verify: ssl.SSLContext | bool = True, **section
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             address = await ready
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-            async with httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=60, limits=limits, verify=verify) as client:
-                try:
+            try:
+                async with httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=60, limits=limits, verify=verify) as client:
                     yield Running(app, server, address, client)
-                finally:
-                    server.stop()
-            await serving
+            finally:
+                # Also behind a test that fails: else the loop waits for the server without end.
+                server.stop()
+                await serving
 
 
 @pytest.fixture(scope="module")
