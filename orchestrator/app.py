@@ -118,11 +118,7 @@ async def served(
     tls = certified(settings.server)
     app = compose(settings, read)
     doors: Doors = app.state.doors
-    with (
-        bound(settings.server.host, settings.server.port) as listening,
-        hung_up(app.state.reload.signalled),
-        announced(settings.database.path, doors.local) as announce,
-    ):
+    with bound(settings.server.host, settings.server.port) as listening, hung_up(app.state.reload.signalled):
         async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
             doors.look()
 
@@ -132,7 +128,9 @@ async def served(
 
             server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=answers, tls=tls)
             app.state.connections = lambda: len(server.server_state.connections)
-            await server.serve(sockets=[listening])
+            # Only while the file is this server's: another one may leave its own there.
+            with announced(settings.database.path, doors.local) as announce:
+                await server.serve(sockets=[listening])
 
 
 def serve(settings: Settings, ready: Callable[[str], None] = _announce, read: Callable[[], Settings] | None = None) -> None:
