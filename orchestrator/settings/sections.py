@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -23,7 +23,21 @@ class SettingsError(ValueError):
     """A setting cannot be used; the message names where it stands, the value and what is expected."""
 
 
-class Server(Struct, frozen=True, kw_only=True):
+class Section(Struct, frozen=True, kw_only=True):
+    """A section; its secrets are not in its text, which may end up anywhere."""
+
+    def __repr__(self) -> str:
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return f"{type(self).__name__}({', '.join(f'{name}={_shown(name, value)}' for name, value in shown)})"
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in _HIDDEN:
+        return "'***'" if value else "''"
+    return repr(without_password(value) if name == "url" else value)
+
+
+class Server(Section, frozen=True, kw_only=True):
     """Where the server listens, who may connect and whom in front of it it believes."""
 
     host: str = "127.0.0.1"
@@ -42,7 +56,7 @@ class Server(Struct, frozen=True, kw_only=True):
             raise ValueError("tls_keyfile or tls_key_password without a tls_certfile: expected the file of the certificate, too")
 
 
-class Auth(Struct, frozen=True, kw_only=True):
+class Auth(Section, frozen=True, kw_only=True):
     """Who may ask. `bootstrap_key`: whoever has it may do everything; `jwt_secret`: of several, by commas, the first signs.
 
     `session_seconds`: how long one stays signed in; `jwt_leeway` in seconds.
@@ -69,7 +83,7 @@ class Auth(Struct, frozen=True, kw_only=True):
         return bool(self.bootstrap_key or self.jwt_secret or self.jwt_public_key_file or self.jwt_jwks_file)
 
 
-class Database(Struct, frozen=True, kw_only=True):
+class Database(Section, frozen=True, kw_only=True):
     """Where tasks are kept, and the connections that read; `busy_timeout` in seconds."""
 
     url: str = "sqlite:///data/tasks.db"
@@ -183,3 +197,4 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
 FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
 SECRETS: Final = {("auth", "bootstrap_key"), ("auth", "jwt_secret"), ("server", "tls_key_password")}
 """Those that are never shown."""
+_HIDDEN: Final = frozenset(key for _, key in SECRETS)

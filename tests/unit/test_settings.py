@@ -232,6 +232,17 @@ def test_what_is_kept_and_what_is_new_have_to_go_together() -> None:
         adopted(running, Settings(auth=Auth(mode="open")))
 
 
+def test_the_text_of_settings_has_no_secrets() -> None:
+    auth = Auth(mode="required", bootstrap_key="b" * 32, jwt_secret="j" * 32, jwt_issuer="me")
+    server = Server(tls_certfile="c", tls_key_password="word")
+    shown = repr(Settings(auth=auth, server=server, database=Database(url="postgresql://me:word@host/tasks")))
+    assert not [secret for secret in ("bbb", "jjj", "word") if secret in shown.replace("tls_key_password", "")]
+    assert "auth=Auth(mode='required', bootstrap_key='***', " in shown
+    assert "jwt_issuer='me'" in shown
+    assert "url='postgresql://me:***@host/tasks'" in shown
+    assert repr(Auth()).startswith("Auth(mode='auto', bootstrap_key='', ")
+
+
 def test_the_secrets_among_the_settings() -> None:
     auth = Auth(bootstrap_key="b" * 32, jwt_secret=f"{'j' * 32}, {'k' * 32}")
     assert sorted(hidden(Settings(auth=auth, server=Server(tls_certfile="c", tls_key_password="p")))) == [
