@@ -49,14 +49,23 @@ class Tokens:
         self._keyring = keyring
         self._now = now
         self._own = [] if own is None else [Verifier(trust.HS256, own)]
+        self._auth = Auth()
+        self._public: list[Verifier] = []
+        self._secrets = self._own
         self._known: dict[bytes, Caller] = {}
         self._read_at: Millis = 0
         self.trust = 0
 
     def configure(self, auth: Auth, public: list[Verifier]) -> None:
         """Trust whom the settings name, and who signs with the `public` keys that `trust.public_keys` found there."""
-        self._auth, self._public = auth, public
-        self._secrets = trust.secrets(auth) or self._own
+        if (auth, public) != (self._auth, self._public):
+            self._auth = auth
+            self._secrets = trust.secrets(auth) or self._own
+            self._trust(public)
+
+    def _trust(self, public: list[Verifier]) -> None:
+        """Whoever came in by others has to show what they have once more."""
+        self._public = public
         self.trust += 1
         self.forget()
 
@@ -152,9 +161,12 @@ class Tokens:
             return
         self._read_at = self._now()
         try:
-            self._public = trust.public_keys(self._auth)
+            public = trust.public_keys(self._auth)
         except SettingsError as error:
             log.warning("the keys of tokens cannot be read anew", reason=str(error))
+            return
+        if public != self._public:
+            self._trust(public)
 
     def _caller(self, claims: Claims) -> Caller:
         may = scopes(claims.scope.split()) & ALL_SCOPES

@@ -18,7 +18,7 @@ from orchestrator.doors import trust
 from orchestrator.doors.keyring import Caller, Keyring, digest
 from orchestrator.doors.tokens import Tokens
 from orchestrator.settings import Auth, SettingsError
-from tests.signers import OLDER, OTHER_RSA, PEM, RSA, SECRET, WEAK, jwk
+from tests.signers import EC, OLDER, OTHER_RSA, PEM, RSA, SECRET, WEAK, jwk
 from worker_client.contract.keys import CreateToken
 from worker_client.errors import Unauthorized
 
@@ -50,7 +50,7 @@ class Bench:
 
 def test_keys_of_a_set_are_read_anew_when_an_unknown_one_signs(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(json.dumps({"keys": [jwk(RSA.public_key(), "1")]}))
+    file.write_text(json.dumps({"keys": [jwk(RSA.public_key(), "1"), jwk(EC.public_key(), "3")]}))
     # One without a name might have signed anything.
     (tmp_path / "key.pem").write_bytes(PEM)
     bench = Bench(Auth(jwt_jwks_file=str(file), jwt_public_key_file=str(tmp_path / "key.pem")))
@@ -58,18 +58,36 @@ def test_keys_of_a_set_are_read_anew_when_an_unknown_one_signs(tmp_path: Path) -
         jwt.encode({"sub": "me", "exp": bench.now // 1000 + 600}, key, "RS256", headers={"kid": kid})
         for key, kid in ((RSA, "1"), (OTHER_RSA, "2"))
     ]
-    assert bench.check(old).principal.id == "sub:me"
+    leaving = jwt.encode({"sub": "me", "exp": bench.now // 1000 + 600}, EC, "ES256", headers={"kid": "3"})
+    assert bench.check(old).principal.id == bench.check(leaving).principal.id == "sub:me"
     assert bench.refuses(new)
     file.write_text(json.dumps({"keys": [jwk(OTHER_RSA.public_key(), "2")]}))
     assert bench.refuses(new), "not at every guess"
     bench.now += 10_000
+    assert bench.tokens.find(digest(leaving), bench.now) is not None
     assert bench.check(new).principal.id == "sub:me"
+    assert bench.tokens.find(digest(leaving), bench.now) is None
+    assert bench.refuses(leaving), "who is no longer in the set is no longer trusted"
     bench.configure(Auth(jwt_jwks_file=str(file)))
-    assert bench.refuses(old), "who is no longer in the set is no longer trusted"
+    assert bench.refuses(old)
     file.write_text("{")
     bench.now += 10_000
     assert bench.refuses(old)
     assert bench.check(new).principal.id == "sub:me", "a broken file changes nothing"
+
+
+def test_what_changes_no_trust_ends_nobodys(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(PEM)
+    bench = Bench(Auth(jwt_public_key_file=str(file)))
+    token = jwt.encode({"sub": "me", "exp": bench.now // 1000 + 600}, RSA, "RS256")
+    caller = bench.check(token)
+    bench.configure(Auth(jwt_public_key_file=str(file)))
+    assert caller.trust == bench.tokens.trust
+    assert bench.tokens.find(digest(token), bench.now) is caller
+    bench.configure(Auth(jwt_public_key_file=str(file), jwt_issuer="https://other.example"))
+    assert caller.trust != bench.tokens.trust
+    assert bench.tokens.find(digest(token), bench.now) is None
 
 
 def test_a_token_that_was_checked_is_known_until_its_time_is_over() -> None:
