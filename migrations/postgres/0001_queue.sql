@@ -257,16 +257,15 @@ CREATE UNLOGGED TABLE askers (
 CREATE INDEX askers_seen ON askers (seen_at);
 
 -- Rows of these change a few times within minutes: vacuum must follow their number, not their share of a table that only grows.
--- Room on the page lets a change of columns without an index (a count, an output) stay there and leave the indexes alone. Counts
--- get the most: while somebody holds an old snapshot, every version of them stays, and each page of them costs a visit.
+-- Room on the page lets a change of columns without an index (a count, an output) stay there and leave the indexes alone.
 ALTER TABLE tasks SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
     autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE leases SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE task_outputs SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02);
-ALTER TABLE task_counts SET (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+ALTER TABLE task_counts SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0);
-ALTER TABLE task_rates SET (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-ALTER TABLE task_durations SET (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE task_rates SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE task_durations SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 ALTER TABLE meta SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 ALTER TABLE events SET (autovacuum_vacuum_insert_scale_factor = 0.05);

@@ -1,6 +1,7 @@
 -- Keys, the addresses that may connect, who changed what, and which secrets a task asks for.
 
 -- digest: SHA-256 of the whole key, which is nowhere. scopes, paths, secrets: JSON lists; paths NULL: everywhere. parent: of a session.
+-- Keys for other directories may have the same name: who administers those alone must not learn of this one by it.
 CREATE TABLE api_keys (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -18,7 +19,7 @@ CREATE TABLE api_keys (
     last_used_at INTEGER,
     last_used_from TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX api_keys_name ON api_keys (name) WHERE parent IS NULL AND revoked_at IS NULL;
+CREATE UNIQUE INDEX api_keys_name ON api_keys (name, coalesce(paths, '')) WHERE parent IS NULL AND revoked_at IS NULL;
 CREATE INDEX api_keys_parent ON api_keys (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE addresses (

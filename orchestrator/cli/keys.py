@@ -60,7 +60,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--name", required=True, help="What it is for; no two keys have the same.")
+@click.option("--name", required=True, help="What it is for; no two keys that you see have the same.")
 @click.option(
     "--scope",
     "scopes",
@@ -180,13 +180,17 @@ def revoke(session: Session, names: tuple[str, ...]) -> None:
 
 def _found(session: Session, name: str, *, revoked: bool = False) -> "Key":
     """The key with this id, or else the one with this name."""
-    from worker_client.errors import NotFound
+    from worker_client.errors import Conflict, NotFound
 
     listed = list(every(session.client.keys, revoked=revoked))
     for field in ("id", "name"):
-        for key in listed:
-            if getattr(key, field) == name:
-                return key
+        found = [key for key in listed if getattr(key, field) == name]
+        good = [key for key in found if key.revoked_at is None]
+        if len(good) > 1:
+            ids = ", ".join(key.id for key in good)
+            raise Conflict(f"{len(good)} keys have the name {name[:40]!r}, for different directories: say which by its id, {ids}")
+        if found:
+            return (good or found)[0]
     raise NotFound(f"no key has the id or the name {name[:40]!r}; `orchestrator keys list` shows them")
 
 

@@ -35,7 +35,7 @@ _SESSIONS = 20
 def issue_key(op: ops.IssueKey, by: Principal, world: World, _rules: Rules) -> Decision:
     """Make a key that can do no more than who makes it."""
     key = replace(op.credential, parent=None, created_at=world.now, created_by=by.id, disabled=False, revoked_at=None)
-    _check_name(key.name, world)
+    _check_name(key.name, by, world)
     _check_expiry(key.expires_at, world)
     if not key.reach.within(by.paths):
         raise Forbidden(
@@ -83,7 +83,7 @@ def change_key(op: ops.ChangeKey, by: Principal, world: World, _rules: Rules) ->
     names = ("name", "disabled", "secrets", "rate", "expires_at")
     facts: dict[str, Any] = {name: value for name in names if (value := getattr(op, name)) is not UNSET}
     if facts.get("name", key.name) != key.name:
-        _check_name(facts["name"], world)
+        _check_name(facts["name"], by, world)
     _check_expiry(facts.get("expires_at"), world)
     _check_secrets(facts.get("secrets", ()), by)
     after = replace(key, **facts)
@@ -147,8 +147,9 @@ def _missing(id: str) -> NotFound:
     return NotFound(f"there is no key {id}", id=id)
 
 
-def _check_name(name: str, world: World) -> None:
-    if world.credential_named(name) is not None:
+def _check_name(name: str, by: Principal, world: World) -> None:
+    # That there is one elsewhere is not for who asks to know.
+    if any(key.reach.within(by.paths) for key in world.credentials_named(name)):
         raise Conflict(f"there is a key named {name!r} already: choose another name, or revoke that one", field="name")
 
 

@@ -98,8 +98,8 @@ class Source(Protocol):
         """A key by its id."""
         ...
 
-    def credential_named(self, name: str) -> Credential | None:
-        """The key that has a name and is not revoked; sessions have none."""
+    def credentials_named(self, name: str) -> list[Credential]:
+        """The keys that have a name and are not revoked; sessions have none."""
         ...
 
     def sessions(self, parent: str) -> list[Credential]:

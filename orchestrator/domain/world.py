@@ -164,11 +164,11 @@ class World:
             self._credentials[id] = self.source.credential(id)
         return self._credentials[id]
 
-    def credential_named(self, name: str) -> Credential | None:
-        """The key that has a name and is not revoked; sessions have none."""
-        if (found := self.source.credential_named(name)) is not None:
+    def credentials_named(self, name: str) -> list[Credential]:
+        """The keys that have a name and are not revoked; sessions have none."""
+        for found in self.source.credentials_named(name):
             self._credentials.setdefault(found.id, found)
-        return next((key for key in self._live(None) if key.name == name), None)
+        return [key for key in self._live(None) if key.name == name]
 
     def sessions(self, parent: str) -> list[Credential]:
         """The sessions of a key that are not revoked."""

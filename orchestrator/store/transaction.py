@@ -209,9 +209,9 @@ class Transaction:
         """A key by its id."""
         return next(self._credentials("credential", id), None)
 
-    def credential_named(self, name: str) -> Credential | None:
-        """The key that has a name and is not revoked."""
-        return next(self._credentials("credential_named", name), None)
+    def credentials_named(self, name: str) -> list[Credential]:
+        """The keys that have a name and are not revoked."""
+        return list(self._credentials("credentials_named", name))
 
     def sessions(self, parent: str) -> list[Credential]:
         """The sessions of a key that are not revoked."""

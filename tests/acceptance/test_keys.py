@@ -129,6 +129,9 @@ def test_a_first_key_made_beside_an_open_server_closes_it(tmp_path: Path) -> Non
         assert server.run("list").returncode == Exit.FORBIDDEN
         left = tmp_path / "tasks.db.serving"
         assert left.stat().st_mode & 0o777 == 0o600
+        # Another server, which does not get the file, leaves it as it is.
+        assert orchestrator("serve", "--port", "0", "--database", server.database, cwd=tmp_path).returncode == Exit.CONFLICT
+        assert left.exists()
         assert end(server.process) == 0
         assert not left.exists()
 
@@ -194,6 +197,18 @@ def test_a_key_is_shown_renamed_limited_disabled_and_revoked_by_id_or_name(serve
     assert key["id"] not in {one["id"] for one in server.json("keys", "list")["items"]}
     assert key["id"] in {one["id"] for one in server.json("keys", "list", "--revoked")["items"]}
     assert key["key"] not in server.run("audit", "--json").stdout
+
+
+def test_of_two_keys_with_one_name_the_id_says_which(server: Server) -> None:
+    chief = made(server, "chief of twins", "--scope", "admin", "--path", "/twins/**")
+    first = server.json("keys", "create", "--name", "twin", "--scope", "read")
+    second = chief.json("keys", "create", "--name", "twin", "--scope", "read", "--path", "/twins/1")
+    refused = server.run("keys", "disable", "twin")
+    assert refused.returncode == Exit.CONFLICT
+    assert first["id"] in refused.stderr
+    assert second["id"] in refused.stderr
+    assert chief.json("keys", "disable", "twin")["id"] == second["id"]
+    assert server.json("keys", "disable", first["id"])["disabled"] is True
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,26 @@ def test_two_keys_never_have_one_name(rig: Rig) -> None:
     rig.do(issue("k5", "sign-in"))
 
 
+def test_that_a_name_is_taken_elsewhere_is_not_told(rig: Rig) -> None:
+    rig.do(issue("k1", "ci", paths=("/b/**",)))
+    rig.do(issue("k2", "everywhere"))
+    for mine, name in (("k3", "ci"), ("k4", "everywhere")):
+        rig.do(issue(mine, name, paths=("/a/**",)), LIMITED)
+        with pytest.raises(Conflict):
+            rig.do(issue("k9", name, paths=("/a/**",)), LIMITED)
+    rig.do(issue("k5", "other", paths=("/a/b",)), LIMITED)
+    with pytest.raises(Conflict):
+        rig.do(ops.ChangeKey(id="k5", name="ci"), LIMITED)
+    # Who sees both does not make a third.
+    with pytest.raises(Conflict):
+        rig.do(issue("k6", "ci"))
+    rig.do(ops.RevokeKey(id="k3"))
+    rig.do(ops.ChangeKey(id="k5", name="ci"), LIMITED)
+    assert {(key.id, key.name) for key in shown(rig)} == {
+        ("k1", "ci"), ("k2", "everywhere"), ("k4", "everywhere"), ("k5", "ci"),
+    }  # fmt: skip
+
+
 def test_a_name_is_free_again_within_the_same_transaction(rig: Rig) -> None:
     rig.do(issue("k1", "ci"))
     batch = [ops.RevokeKey(id="k1"), issue("k2", "ci"), ops.ChangeKey(id="k2", name="cd"), issue("k3", "ci")]

@@ -129,8 +129,8 @@ INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET valu
 -- name: credential
 SELECT {credential} FROM api_keys k WHERE k.id = ? {lock};
 
--- name: credential_named
-SELECT {credential} FROM api_keys k WHERE k.name = ? AND k.parent IS NULL AND k.revoked_at IS NULL {lock};
+-- name: credentials_named
+SELECT {credential} FROM api_keys k WHERE k.name = ? AND k.parent IS NULL AND k.revoked_at IS NULL ORDER BY k.id {lock};
 
 -- name: sessions
 SELECT {credential} FROM api_keys k WHERE k.parent = ? AND k.revoked_at IS NULL ORDER BY k.id {lock};
