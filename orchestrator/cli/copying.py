@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, envvar="ORCHESTRATOR_JSON", help="Print JSON, for programs.")
 def copy(source: str, target: str, *, as_json: bool) -> None:
-    """Copy all tasks from one database to another, of either kind, while no server uses them.
+    """Copy all tasks, keys and lists from one database to another, of either kind, while no server uses them.
 
     The source is only read. What was stopped, or killed, goes on where it was when the same command is run again; until it is
     finished no server takes the copy. In the end all rows of both are read and compared.
