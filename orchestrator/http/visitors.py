@@ -24,6 +24,7 @@ _BEARER = re.compile(rb"bearer +(\S+)", re.IGNORECASE)
 _SESSION = re.compile(rb"(?:^|;)\s*" + COOKIE.encode() + rb"=([^;\s]+)")
 _PLAIN: Final = frozenset({b"identity", b""})
 _TLS: Final = frozenset({"https", "wss"})
+_RELAYED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
 _OWN_PAGE: Final = frozenset({b"same-origin", b"none"})
 _REPORTS: Final = frozenset({"heartbeat", "complete", "fail", "release", "park", "logs"})
 """Calls of those who hold leases: who is refused them loses the work."""
@@ -91,6 +92,8 @@ class Visitors:
         literal = f"[{server.host}]" if ":" in server.host else server.host
         self._bound = re.compile(re.escape(literal).encode() + rb"(?::\d{1,5})?", re.IGNORECASE)
         self.cors = Cors(server.cors_origins)
+        # `*` among them is for pages that bring a key: while there is none, every page of the web could have commands run here.
+        self._named = frozenset(origin.encode() for origin in server.cors_origins)
         self._probes = frozenset(server.root_path + path for path in PROBES)
         self._public = frozenset(server.root_path + path for path in self._paths)
         self._api = f"{server.root_path}/api/"
@@ -109,7 +112,7 @@ class Visitors:
         if told.asks_method and (answer := self.cors.preflight(facts["headers"])) is not None:
             return Visit(STRANGER, answer=answer)
         if doors.open:
-            return Visit(EVERYBODY, self._foreign(path, told))
+            return Visit(EVERYBODY, self._foreign(facts, told))
         refused: OrchestratorError | None = None
         try:
             caller = self._caller(facts, told)
@@ -150,7 +153,13 @@ class Visitors:
         # Pages do nothing by being shown; a claim by GET does.
         return facts.get("method") == "GET" and told.origin is None and not facts["path"].startswith(self._api)
 
-    def _foreign(self, path: str, told: Heard) -> Forbidden | None:
+    def _foreign(self, facts: dict[str, Any], told: Heard) -> Forbidden | None:
+        # Everybody whom the proxy serves would be let in as a program of this machine.
+        if not _RELAYED.isdisjoint(name for name, _ in facts["headers"]):
+            return Forbidden(
+                "this server has no keys and answers programs of its own machine alone, and this request comes through a proxy: "
+                "make a key (orchestrator keys create --name admin --scope admin)"
+            )
         # A name of somebody else's that leads here makes a browser believe that its page is of this server.
         if told.host is not None and not (_HERE.fullmatch(told.host) or self._bound.fullmatch(told.host)):
             return Forbidden(
@@ -158,14 +167,14 @@ class Visitors:
                 "use one of those in the address, or make a key (orchestrator keys create --name admin --scope admin)"
             )
         if told.origin is not None:
-            if _FROM_HERE.fullmatch(told.origin) or self.cors.names(told.origin):
+            if _FROM_HERE.fullmatch(told.origin) or told.origin in self._named:
                 return None
             return Forbidden(
                 f"this server has no keys and answers no web page of {shown(told.origin)}: "
                 "name that origin in the setting server.cors_origins to let its pages in"
             )
         # Browsers send no Origin for images and links, but asking for the next task by GET takes it.
-        if told.site == b"cross-site" and "/api/" in path:
+        if told.site == b"cross-site" and "/api/" in facts["path"]:
             return Forbidden("this server has no keys and answers no web page of another site: ask from a program, or from here")
         return None
 

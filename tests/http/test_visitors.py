@@ -14,7 +14,7 @@ from orchestrator.settings import Auth, Settings
 from orchestrator.settings import Server as Listening
 from tests.http.conftest import Running, serving
 from worker_client import AsyncClient
-from worker_client.errors import OrchestratorError, Unauthorized
+from worker_client.errors import Forbidden, OrchestratorError, Unauthorized
 
 pytestmark = pytest.mark.anyio
 
@@ -88,8 +88,28 @@ def refused(settings: Settings, path: str, **headers: str) -> OrchestratorError 
     return Visitors(doors, frozenset({"/health"})).visit(facts, heard(sent, "GET")).refused
 
 
+async def test_all_pages_are_those_that_bring_a_key() -> None:
+    server = Listening(cors_origins=("*", ALLOWED))
+    assert refused(Settings(server=server), "/api/v1/tasks", origin="https://any.example") is not None
+    assert refused(Settings(server=server), "/api/v1/tasks", origin=ALLOWED) is None
+    asked = {"origin": "https://any.example", "authorization": f"Bearer {KEY}"}
+    assert refused(Settings(server=server, auth=Auth(bootstrap_key=KEY)), "/api/v1/tasks", **asked) is None
+
+
+@pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"])
+async def test_a_proxy_does_not_open_it_to_others(header: str) -> None:
+    sent = {header: "203.0.113.9"}
+    for proxies in ((), ("127.0.0.1",)):
+        server = Listening(trusted_proxies=proxies)
+        error = refused(Settings(server=server), "/api/v1/tasks", **sent)
+        assert isinstance(error, Forbidden)
+        assert "proxy" in error.message
+        keyed = Settings(server=server, auth=Auth(bootstrap_key=KEY))
+        assert refused(keyed, "/api/v1/tasks", authorization=f"Bearer {KEY}", **sent) is None
+
+
 async def test_a_request_without_a_host_is_no_browser() -> None:
-    settings = Settings(server=Listening(host="0:0:0:0:0:0:0:1", cors_origins=("*",)))
+    settings = Settings(server=Listening(host="0:0:0:0:0:0:0:1", cors_origins=("https://any.example",)))
     assert refused(settings, "/api/v1/tasks") is None
     assert refused(settings, "/api/v1/tasks", host="[0:0:0:0:0:0:0:1]:8080", origin="https://any.example") is None
     assert refused(settings, "/api/v1/tasks", host="") is not None
