@@ -33,7 +33,8 @@ class Redaction:
         """A text without them."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        # No longer than it was: what is stored keeps to the bounds of its fields.
+        return text if self._pattern is None else self._pattern.sub(lambda found: MASK[: len(found[0])], text)
 
     def value(self, value: Any) -> Any:
         """A value as JSON would show it, without them; keys and numbers are looked through, too."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.task import Outputs
@@ -17,8 +18,9 @@ _NOTHING_NEW: Final = Outputs()
 
 def beat(task_id: int, body: Heartbeat, redaction: Redaction | None) -> ops.Heartbeat:
     """A heartbeat with what is new."""
+    progress = body.progress and replace(body.progress, message=masked(body.progress.message, redaction))
     news = Outputs(
-        progress=optional(body.progress, "progress", redaction),
+        progress=optional(progress, "progress"),
         checkpoint=None if body.checkpoint is UNSET else json(body.checkpoint, "checkpoint", redaction),
         session_id=body.session_id,
         usage_now=optional(body.usage, "usage"),

@@ -27,7 +27,7 @@ DELIVERED = f"Log in with {TOKEN}"
 async def server(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     path = tmp_path_factory.mktemp("served") / "tasks.db"
     known = Hidden({"TOKEN": TOKEN, "OTHER": OTHER})
-    async with serving(path, secret_variables=known, log=Log(redact=(r"card \d{4}",))) as running:
+    async with serving(path, secret_variables=known, log=Log(redact=(r"card \d{4}", r"\d{15}", "~"))) as running:
         yield running
 
 
@@ -109,6 +109,19 @@ async def test_what_a_worker_tells_is_masked_before_it_is_stored(server: Running
     assert (await server.client.put("/directories", json=body)).json()["data"]["reason"] == "*** leaked"
     messages = [entry["data"].get("message") for entry in await trail(server, directory) if entry["type"] == "task.failed"]
     assert messages == ["no ***"]
+
+
+async def test_what_is_masked_can_still_be_read(server: Running, directory: str) -> None:
+    path = f"/tasks/{(await server.task(directory))['id']}"
+    lease = {"lease": (await server.claim(directory))["lease"]}
+    # The digits of a third look like those of a card.
+    progress = {"percent": 33.333333333333336, "message": "card 1234"}
+    await server.post(f"{path}/heartbeat", {**lease, "progress": progress})
+    assert (await server.get(f"{path}/status"))["progress"] == {"percent": progress["percent"], "message": "***"}
+    error = {"type": "~" * 255, "message": "~" * 100_000}
+    await server.post(f"{path}/fail", {**lease, "error": error, "retryable": False})
+    (attempt,) = (await server.get(f"{path}/attempts"))["items"]
+    assert attempt["error"] == {name: text.replace("~", "*") for name, text in error.items()}
 
 
 async def trail(server: Running, directory: str) -> list[dict[str, Any]]:

@@ -38,6 +38,10 @@ def test_patterns_are_masked_each_with_its_own_flags() -> None:
     assert masks.text(text) == "*** PASSWORD= akia1234 *** *** 12345678123456789 ***"
 
 
+def test_a_mask_is_no_longer_than_what_it_hides() -> None:
+    assert Redaction([r"\d{1,5}"], []).text("1 12 123 12345") == "* ** *** ***"
+
+
 def test_values_are_masked_at_every_depth_and_keep_their_shape() -> None:
     masks = Redaction([r"\d{16}"], ['say "hunter22"\n'])
     value = {"a": [1, 1.5, True, None, {'say "hunter22"\n': ['<say "hunter22"\n>']}], "card": 1234567812345678}
