@@ -46,7 +46,7 @@ def _workers(present: Iterable[Present], held: Iterable[Held], visible: PathScop
 def _asker(one: Present, visible: PathScope) -> Worker:
     seen = [asked for asked in one.asked if any(map(visible.covers, asked.paths))]
     paths = {path for asked in seen for path in asked.paths if visible.covers(path)}
-    # What it asks for elsewhere is not told.
+    # What it asks for elsewhere is not told, nor when: another key's worker may have the same id.
     wanted = one.interest if one.interest in seen or not seen else seen[-1]
     return Worker(
         worker_id=one.worker_id,
@@ -56,8 +56,8 @@ def _asker(one: Present, visible: PathScope) -> Worker:
         recursive=wanted.recursive,
         kinds=list(wanted.kinds),
         tags=sorted(wanted.tags),
-        polling=one.polling,
-        last_seen_at=moment(one.seen_at),
+        polling=one.polling and wanted is one.interest,
+        last_seen_at=moment(max((one.asked[asked] for asked in seen), default=one.seen_at)),
         holds=[],
     )
 

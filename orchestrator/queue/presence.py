@@ -60,7 +60,7 @@ _told = json.Decoder(_Told)
 
 
 class Presence:
-    """The last askers, at most `most`, and `text` characters of what they ask for; who is unseen for longest is forgotten first."""
+    """The last askers, at most `most`, and `text` characters of what they ask for; the one unseen for longest goes first."""
 
     def __init__(self, *, most: int = 100_000, text: int = _TEXT) -> None:
         self._most, self._most_text = most, text

@@ -10,6 +10,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, PathScope, Principal, path_scope
 from orchestrator.http.why import explained
 from orchestrator.http.workers import _workers
+from orchestrator.store.reads.values import moment
 from tests.rig import claim, interest
 from tests.serving import Server, grants
 
@@ -82,9 +83,11 @@ async def test_a_poll_is_told_when_a_secret_is_provided(server: Server) -> None:
 async def test_what_a_worker_asks_for_elsewhere_is_not_told(server: Server) -> None:
     presence = server.queue.presence
     presence.seen("w", interest("/a/b", tags=("mine",), host="here"), "mine", 0)
-    presence.seen("w", interest("/c", tags=("theirs",), kinds=("script",), host="there"), "theirs", 1)
-    (whole,) = _workers(presence.list(1), [], EVERYWHERE)
+    with presence.asking("w", interest("/c", tags=("theirs",), kinds=("script",), host="there"), "theirs", 1):
+        (whole,) = _workers(presence.list(1), [], EVERYWHERE)
+        (part,) = _workers(presence.list(1), [], TENANT)
     assert (whole.tags, whole.account, whole.work_paths, whole.host) == (["theirs"], "theirs", ["/a/b", "/c"], "there")
-    (part,) = _workers(presence.list(1), [], TENANT)
+    assert (whole.polling, whole.last_seen_at) == (True, moment(1))
     assert (part.tags, part.account, part.work_paths, part.host, part.kinds) == (["mine"], None, ["/a/b"], "here", [])
+    assert (part.polling, part.last_seen_at) == (False, moment(0))
     assert _workers(presence.list(1), [], path_scope(["/d"])) == []
