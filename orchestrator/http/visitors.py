@@ -12,6 +12,7 @@ from orchestrator.doors.rates import Allowance
 from orchestrator.http.cors import Cors
 from orchestrator.http.envelope import Answer, Header
 from orchestrator.networks import neighbourhood
+from worker_client.contract.enums import Scope
 from worker_client.errors import Forbidden, OrchestratorError, RateLimited, Unauthorized
 
 PROBES: Final = ("/health/live", "/health/ready")
@@ -123,10 +124,14 @@ class Visitors:
             allowance = doors.rates.take(f"@{neighbourhood(address or '')}", doors.settings.limits.rate)
         else:
             doors.used(caller, address or "")
-            if path.startswith(self._tasks) and facts.get("method") == "POST" and path.rpartition("/")[2] in _REPORTS:
+            if Scope.WORK in caller.principal.scopes and self._reports(facts):
                 return Visit(caller)
             allowance = doors.rates.take(caller.principal.id, caller.rate or doors.settings.limits.rate)
         return Visit(caller, refused if allowance.allowed else _too_many(allowance, caller), allowance)
+
+    def _reports(self, facts: dict[str, Any]) -> bool:
+        path: str = facts["path"]
+        return facts.get("method") == "POST" and path.startswith(self._tasks) and path.rpartition("/")[2] in _REPORTS
 
     def _caller(self, facts: dict[str, Any], told: Heard) -> Caller:
         """Who shows what is good here; of a key and a cookie the key counts. Raises Unauthorized, Forbidden."""

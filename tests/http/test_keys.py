@@ -273,6 +273,9 @@ async def test_each_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
                 assert answer.status_code in {400, 404, 405}, path
                 assert "ratelimit-limit" not in answer.headers
         assert await status(server, few, "POST", "/tasks/1/cancel") == 429
+        # Who holds no leases reports on none.
+        reader = await keys.make("reader", "read", rate="1/d")
+        assert [await status(server, reader, "POST", "/tasks/1/complete") for _ in range(2)] == [403, 429]
         assert (await server.client.get("/tasks/1/logs", headers=bearer(few))).status_code == 429
         assert (await server.client.get(f"{server.address}/health/live", headers=bearer(few))).status_code == 200
 
