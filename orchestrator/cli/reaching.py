@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from worker_client.contract.envelope import Page
 
 T = TypeVar("T")
+_LOOK_S: Final = 0.2
+_LOOKS: Final = 25
 QUIET: Final[dict[str, dict[str, Any]]] = {
     "server": {"host": "127.0.0.1"},
     "auth": {"mode": "auto", "jwt_public_key_file": "", "jwt_jwks_file": ""},
@@ -100,24 +102,33 @@ def _by_ourselves(settings: "Settings") -> Iterator["Client"]:
 
 
 def _served(path: Path) -> bool:
+    """Whether a server has the file; another command, or a server that starts, is waited for."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(f"{path}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+    lock, left = FileLock(f"{path}.lock"), _left(path)
+    for _ in range(_LOOKS):
+        try:
+            lock.acquire(timeout=0 if left.exists() else _LOOK_S)
+        except Timeout:
+            if left.exists():
+                break
+        else:
+            lock.release()
+            return False
+    return True
+
+
+def _left(path: Path) -> Path:
+    """What a server leaves beside its file."""
+    return path.with_name(f"{path.name}.serving")
 
 
 def _by_its_server(path: Path, certificate: str) -> "Client":
     """A client of the server that has a file, with the key that it leaves beside it for whoever may read that."""
     import msgspec
 
-    left = path.with_name(f"{path.name}.serving")
     try:
-        told = msgspec.json.decode(left.read_bytes())
+        told = msgspec.json.decode(_left(path).read_bytes())
     except OSError as error:
         fail(
             f"{path} is being served, and how to ask that server cannot be read ({error}): "

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
+import filelock
 import pytest
 import time_machine
 
+from orchestrator.cli import reaching
 from orchestrator.cli.addresses import canonical
 from orchestrator.cli.audit import since
 from orchestrator.cli.keys import pattern, unless, until
@@ -47,3 +50,21 @@ def test_an_address_is_written_as_the_server_does() -> None:
     assert {text: canonical(text) for text in names} == names
     with pytest.raises(click.BadParameter):
         canonical("nowhere")
+
+
+def test_a_file_that_another_command_has_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tasks.db"
+    held = [True, True]
+
+    class Lock(filelock.FileLock):
+        def acquire(self, *args: Any, **options: Any) -> Any:
+            if held and held.pop():
+                raise filelock.Timeout(self.lock_file)
+            return super().acquire(*args, **options)
+
+    monkeypatch.setattr(filelock, "FileLock", Lock)
+    assert reaching._served(path) is False
+    assert not held
+    held.append(True)
+    path.with_name("tasks.db.serving").touch()
+    assert reaching._served(path) is True
