@@ -9,8 +9,8 @@ import httpx
 
 from orchestrator.app import compose
 from orchestrator.cli.options import client_of
-from orchestrator.domain.principal import ALL_SCOPES, Principal
-from orchestrator.doors.keyring import LOCAL, Caller, Means
+from orchestrator.domain.principal import LOCAL
+from orchestrator.doors.keyring import Caller, Means
 from orchestrator.http.scope import CALLER, PRINCIPAL
 from orchestrator.telemetry import logs
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker_client.client import Client
 
 ORIGIN = "command line"
-US = Caller(principal=Principal(id=LOCAL, scopes=ALL_SCOPES, secrets=None), means=Means.KEY)
+US = Caller(principal=LOCAL, means=Means.KEY)
 
 
 @contextmanager
