@@ -154,6 +154,9 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
         )
     if op.secrets is not UNSET:
         secrets.check(op.secrets, by, rules, "prompt")
+    elif (op.path, op.host) != (UNSET, UNSET):
+        # What a command of it comes to depends on where it runs.
+        secrets.permit(head.secrets, by, "work_directory")
     names = (
         "path", "host", "title", "priority", "tags", "exclusive", "run_at", "max_attempts", "timeout_ms", "backoff", "secrets",
     )  # fmt: skip

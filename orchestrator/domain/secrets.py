@@ -15,10 +15,15 @@ def may_use(names: str, by: Principal) -> bool:
     return all(map(by.may_use, names.split()))
 
 
-def check(names: str, by: Principal, rules: Rules, field: str) -> None:
-    """Refuse a task whose secrets are not there, or not for who asks; what there is only those learn who may use it."""
+def permit(names: str, by: Principal, field: str) -> None:
+    """Refuse who may not use all of a task's secrets. Raises Forbidden."""
     if refused := next((name for name in names.split() if not by.may_use(name)), None):
         raise Forbidden(f"this key may not use the secret {refused}: have it allowed, or ask with another key", field=field)
+
+
+def check(names: str, by: Principal, rules: Rules, field: str) -> None:
+    """Refuse a task whose secrets are not there, or not for who asks; what there is only those learn who may use it."""
+    permit(names, by, field)
     if missing := unknown(names, rules):
         raise ValidationFailed(
             f"there is no secret {missing[0]}: correct the name, or have it provided to the server", field=field, value=missing[0]

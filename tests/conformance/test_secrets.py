@@ -43,7 +43,12 @@ def test_a_change_may_not_ask_for_more(rig: Rig) -> None:
         rig.do(ops.Update(task_id=1, secrets="PASSWORD"), ONE)
     with pytest.raises(ValidationFailed, match="no secret WHAT"):
         rig.do(ops.Update(task_id=1, secrets="WHAT"))
+    for moved in (ops.Update(task_id=1, path="/b"), ops.Update(task_id=1, host="m")):
+        with pytest.raises(Forbidden, match="secret TOKEN"):
+            rig.do(moved, NONE)
     assert rig.dump() == before
+    rig.do(ops.Update(task_id=1, path="/b", host="m"), ONE)
+    rig.do(ops.Update(task_id=1, title="other"), NONE)
     rig.do(ops.Update(task_id=1, secrets="", inputs={"prompt": "without"}), NONE)
     assert rig.head(1).secrets == ""
     assert rig.events[-1].data == '{"fields":["prompt"]}'
