@@ -19,7 +19,9 @@ CREATE TABLE api_keys (
     last_used_at BIGINT,
     last_used_from TEXT COLLATE "C"
 );
-CREATE UNIQUE INDEX api_keys_name ON api_keys (name, coalesce(paths, '')) WHERE parent IS NULL AND revoked_at IS NULL;
+-- An index has no room for a hundred paths.
+CREATE UNIQUE INDEX api_keys_name ON api_keys (name, hashtextextended(coalesce(paths, ''), 0))
+    WHERE parent IS NULL AND revoked_at IS NULL;
 CREATE INDEX api_keys_parent ON api_keys (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE addresses (

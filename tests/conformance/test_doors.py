@@ -135,6 +135,12 @@ def test_a_name_is_free_again_within_the_same_transaction(rig: Rig) -> None:
     assert {(key.id, key.name, key.rate) for key in shown(rig)} == {("k2", "cd", None), ("k3", "ci", "1/s")}
 
 
+def test_a_key_may_be_for_many_directories(rig: Rig) -> None:
+    many = tuple(f"/{sha256(str(number).encode()).hexdigest() * 15}" for number in range(100))
+    rig.do(issue(paths=many))
+    assert stored(rig)["k1"].paths == many
+
+
 def test_a_key_does_not_end_before_it_begins(rig: Rig) -> None:
     for op in (issue(expires_at=rig.time.at), sign_in(expires_at=rig.time.at)):
         with pytest.raises(ValidationFailed) as refusal:
