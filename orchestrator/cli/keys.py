@@ -136,16 +136,19 @@ def rename(session: Session, name: str, new_name: str) -> None:
 @keys.command()
 @one
 @secret_option
+@click.option("--no-secrets", is_flag=True, help="Its tasks may ask for none any more.")
 @click.option("--rate", type=unless("default"), help="Such as 600/m; `default`: as the server has it.")
 @click.option("--expires", "expires_at", type=unless("never", until), help="After so long, or at a time; `never`.")
 @administering
-def change(session: Session, name: str, secrets: tuple[str, ...], **options: Any) -> None:
+def change(session: Session, name: str, secrets: tuple[str, ...], *, no_secrets: bool, **options: Any) -> None:
     """Change how much a key may ask for, until when, and which secrets; scopes and paths are for good."""
     given: dict[str, Any] = {field: value or None for field, value in options.items() if value is not None}
-    if secrets:
+    if secrets and no_secrets:
+        raise click.UsageError("--secret and --no-secrets contradict each other; use one of them")
+    if secrets or no_secrets:
         given["secrets"] = list(secrets)
     if not given:
-        raise click.UsageError("nothing to change: give --rate, --expires or --secret")
+        raise click.UsageError("nothing to change: give --rate, --expires, --secret or --no-secrets")
     _put(session, session.client.update_key(_found(session, name).id, **given))
 
 

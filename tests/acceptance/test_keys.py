@@ -188,6 +188,7 @@ def test_a_key_is_shown_renamed_limited_disabled_and_revoked_by_id_or_name(serve
     assert (changed["rate"], changed["secrets"], changed["expires_at"] is None) == ("500/s", ["A"], False)
     changed = server.json("keys", "change", "worker 2", "--rate", "default", "--expires", "never")
     assert (changed["rate"], changed["secrets"], changed["expires_at"]) == (None, ["A"], None)
+    assert server.json("keys", "change", "worker 2", "--no-secrets")["secrets"] == []
     assert server.json("keys", "disable", key["id"])["disabled"] is True
     assert not good()
     assert server.json("keys", "enable", "worker 2")["disabled"] is False
@@ -228,6 +229,7 @@ def test_of_two_keys_with_one_name_the_id_says_which(server: Server) -> None:
         ),
         (["show", "nobody"], Exit.NOT_FOUND, "nobody"),
         (["change", "me"], Exit.USAGE, "nothing to change"),
+        (["change", "me", "--secret", "A", "--no-secrets"], Exit.USAGE, "contradict"),
         (["revoke"], Exit.USAGE, "KEY"),
     ],
 )
