@@ -22,7 +22,8 @@ from worker_client.errors import Conflict, Forbidden, Unauthorized
 
 log = structlog.get_logger()
 
-_REMEMBERED: Final = 10_000
+_REMEMBERED: Final = 1_000
+"""Each may have hundreds of directories in it, and a key may have any number of them made."""
 _LONGEST: Final = 8192
 _REREAD_MS: Final = 10_000
 _SECOND: Final = 1000

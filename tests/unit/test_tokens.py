@@ -102,6 +102,16 @@ def test_a_token_that_was_checked_is_known_until_its_time_is_over() -> None:
     assert bench.refuses(token)
 
 
+def test_no_more_tokens_are_remembered_than_fit() -> None:
+    bench = Bench(Auth(jwt_secret=SECRET))
+    claims = {"exp": bench.now // 1000 + 600}
+    tokens = [jwt.encode({"sub": f"{number}", **claims}, SECRET, "HS256") for number in range(1_001)]
+    for token in tokens:
+        bench.check(token)
+    assert [bench.tokens.find(digest(token), bench.now) is not None for token in (*tokens[:2], tokens[-1])] == [False, True, True]
+    assert bench.check(tokens[0]).principal.id == "sub:0"
+
+
 _LOOSE = Bench(Auth(jwt_secret=SECRET))
 _TOKEN = jwt.encode({"sub": "me", "exp": 2**40}, SECRET, "HS256").encode()
 
