@@ -10,6 +10,7 @@ from orchestrator.http import reported
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer, text
 from orchestrator.http.holding import held
+from orchestrator.http.masking import masked
 from orchestrator.http.openapi import TEXT, described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, path_id, principal, submit
@@ -28,9 +29,8 @@ async def append_logs(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, output.AppendLogs)
-    op = ops.AppendLogs(
-        task_id=task_id, lease=body.lease, lines=reported.log_lines(body, request.app.state.redaction), first_line=body.first_line
-    )
+    lines = await masked(request, reported.log_lines, body)
+    op = ops.AppendLogs(task_id=task_id, lease=body.lease, lines=lines, first_line=body.first_line)
     logged: Logged = await submit(request, op)
     return answer(output.Appended(stored=logged.stored, next_line=logged.next_line))
 

@@ -16,6 +16,7 @@ from orchestrator.http import intake, reported, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.holding import directive
+from orchestrator.http.masking import masked
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.scope import Asked, path_id, principal, submit, submit_all
 from orchestrator.http.tasks import changed
@@ -51,7 +52,7 @@ async def heartbeat(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     body = await read(request, reports.Heartbeat)
-    op = reported.beat(task_id, body, request.app.state.redaction)
+    op = await masked(request, reported.beat, task_id, body)
     if body.wait > 0:
         return _beat(await directive(request, op, body.wait))
     return _beat(await submit(request, op))
@@ -66,7 +67,7 @@ async def complete_task(request: Asked) -> Answer:
     task_id = path_id(request)
     body = await read(request, reports.Complete, optional=True)
     body = await _as_stored(request, task_id, body)
-    return await changed(request, reported.completion(task_id, body, request.app.state.redaction))
+    return await changed(request, await masked(request, reported.completion, task_id, body))
 
 
 @post("/tasks/{task_id:str}/fail", opt=described(body=reports.Fail, **_REPORT), scope=Scope.WORK)
@@ -74,7 +75,7 @@ async def fail_task(request: Asked) -> Answer:
     """End an attempt badly: the task runs again after its backoff, or has failed for good."""
     task_id = path_id(request)
     body = await read(request, reports.Fail)
-    return await changed(request, reported.failure(task_id, body, request.app.state.redaction))
+    return await changed(request, await masked(request, reported.failure, task_id, body))
 
 
 @post("/tasks/{task_id:str}/release", opt=described(body=reports.Release, **_REPORT), scope=Scope.WORK)
@@ -92,7 +93,7 @@ async def park_task(request: Asked) -> Answer:
     """Give a task back until something outside happens: a time, an answer, an approval; no attempt is counted."""
     task_id = path_id(request)
     body = await read(request, reports.Park)
-    return await changed(request, reported.parking(task_id, body, request.app.state.redaction))
+    return await changed(request, await masked(request, reported.parking, task_id, body))
 
 
 @post("/tasks/heartbeat", opt=described(outcomes.HeartbeatOutcomes, body=reports.Heartbeats), scope=Scope.WORK)
@@ -131,9 +132,8 @@ async def _as_stored(request: Asked, task_id: int, body: Completion) -> Completi
 
 async def _each(request: Asked, items: list[Item], operation: Callable[[int, Item, Redaction | None], ops.Operation]) -> Answer:
     """Submit all at once, so that they share a transaction; a refusal concerns its item alone."""
-    redaction = request.app.state.redaction
-    submitted = submit_all(request, (operation(item.id, item, redaction) for item in items))
-    results = await asyncio.gather(*submitted, return_exceptions=True)
+    operations = await masked(request, lambda redaction: [operation(item.id, item, redaction) for item in items])
+    results = await asyncio.gather(*submit_all(request, operations), return_exceptions=True)
     return answer({"items": [_outcome(result) for result in results]})
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.doors.redaction import Redaction
 from orchestrator.settings import Auth, Hidden, Log
-from tests.http.conftest import Running, serving
+from tests.http.conftest import PATIENCE_S, Running, serving, until
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +124,43 @@ async def test_what_is_masked_can_still_be_read(server: Running, directory: str)
     await server.post(f"{path}/fail", {**lease, "error": error, "retryable": False})
     (attempt,) = (await server.get(f"{path}/attempts"))["items"]
     assert attempt["error"] == {name: text.replace("~", "*") for name, text in error.items()}
+
+
+class _Slow(Redaction):
+    """Masks nothing, until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__([], [])
+        self.began, self.may = threading.Event(), threading.Event()
+        self.went_on = False
+
+    def text(self, text: str) -> str:
+        self.began.set()
+        self.went_on = self.may.wait(PATIENCE_S)
+        return text
+
+
+@pytest.mark.parametrize("report", ["logs", "heartbeat", "complete", "fail", "many"])
+async def test_others_are_answered_while_something_large_is_masked(
+    server: Running, directory: str, report: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await server.task(directory)
+    lease, large = (await server.claim(directory))["lease"], "x" * 65_000
+    path, more = {
+        "logs": (f"/tasks/{task['id']}/logs", {"lines": [large, large]}),
+        "heartbeat": (f"/tasks/{task['id']}/heartbeat", {"checkpoint": large * 2}),
+        "complete": (f"/tasks/{task['id']}/complete", {"result": large * 2}),
+        "fail": (f"/tasks/{task['id']}/fail", {"error": {"details": {"x": large * 2}}}),
+        "many": ("/tasks/complete", {"items": [{"id": task["id"], "lease": lease, "result": large * 2}]}),
+    }[report]
+    slow = _Slow()
+    monkeypatch.setattr(server.app.state, "redaction", slow)
+    reporting = asyncio.create_task(server.post(path, more if report == "many" else {"lease": lease, **more}))
+    await until(slow.began.is_set)
+    assert (await server.get("/tasks", work_path=directory))["total"] == 1
+    slow.may.set()
+    await reporting
+    assert slow.went_on
 
 
 async def trail(server: Running, directory: str) -> list[dict[str, Any]]:
