@@ -1,6 +1,6 @@
 """Creating, reading and changing tasks."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import delete, get, post, put
 from msgspec import Struct
@@ -21,9 +21,11 @@ from worker_client.contract import tasks as contract
 from worker_client.contract.attempts import Attempt, ListTaskAttempts
 from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
-from worker_client.errors import NotFound
+from worker_client.errors import NotFound, PayloadTooLarge
 
 _CHANGED: dict[str, Any] = {"errors": (409,)}
+_PARENTS: Final = 50_000
+"""Each is a row: with many more everybody would wait for seconds."""
 
 
 class NoBody(Struct, forbid_unknown_fields=True):
@@ -51,8 +53,11 @@ async def create_task(request: Asked) -> Answer:
     "/tasks/batch", opt=described(contract.CreatedTasks, body=contract.CreateTasks, status=201, errors=(409,)), scope=Scope.SUBMIT
 )
 async def create_tasks(request: Asked) -> Answer:
-    """Create up to 1000 tasks, all or none."""
+    """Create up to 1000 tasks, all or none; they may depend on 50,000 others in all."""
     body = await read(request, contract.CreateTasks)
+    if (parents := sum(len(task.depends_on) for task in body.tasks)) > _PARENTS:
+        said = f"the tasks depend on {parents} others in all, more than the {_PARENTS} that are allowed at once: send fewer"
+        raise PayloadTooLarge(said, field="tasks", limit=_PARENTS)
     settings = request.app.state.settings
     new = tuple(intake.new_task(task, settings, f"tasks[{place}].") for place, task in enumerate(body.tasks))
     outcome: Created = await submit(request, ops.Enqueue(tasks=new, many=True))

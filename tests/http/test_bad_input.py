@@ -97,6 +97,15 @@ CASES = {
         b'{"prompt": 7, "delay_seconds": 1e999}', "prompt", "cannot be used: expected string"
     ),
     "1001 tasks": Case("POST", "/tasks/batch", json.dumps({"tasks": [GOOD] * 1001}).encode(), "tasks", "1000"),
+    "tasks with too many parents": Case(
+        "POST",
+        "/tasks/batch",
+        json.dumps({"tasks": [{**GOOD, "depends_on": [*range(1, 52)]}] * 1000}).encode(),
+        "tasks",
+        "51000 others",
+        413,
+        "PAYLOAD_TOO_LARGE",
+    ),
     "no tasks": Case("POST", "/tasks/batch", b'{"tasks": []}', "tasks", ">= 1"),
     "one of many": Case(
         "POST",
