@@ -41,7 +41,7 @@ def ask(query: str, field: str, says: str) -> Case:
     return Case("GET", query, b"", field, says)
 
 
-FILTERS = {
+FILTERS: dict[str, dict[str, Any]] = {
     "/tasks": {"status": "waiting", "priority": "low", "kind": "agent", "tag": "a", "work_path": "/a"},
     "/events": {"work_path": "/a", "type": "task.created", "task_id": 1},
     "/audit": {"work_path": "/a", "type": "task.created", "task_id": 1, "actor": "local"},

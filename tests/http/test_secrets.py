@@ -146,13 +146,14 @@ async def test_others_are_answered_while_something_large_is_masked(
 ) -> None:
     task = await server.task(directory)
     lease, large = (await server.claim(directory))["lease"], "x" * 65_000
-    path, more = {
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
         "logs": (f"/tasks/{task['id']}/logs", {"lines": [large, large]}),
         "heartbeat": (f"/tasks/{task['id']}/heartbeat", {"checkpoint": large * 2}),
         "complete": (f"/tasks/{task['id']}/complete", {"result": large * 2}),
         "fail": (f"/tasks/{task['id']}/fail", {"error": {"details": {"x": large * 2}}}),
         "many": ("/tasks/complete", {"items": [{"id": task["id"], "lease": lease, "result": large * 2}]}),
-    }[report]
+    }
+    path, more = bodies[report]
     slow = _Slow()
     monkeypatch.setattr(server.app.state, "redaction", slow)
     reporting = asyncio.create_task(server.post(path, more if report == "many" else {"lease": lease, **more}))
