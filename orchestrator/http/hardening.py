@@ -14,7 +14,8 @@ _OWN_ONLY: Final = (
 )
 PAGE: Final[tuple[Header, ...]] = (
     (b"content-security-policy", _OWN_ONLY),
-    (b"referrer-policy", b"no-referrer"),
+    # Without any, a browser would hide from this server, too, that its own form was sent from its own page.
+    (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
 """On every page: nothing of elsewhere in it, and it in nothing of elsewhere."""

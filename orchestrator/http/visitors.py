@@ -27,6 +27,7 @@ _PLAIN: Final = frozenset({b"identity", b""})
 _TLS: Final = frozenset({"https", "wss"})
 _RELAYED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
 _OWN_PAGE: Final = frozenset({b"same-origin", b"none"})
+_LAST_COUNTS: Final = {b"origin": "origin", b"referer": "referer", b"sec-fetch-site": "site"}
 _REPORTS: Final = frozenset({"heartbeat", "complete", "fail", "release", "park", "logs"})
 """Calls of those who hold leases: who is refused them loses the work."""
 
@@ -37,6 +38,7 @@ class Heard(Struct):
     id: bytes | None = None
     host: bytes | None = None
     origin: bytes | None = None
+    referer: bytes | None = None
     site: bytes | None = None
     credentials: bytes | None = None
     cookie: bytes | None = None
@@ -63,10 +65,8 @@ def heard(headers: Iterable[Header], method: str) -> Heard:
             found.host = value if found.host is None or found.host == value else b"%b, %b" % (found.host, value)
         elif name == b"x-request-id":
             found.id = found.id or value
-        elif name == b"origin":
-            found.origin = value
-        elif name == b"sec-fetch-site":
-            found.site = value
+        elif (field := _LAST_COUNTS.get(name)) is not None:
+            setattr(found, field, value)
         elif name == b"authorization":
             # Of several, none counts.
             found.credentials = value if found.credentials is None else b""
@@ -151,10 +151,8 @@ class Visitors:
 
     def _own_page(self, facts: dict[str, Any], told: Heard) -> bool:
         """Whether the browser asks on behalf of a page of this server, or to show one."""
-        if told.site in _OWN_PAGE:
+        if told.site in _OWN_PAGE or (told.site is None and same_origin(facts, told)):
             return True
-        if told.site is None and told.origin is not None:
-            return same_origin(facts, told)
         # Pages do nothing by being shown; a claim by GET does.
         return facts.get("method") == "GET" and told.origin is None and not facts["path"].startswith(self._api)
 
@@ -185,11 +183,12 @@ class Visitors:
 
 
 def same_origin(facts: dict[str, Any], told: Heard) -> bool:
-    """Whether the page that asks is of the host that it asks."""
-    if told.origin is None:
+    """Whether the page that asks is of the host that it asks: browsers name it, when they read, only as where they come from."""
+    page = told.referer if told.origin is None else told.origin
+    if page is None:
         return False
-    scheme, _, host = told.origin.partition(b"://")
-    return host == told.host and (scheme == b"https" or facts["scheme"] not in _TLS)
+    scheme, _, rest = page.partition(b"://")
+    return rest.partition(b"/")[0] == told.host and (scheme == b"https" or facts["scheme"] not in _TLS)
 
 
 def from_elsewhere(scope: Any) -> bool:
@@ -197,7 +196,7 @@ def from_elsewhere(scope: Any) -> bool:
     told = heard(scope["headers"], scope["method"])
     if told.site is not None:
         return told.site not in _OWN_PAGE
-    return told.origin is not None and not same_origin(scope, told)
+    return (told.origin, told.referer) != (None, None) and not same_origin(scope, told)
 
 
 def _too_many(allowance: Allowance, caller: Caller) -> RateLimited:

@@ -92,5 +92,5 @@ async def test_a_page_is_in_nothing_of_elsewhere(server: Running, path: str) -> 
     policy = answer.headers["content-security-policy"].split("; ")
     assert {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} <= set(policy)
     assert "unsafe" not in answer.headers["content-security-policy"]
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["x-frame-options"] == "DENY"

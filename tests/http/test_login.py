@@ -71,6 +71,7 @@ async def test_one_signs_in_looks_and_signs_out(server: Running, browser: httpx.
     [
         {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "same-site", "origin": "OWN"},
         {"origin": "https://elsewhere.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:1"}, {},
+        {"referer": "https://elsewhere.example/"}, {"referer": "http://127.0.0.1:1/login"}, {"origin": "null", "referer": "OWN"},
     ],
 )  # fmt: skip
 async def test_the_cookie_counts_for_no_page_of_elsewhere(
@@ -94,7 +95,9 @@ async def test_the_cookie_counts_for_no_page_of_elsewhere(
     assert (await browser.get("/api/v1/tasks", headers=OWN)).status_code == 200, "still signed in, as before"
 
 
-@pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {"origin": "OWN"}])
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {"origin": "OWN"}, {"referer": "OWN"}]
+)
 async def test_the_cookie_counts_for_pages_of_its_own(
     server: Running, browser: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
