@@ -51,6 +51,6 @@ ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HAN
 def routers() -> list[Router]:
     """All of them, for the app."""
     return [
-        Router(path="/api/v1", route_handlers=list(API), guards=[guard]),
-        Router(path="/", route_handlers=list(ROOT), guards=[guard]),
+        Router(path="/api/v1", route_handlers=list(API), before_request=guard),
+        Router(path="/", route_handlers=list(ROOT), before_request=guard),
     ]

@@ -275,8 +275,12 @@ async def test_a_route_that_is_for_nobody_in_particular_does_not_come_into_being
     async def mistyped() -> None:
         """Say nothing."""
 
-    for handler, path in ((forgot, "/new"), (mistyped, "/odd")):
-        with pytest.raises(TypeError, match=f"{path} .*declares no scope"):
+    @post("/apart", scope=Scope.READ)
+    async def unguarded() -> None:
+        """Say nothing."""
+
+    for handler, problem in ((forgot, "/new .*no scope"), (mistyped, "/odd .*no scope"), (unguarded, "/apart .*no guard")):
+        with pytest.raises(TypeError, match=problem):
             public(Litestar([handler]))
     monkeypatch.setattr(routes, "API", [*routes.API, forgot])
     with pytest.raises(TypeError, match="/api/v1/new"):
