@@ -1,11 +1,11 @@
 """Attempts across tasks."""
 
 from litestar import get
-from msgspec.structs import replace
 
 from orchestrator.http.envelope import Answer, answer
-from orchestrator.http.intake import instant, work_path
+from orchestrator.http.intake import filtered
 from orchestrator.http.openapi import described, tagged
+from orchestrator.http.paging import listed
 from orchestrator.http.query import nothing, parse
 from orchestrator.http.scope import Asked, path_id, principal
 from orchestrator.queue.commit import Queue
@@ -18,18 +18,10 @@ from worker_client.errors import NotFound
 @get("/execution-logs", opt=described(Page[Attempt], query=ListAttempts), scope=Scope.READ)
 async def list_attempts(request: Asked) -> Answer:
     """List attempts of all tasks, newest first; those that run come before those that ended."""
-    query = _canonical(parse(request, ListAttempts))
+    query = filtered(parse(request, ListAttempts))
     queue: Queue = request.app.state.queue
     found = await queue.reads.attempts(query, principal(request).paths)
-    page = Page(
-        items=found.items,
-        total=found.total,
-        total_exact=found.total_exact,
-        limit=query.limit,
-        offset=query.offset,
-        next_cursor=found.next_cursor,
-    )
-    return answer(page)
+    return answer(listed(found, query))
 
 
 @get("/execution-logs/stats", opt=described(AttemptStats, query=ListAttempts), scope=Scope.READ)
@@ -38,7 +30,7 @@ async def attempt_stats(request: Asked) -> Answer:
 
     Of more than 10,000 the newest are looked at. The success rate leaves out what was released, parked or cancelled.
     """
-    query = _canonical(parse(request, ListAttempts))
+    query = filtered(parse(request, ListAttempts))
     queue: Queue = request.app.state.queue
     return answer(await queue.reads.attempt_stats(query, principal(request).paths))
 
@@ -53,15 +45,6 @@ async def get_attempt(request: Asked) -> Answer:
     if attempt is None:
         raise NotFound(f"there is no attempt {attempt_id}", attempt_id=attempt_id)
     return answer(attempt)
-
-
-def _canonical(query: ListAttempts) -> ListAttempts:
-    for name in ("started_after", "started_before"):
-        if (at := getattr(query, name)) is not None:
-            instant(at, name)
-    if query.work_path is None:
-        return query
-    return replace(query, work_path=[work_path(path, "work_path") for path in query.work_path])
 
 
 HANDLERS = tagged((list_attempts, attempt_stats, get_attempt), "Attempts")

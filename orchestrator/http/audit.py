@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from orchestrator.http.body import ClientGoneError
 from orchestrator.http.delivery import unless_gone
 from orchestrator.http.envelope import NO_STORE, answer
-from orchestrator.http.intake import instant, work_path
+from orchestrator.http.intake import filtered
 from orchestrator.http.openapi import described, tagged
+from orchestrator.http.paging import listed
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, principal
 from orchestrator.queue.commit import Queue
@@ -90,35 +91,18 @@ async def list_audit(request: Asked) -> ASGIResponse:
     A page may have few entries, or none, and yet a `next_cursor`: there may be more that match. With `format=jsonl` or `csv`, or
     the header `Accept: application/x-ndjson` or `text/csv`, all that follow, whatever `limit` says.
     """
-    query = _canonical(parse(request, ListAudit))
+    query = filtered(parse(request, ListAudit))
     form = query.format or _accepted(request)
     if form in _MEDIA:
         query = replace(query, limit=_PAGE)
         return Export(request, query, form, await _read(request, query))
     found = await _read(request, query)
-    page = Page(
-        items=found.items,
-        total=found.total,
-        total_exact=found.total_exact,
-        limit=query.limit,
-        offset=query.offset,
-        next_cursor=found.next_cursor,
-    )
-    return answer(page)
+    return answer(listed(found, query))
 
 
 async def _read(request: Asked, query: ListAudit) -> Listing[AuditEntry]:
     queue: Queue = request.app.state.queue
     return await queue.reads.audit(query, principal(request).paths)
-
-
-def _canonical(query: ListAudit) -> ListAudit:
-    for name in ("created_after", "created_before"):
-        if (at := getattr(query, name)) is not None:
-            instant(at, name)
-    if query.work_path is None:
-        return query
-    return replace(query, work_path=[work_path(path, "work_path") for path in query.work_path])
 
 
 def _accepted(request: Asked) -> str:

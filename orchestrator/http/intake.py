@@ -20,11 +20,13 @@ from orchestrator.http.explain import invalid
 from orchestrator.http.views import backoff_text
 from orchestrator.settings import Settings
 from orchestrator.store.reads.values import PRIORITIES, millis
+from worker_client.contract.attempts import ListAttempts
+from worker_client.contract.audit import ListAudit
 from worker_client.contract.specs import DIRECTORYLESS, SPECS
 from worker_client.contract.tasks import Backoff, ClaimNext, CreateTask, TaskFilter, UpdateTask
 from worker_client.errors import PayloadTooLarge, ValidationFailed
 
-F = TypeVar("F", bound=TaskFilter)
+F = TypeVar("F", bound=TaskFilter | ListAttempts | ListAudit)
 
 _NUMBERS: Final = {priority: number for number, priority in enumerate(PRIORITIES)}
 _LAST: Final[Millis] = 253_402_300_799_999
@@ -146,8 +148,8 @@ def claim(asked: ClaimNext, by: Principal, limit: int = 1) -> ops.Claim:
 
 def filtered(asked: F) -> F:
     """A filter with canonical paths and times that exist."""
-    for name in ("created_after", "created_before"):
-        if (at := getattr(asked, name)) is not None:
+    for name in ("created_after", "created_before", "started_after", "started_before"):
+        if (at := getattr(asked, name, None)) is not None:
             instant(at, name)
     if asked.work_path is None:
         return asked

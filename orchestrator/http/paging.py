@@ -1,18 +1,31 @@
-"""Pages of lists whose order is by itself the place: what a cursor stands for is how many items come before."""
+"""Pages of lists: as the store found them, or of those in which a cursor says how many come before."""
 
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from orchestrator.store.reads.tasks import refuse_both
-from orchestrator.store.reads.values import COUNTED, cursor_at, place_of
+from orchestrator.store.reads.values import COUNTED, Listing, cursor_at, place_of
 from worker_client.contract.envelope import Page
 from worker_client.contract.request import Paged
+from worker_client.contract.tasks import ListTasks
 from worker_client.errors import ValidationFailed
 
 T = TypeVar("T")
 
 _KIND: Final = "p"
 _MOST: Final = 2**31
+
+
+def listed(found: Listing[Any], query: Paged | ListTasks, items: Sequence[Any] | None = None) -> Page[Any]:
+    """The page that the store found; `items`: its items as they are shown, when that is otherwise."""
+    return Page(
+        items=list(found.items if items is None else items),
+        total=found.total,
+        total_exact=found.total_exact,
+        limit=query.limit,
+        offset=query.offset,
+        next_cursor=found.next_cursor,
+    )
 
 
 def place(query: Paged) -> int:

@@ -12,7 +12,7 @@ from orchestrator.http import intake, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer, empty
 from orchestrator.http.openapi import described, tagged
-from orchestrator.http.paging import part
+from orchestrator.http.paging import listed, part
 from orchestrator.http.query import nothing, parse
 from orchestrator.http.scope import Asked, path_id, principal, submit
 from orchestrator.http.why import explained
@@ -72,15 +72,7 @@ async def list_tasks(request: Asked) -> Answer:
     """
     query = intake.filtered(parse(request, contract.ListTasks))
     found = await request.app.state.queue.reads.tasks(query, principal(request).paths)
-    page = Page(
-        items=[views.task(view) for view in found.items],
-        total=found.total,
-        total_exact=found.total_exact,
-        limit=query.limit,
-        offset=query.offset,
-        next_cursor=found.next_cursor,
-    )
-    return answer(page)
+    return answer(listed(found, query, [views.task(view) for view in found.items]))
 
 
 @get("/tasks/{task_id:str}", opt=described(contract.Task), scope=Scope.READ)
