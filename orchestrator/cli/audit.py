@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from worker_client.contract.audit import AuditEntry
 
 SHOWN = 50
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What programs for spreadsheets would calculate; the words are somebody else's."""
-COLUMNS = ("id", "at", "type", "actor", "actor_name", "origin", "task_id", "work_directory", "host", "data")
 
 
 def since(text: str) -> datetime:
@@ -57,10 +54,8 @@ def audit(session: Session, directories: tuple[str, ...], *, limit: int | None, 
 
 
 def _csv(found: "Iterable[AuditEntry]") -> None:
-    import msgspec
+    from orchestrator import spreadsheet
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for entry in found:
-        row = {**msgspec.to_builtins(entry), "data": msgspec.json.encode(entry.data).decode()}
-        writer.writerow([f"'{cell}" if str(cell).startswith(FORMULA) else cell for cell in map(row.get, COLUMNS)])
+    writer.writerow(spreadsheet.COLUMNS)
+    writer.writerows(map(spreadsheet.row, found))

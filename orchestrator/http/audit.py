@@ -13,6 +13,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 from msgspec.structs import replace
 
+from orchestrator import spreadsheet
 from orchestrator.http.body import ClientGoneError
 from orchestrator.http.delivery import unless_gone
 from orchestrator.http.envelope import NO_STORE, answer
@@ -33,8 +34,6 @@ log = structlog.get_logger()
 
 _MEDIA: Final = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 _PAGE: Final = 1000
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -75,9 +74,9 @@ class Export(ASGIResponse):
     async def _chunks(self) -> AsyncIterator[bytes]:
         page = self._page
         if self._form == "csv":
-            yield _table([AuditEntry.__struct_fields__])
+            yield _table([spreadsheet.COLUMNS])
         while True:
-            yield _table(map(_row, page.items)) if self._form == "csv" else _encode_lines(page.items)
+            yield _table(map(spreadsheet.row, page.items)) if self._form == "csv" else _encode_lines(page.items)
             if page.next_cursor is None:
                 return
             self._query = replace(self._query, cursor=page.next_cursor, offset=0)
@@ -109,13 +108,6 @@ def _accepted(request: Asked) -> str:
     """The form that the header Accept asks for by its name."""
     accepted = request.headers.get("accept", "")
     return next((form for form, media in _MEDIA.items() if media.partition(";")[0] in accepted), "json")
-
-
-def _row(entry: AuditEntry) -> list[Any]:
-    cells = [*msgspec.to_builtins(entry).values()]
-    cells[-1] = _encode(entry.data).decode()
-    # Programs for spreadsheets take what begins like this for a formula, and somebody else has chosen the words.
-    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in cells]
 
 
 def _table(rows: Any) -> bytes:
