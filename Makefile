@@ -52,7 +52,7 @@ format: $(INSTALLED) ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## speed beside a bare server, in one run
+bench: $(INSTALLED) ## speed beside others, in one run; writes benchmarks/RESULTS.md; ARGS="single" for a part, -h for all
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-postgres: $(INSTALLED) $(PEERS)/.installed ## PostgreSQL: ARGS=peers, scale, backlog, snapshot, bloat or wake

@@ -1,4 +1,4 @@
-"""`make bench ARGS=doors`: a server that knows who asks and counts it, against one that is open."""
+"""A server that knows who asks and counts it, against one that is open; 64 connections."""
 
 import tempfile
 from itertools import cycle, islice
@@ -7,10 +7,9 @@ from statistics import mean, median
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks import servers
+from benchmarks.report import Report
 from benchmarks.traffic import Connection, Request, Result, connect, drive, run
 
 KEY = "b" * 64
@@ -50,7 +49,7 @@ class Asker:
         self._leases.append((task["id"], task["lease"]))
 
 
-async def measure(free: tuple[str, int], guarded: tuple[str, int], count: int, rounds: int) -> dict[tuple[str, str], list[float]]:
+async def in_turn(free: tuple[str, int], guarded: tuple[str, int], count: int, rounds: int) -> dict[tuple[str, str], list[float]]:
     """The rate of each step of those with key and token, as a part of the open server's just before and after."""
     (maker,) = await connect(guarded, 1)
     key = await _made(maker, "auth/keys", {"name": "bench", "scopes": ["submit", "work"], "rate": UNLIMITED}, KEY, "key")
@@ -80,8 +79,9 @@ async def _made(by: Connection, path: str, body: object, bearer: str, what: str)
     return made
 
 
-def main(count: int, rounds: int, ratio: float) -> int:
-    with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as name:
+def measure(report: Report, small: bool) -> None:  # noqa: FBT001 - all parts are called alike
+    count, rounds = (600, 2) if small else (12_000, 6)
+    with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as name, servers.apart():
         folders = [Path(name) / part for part in ("open", "guarded")]
         for folder in folders:
             folder.mkdir()
@@ -89,16 +89,8 @@ def main(count: int, rounds: int, ratio: float) -> int:
             servers.orchestrator(folders[0]) as free,
             servers.orchestrator(folders[1], APP_AUTH_BOOTSTRAP_KEY=KEY) as guarded,
         ):
-            parts = run(measure(free, guarded, count, rounds))
-    shown = Table(title=f"With authentication and limits, {CONNECTIONS} connections", title_justify="left")
-    for column in ("operation", "open, per second", "key, of open", "token, of open"):
-        shown.add_column(column, justify="left" if column == "operation" else "right")
-    for step in STEPS:
-        known = (f"{median(parts[who, step]):.2f}" for who in ("key", "token"))
-        shown.add_row(step, f"{median(parts['open', step]):,.0f}", *known)
-    console = Console()
-    console.print(shown)
-    slow = [(who, step) for who in ("key", "token") for step in STEPS if median(parts[who, step]) < ratio]
-    for who, step in slow:
-        console.print(f"[red]{step} with a {who}: {median(parts[who, step]):.2f} of the open rate is under {ratio}")
-    return 1 if slow else 0
+            parts = run(in_turn(free, guarded, count, rounds))
+    for who in ("key", "token"):
+        for step in STEPS:
+            part, rate = median(parts[who, step]), median(parts["open", step])
+            report.compare(f"{step} with a {who}", part * rate, "an open server", rate, ratio=part)

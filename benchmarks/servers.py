@@ -16,10 +16,20 @@ PATIENCE_SECONDS = 30
 ADDRESS = re.compile(r"http://[^\s/]+:\d+")
 
 
-def cores() -> tuple[set[int], set[int]]:
-    """The server's and ours: apart where there are two, the same where there is one."""
-    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-    return {available[0]}, {available[-1]}
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+"""As they were when we started: we may be pinned to one of them later."""
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """The client on the last core, away from pinned servers, which have the first."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, CORES[-1:])
+    try:
+        yield
+    finally:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, CORES)
 
 
 @contextmanager
@@ -64,7 +74,7 @@ def _running(
     with (directory / "server.log").open("a") as log:
         process = subprocess.Popen(command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         if pinned and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(process.pid, cores()[0])
+            os.sched_setaffinity(process.pid, CORES[:1])
         try:
             yield process
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.postgres import backlog, bloat, peers, scale, snapshot, wake
 from benchmarks.postgres.cluster import Cluster, cluster
-from benchmarks.postgres.report import Report
+from benchmarks.report import Report
 
 PEERS = Path(".venv-peers/bin/python")
 
@@ -83,7 +83,7 @@ def _measured(server: Cluster, report: Report, options: argparse.Namespace) -> N
 
 def main() -> int:
     options = _parsed()
-    report = Report()
+    report = Report(loud=True)
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with cluster(options.server, options.directory) as server:

@@ -15,7 +15,7 @@ from benchmarks.postgres import bulk
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.direct import Direct, direct
 from benchmarks.postgres.lifecycle import add, finish, take
-from benchmarks.postgres.report import Report, ratio
+from benchmarks.report import Report, ratio
 from benchmarks.servers import replica
 from benchmarks.traffic import Connection, connect
 

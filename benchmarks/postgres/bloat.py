@@ -10,8 +10,8 @@ from typing import Any, Final
 from benchmarks.postgres import tables
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.direct import Direct, direct
-from benchmarks.postgres.report import Report, ratio
 from benchmarks.postgres.snapshot import Churn, churn_through, held
+from benchmarks.report import Report, ratio
 
 TELL_S: Final = 15
 FLUSH_S: Final = 1.1

@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks import servers
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.lifecycle import Phases, lifecycle
-from benchmarks.postgres.report import Report, ratio
+from benchmarks.report import Report, ratio
 
 PROGRAMS = Path(__file__).parents[1] / "peers"
 OURS = "orchestrator, over HTTP"

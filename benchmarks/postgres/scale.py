@@ -7,8 +7,8 @@ from msgspec import Struct, field, to_builtins
 
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.lifecycle import Phases, lifecycle
-from benchmarks.postgres.report import Report, ratio
 from benchmarks.postgres.watching import ADVISORY, IDLE, KINDS, Seen, part, watched
+from benchmarks.report import Report, ratio
 from benchmarks.servers import replica
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from benchmarks.postgres import tables
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.direct import Direct, direct
-from benchmarks.postgres.report import Report
+from benchmarks.report import Report
 
 
 class Churn(Struct, frozen=True):

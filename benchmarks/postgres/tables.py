@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from benchmarks.postgres.cluster import Cluster
-from benchmarks.postgres.report import Report
+from benchmarks.report import Report
 
 HOT = {"tasks", "leases", "task_counts"}
 """Rows of these change all the time."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.lifecycle import add, finish, take
 from benchmarks.postgres.muffled import muffled
-from benchmarks.postgres.report import Report
+from benchmarks.report import Report
 from benchmarks.servers import replica
 from benchmarks.traffic import connect
 

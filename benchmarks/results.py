@@ -1,0 +1,42 @@
+"""Writes RESULTS.md: a section for each part that was measured; the others stay as they were."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from benchmarks.report import HEADS, Report
+
+_SECTION: Final = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
+_HEAD: Final = """# Results
+
+Written by `make bench`, which runs what is quick; `make bench ARGS=name` measures one part and leaves the others as they are:
+{names}.
+Ratios are of one run, the medians of rounds in which all took turns: they say more than the times, which are this machine's.
+
+"""
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """In Markdown; the first column is text."""
+    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+
+
+def section(name: str, about: str, measured_on: str, report: Report) -> str:
+    """What a part found."""
+    blocks = [f"## {name.capitalize()}\n", f"{about}\n", f"*{measured_on}*\n"]
+    if report.compared:
+        blocks.append(table(list(HEADS), [line.cells() for line in report.compared]))
+    if report.said:
+        blocks.append("".join(f"- {line}\n" for line in report.said))
+    blocks += [f"**{shown.title}**\n\n{table(shown.heads, shown.cells())}" for shown in report.tables]
+    return "\n".join(blocks)
+
+
+def write(file: Path, names: list[str], sections: dict[str, str]) -> None:
+    """Bring the file up to date; sections stand in the order of `names`."""
+    before = dict(_SECTION.findall(file.read_text())) if file.exists() else {}
+    known = before | {name: f"{text}\n" for name, text in sections.items()}
+    whole = "".join(f"<!-- {name} -->\n{known[name]}<!-- end -->\n\n" for name in names if name in known)
+    head = _HEAD.format(names=", ".join(f"`{name}`" for name in names))
+    file.write_text(head + whole.rstrip("\n") + "\n")
