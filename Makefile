@@ -52,7 +52,7 @@ format: $(INSTALLED) ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## speed beside others, in one run; writes benchmarks/RESULTS.md; ARGS="single" for a part, -h for all
+bench: $(INSTALLED) $(PEERS)/.installed ## speed beside others, in one run; writes benchmarks/RESULTS.md; ARGS="single" for a part, -h for all
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-postgres: $(INSTALLED) $(PEERS)/.installed ## PostgreSQL: ARGS=peers, scale, backlog, snapshot, bloat or wake
@@ -68,6 +68,7 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --group build --constraint requirements.lock pyproject.toml -o requirements-server.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:peers -o requirements-peers.lock; \
+	"$$tools"/bin/$(COMPILE) --group pyproject.toml:honker -o requirements-honker.lock; \
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
@@ -90,7 +91,9 @@ $(LOAD)/.installed: requirements-load.lock
 	@$(LOAD)/bin/python $(PIP) --require-hashes --no-compile -r requirements-load.lock
 	@touch $@
 
-$(PEERS)/.installed: requirements-peers.lock
+$(PEERS)/.installed: requirements-peers.lock requirements-honker.lock
 	@$(PYTHON) -m venv --clear $(PEERS)
 	@$(PEERS)/bin/python $(PIP) --require-hashes --no-compile -r requirements-peers.lock
+	@$(PEERS)/bin/python $(PIP) --require-hashes --no-compile --no-deps --only-binary :all: --platform manylinux_2_38_$$(uname -m) \
+		--target $(PEERS)/honker -r requirements-honker.lock || echo "honker has no package for this machine; the table will say so"
 	@touch $@

@@ -12,7 +12,13 @@ import orchestrator
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 400
-LOCKS = ("requirements.lock", "requirements-server.lock", "requirements-load.lock", "requirements-peers.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-server.lock",
+    "requirements-load.lock",
+    "requirements-peers.lock",
+    "requirements-honker.lock",
+)
 
 
 @cache
