@@ -6,6 +6,11 @@ from typing import Protocol
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 
+Stream = tuple[str, str, str]
+"""The path, kind and host of tasks that wait in one order."""
+Place = tuple[int, int]
+"""A rank and an id."""
+
 
 class Source(Protocol):
     """Where rows come from; called inside the transaction, by the world only."""
@@ -62,11 +67,11 @@ class Source(Protocol):
         """Live leases of a poll."""
         ...
 
-    def streams(self, path: str, *, recursive: bool) -> list[tuple[str, str, str]]:
-        """(path, kind, host) in which tasks wait."""
+    def streams(self, path: str, *, recursive: bool) -> dict[Stream, Place]:
+        """In which streams tasks wait, and the place of the first one in each."""
         ...
 
-    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
+    def stream(self, stream: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:
         """Waiting tasks of a stream, by rank, then id, about as many as `limit`; and whether these are the last."""
         ...
 

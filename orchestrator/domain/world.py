@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from heapq import merge
+from heapq import heappop, heappush
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from orchestrator.domain.outcomes import (
     Written,
 )
 from orchestrator.domain.paths import ancestors
-from orchestrator.domain.source import Source
+from orchestrator.domain.source import Place, Source, Stream
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs, merged
 from worker_client.contract.enums import Status
 
@@ -47,9 +47,9 @@ class World:
         self._settings: dict[tuple[str, str], DirectorySetting] | None = None
         self._credentials: dict[str, Credential | None] = {}
         self._listed: dict[tuple[str, str], bool] = {}
-        self._asked: dict[Interest, set[tuple[str, str, str]]] = {}
-        self._streams: dict[tuple[str, bool], list[tuple[str, str, str]]] = {}
-        self._pages: dict[tuple[str, str, str], _Pages] = {}
+        self._asked: dict[Interest, list[tuple[Place, Stream]]] = {}
+        self._streams: dict[tuple[str, bool], dict[Stream, Place]] = {}
+        self._pages: dict[Stream, _Pages] = {}
         self._owned: dict[tuple[str, str], bool] = {}
         self._leased: dict[tuple[str, str, bool], bool] = {}
         self._running_below: dict[tuple[str | None, str], int] = {}
@@ -202,29 +202,39 @@ class World:
 
         `shuts` tells of a path and a kind that none of its tasks need be looked at.
         """
-        streams = self._asked.get(interest)
-        if streams is None:
-            streams = self._asked[interest] = {
-                stream
+        firsts = self._asked.get(interest)
+        if firsts is None:
+            streams = {
+                (place, stream)
                 for path in interest.paths
-                for stream in self._streams_of(path, recursive=interest.recursive)
+                for stream, place in self._streams_of(path, recursive=interest.recursive).items()
                 if (not interest.kinds or stream[1] in interest.kinds) and stream[2] in {interest.host, ""}
             }
-        rows = [self._stream(stream) for stream in streams if not shuts(stream[0], stream[1])]
-        ordered = merge(*rows, key=_place) if len(rows) > 1 else chain(*rows)
-        return (head for head in ordered if not self.taken(head))
+            firsts = self._asked[interest] = sorted(streams)
+        return (head for head in self._merged(firsts, shuts) if not self.taken(head))
+
+    def _merged(self, firsts: Iterable[tuple[Place, Stream]], shuts: Callable[[str, str], bool]) -> Iterator[Head]:
+        """Streams as one, each opened when the turn of its first task has come: there may be thousands."""
+        opened: list[tuple[Place, Head, Iterator[Head]]] = []
+        for place, stream in firsts:
+            while opened and opened[0][0] < place:
+                yield from _next(opened)
+            if not shuts(stream[0], stream[1]):
+                _open(opened, self._stream(stream))
+        while opened:
+            yield from _next(opened)
 
     def taken(self, head: Head) -> bool:
         """Whether this batch has claimed a candidate."""
         current = self._heads[head.id]
         return current is None or current.status is not Status.WAITING
 
-    def _streams_of(self, path: str, *, recursive: bool) -> list[tuple[str, str, str]]:
+    def _streams_of(self, path: str, *, recursive: bool) -> dict[Stream, Place]:
         if (path, recursive) not in self._streams:
             self._streams[path, recursive] = self.source.streams(path, recursive=recursive)
         return self._streams[path, recursive]
 
-    def _stream(self, stream: tuple[str, str, str]) -> Iterator[Head]:
+    def _stream(self, stream: Stream) -> Iterator[Head]:
         if stream not in self._pages:
             self._pages[stream] = _Pages(self, stream)
         return iter(self._pages[stream])
@@ -342,7 +352,7 @@ class _Pages:
     _FIRST = 16
     _MOST = 512
 
-    def __init__(self, world: World, stream: tuple[str, str, str]) -> None:
+    def __init__(self, world: World, stream: Stream) -> None:
         self._world = world
         self._stream = stream
         self._rows: list[Head] = []
@@ -366,5 +376,17 @@ class _Pages:
             self._rows += self._world.remember(page)
 
 
-def _place(head: Head) -> tuple[int, int]:
+def _place(head: Head) -> Place:
     return head.rank, head.id
+
+
+def _open(opened: list[tuple[Place, Head, Iterator[Head]]], heads: Iterator[Head]) -> None:
+    """Have the next of some heads wait for its turn among the others."""
+    if (head := next(heads, None)) is not None:
+        heappush(opened, (_place(head), head, heads))
+
+
+def _next(opened: list[tuple[Place, Head, Iterator[Head]]]) -> Iterator[Head]:
+    _, head, heads = heappop(opened)
+    yield head
+    _open(opened, heads)

@@ -11,6 +11,7 @@ from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
+from orchestrator.domain.source import Place, Stream
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView, merged
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
@@ -160,14 +161,14 @@ class Transaction:
         """Live leases of one poll."""
         return self._heads("delivered", poll_key)
 
-    def streams(self, path: str, *, recursive: bool) -> list[tuple[str, str, str]]:
-        """(path, kind, host) in which tasks wait."""
+    def streams(self, path: str, *, recursive: bool) -> dict[Stream, Place]:
+        """In which streams tasks wait, and the place of the first one in each."""
         found = self._fetch("streams_at", path)
         if recursive:
             found = found + self._fetch("streams_below", *span(path))
-        return [(at, kind, host) for at, kind, host in found]
+        return {(at, kind, host): (rank, task_id) for at, kind, host, rank, task_id in found}
 
-    def stream(self, stream: tuple[str, str, str], after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
+    def stream(self, stream: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:
         """The waiting tasks of a stream in order, and whether these are the last."""
         # Ids from the index alone; the heads are often known.
         if after is None:
@@ -193,8 +194,7 @@ class Transaction:
 
     def first_rank(self, path: str) -> int | None:
         """The lowest rank that waits in a directory."""
-        firsts = [self.stream(stream, None, 1)[0] for stream in self.streams(path, recursive=False)]
-        return min((page[0].rank for page in firsts if page), default=None)
+        return min((rank for rank, _ in self.streams(path, recursive=False).values()), default=None)
 
     def settings(self) -> list[DirectorySetting]:
         """The directories that are paused or limited."""

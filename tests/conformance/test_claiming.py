@@ -8,6 +8,9 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Claimed
 from orchestrator.domain.principal import OPEN, PathScope, Pattern, Principal
 from orchestrator.domain.rules import Reservation, Rules
+from orchestrator.domain.source import Place, Stream
+from orchestrator.domain.task import Head
+from orchestrator.store.transaction import Transaction
 from tests.rig import HOUR, Rig, claim, enqueue, interest, new_task
 from worker_client.contract.enums import Status
 from worker_client.errors import Conflict, Forbidden
@@ -334,3 +337,20 @@ def test_what_a_task_keeps_of_the_poll_that_got_it_is_short(rig: Rig) -> None:
     rig.claim("/a", *(f"/{number:04}{'x' * 1000}" for number in range(99)), poll_id="🎲" * 255, worker="🎲" * 255)
     head = rig.head(1)
     assert max(map(len, (head.poll_key or "", head.poll_hash or ""))) == 64
+
+
+def test_a_claim_below_many_directories_looks_into_few_of_them(embedded: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded.do(enqueue(*(new_task(f"/a/{n}", priority=n % 4) for n in range(200) for _ in range(2))))
+    opened: list[Stream] = []
+    stream = Transaction.stream
+
+    def seen(self: Transaction, one: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:
+        opened.append(one)
+        return stream(self, one, after, limit)
+
+    monkeypatch.setattr(Transaction, "stream", seen)
+    assert len(embedded.claim("/a", recursive=True, limit=3)) == 3
+    assert len(set(opened)) <= 3
+    taken = [embedded.take("/a", recursive=True).task_id for _ in range(100)]
+    heads = embedded.heads()
+    assert taken == sorted(taken, key=lambda task_id: (heads[task_id].rank, task_id))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.operations import Claim
 from orchestrator.domain.paths import span
+from orchestrator.domain.source import Place, Stream
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 from orchestrator.store.postgres.session import PostgresSession
 from orchestrator.store.postgres.standing import Search, Standing
@@ -25,7 +26,6 @@ _NOTIFIED: Final = 500
 _PLACE: Final = ("path", "kind", "host", "rank", "id")
 _LOWEST: Final = (-(2**63), 0)
 
-Stream = tuple[str, str, str]
 Clock = Callable[[Millis, Millis], tuple[Millis, int]]
 
 
@@ -51,7 +51,7 @@ class PostgresTransaction(Transaction):
         self._polls: dict[str, list[Head]] = {}
         self._set: list[DirectorySetting] | None = None
         self._streams: dict[tuple[str, bool], list[Stream]] = {}
-        self._firsts: dict[Stream, tuple[int, int]] = {}
+        self._firsts: dict[Stream, Place] = {}
         self._pages: dict[Stream, tuple[list[Head], bool]] = {}
         self._leases: dict[tuple[str, str], tuple[bool, bool, bool | None]] = {}
         self._claiming = False
@@ -182,15 +182,15 @@ class PostgresTransaction(Transaction):
         """Live leases of one poll."""
         return self._polls[poll_key] if poll_key in self._polls else super().delivered(poll_key)
 
-    def streams(self, path: str, *, recursive: bool) -> list[Stream]:
-        """(path, kind, host) in which tasks wait."""
+    def streams(self, path: str, *, recursive: bool) -> dict[Stream, Place]:
+        """In which streams tasks wait, and the place of the first one in each."""
         known = self._streams.get((path, recursive))
-        if known is None:
-            rows = self._fetch("streams_among", [path]) + (self._fetch("streams_below", *span(path)) if recursive else [])
-            known = [(at, kind, host) for at, kind, host, *_ in rows]
-        return known
+        if known is not None:
+            return {stream: self._firsts[stream] for stream in known}
+        rows = self._fetch("streams_among", [path]) + (self._fetch("streams_below", *span(path)) if recursive else [])
+        return {(at, kind, host): (rank, task_id) for at, kind, host, rank, task_id in rows}
 
-    def stream(self, stream: Stream, after: tuple[int, int] | None, limit: int) -> tuple[list[Head], bool]:
+    def stream(self, stream: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:
         """The waiting tasks of a stream in order, and whether these are the last."""
         if after is None and stream in self._pages:
             return self._pages[stream]
@@ -250,6 +250,7 @@ class PostgresTransaction(Transaction):
 
     def tell_alive(self, every: Millis) -> None:
         """Tell that a server is alive, unless that has been told within the last `every` ms, or is being told."""
+        self.wrote = True
         if self.now - self._alive_at > every:
             self._ask("alive", str(self.now), self.now - every)
 

@@ -21,23 +21,24 @@ WHERE satisfied = 0 AND parent_id {in} ORDER BY child_id;
 
 -- name: streams_at
 WITH RECURSIVE first (id) AS (
-    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path = ?1 ORDER BY kind, host LIMIT 1)
+    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path = ?1 ORDER BY kind, host, rank, id LIMIT 1)
     UNION ALL
     SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = ?1 AND (n.kind, n.host) > (t.kind, t.host)
-            ORDER BY n.kind, n.host LIMIT 1)
+            ORDER BY n.kind, n.host, n.rank, n.id LIMIT 1)
     FROM first JOIN tasks t ON t.id = first.id
 )
-SELECT t.path, t.kind, t.host FROM first JOIN tasks t ON t.id = first.id;
+SELECT t.path, t.kind, t.host, t.rank, t.id FROM first JOIN tasks t ON t.id = first.id;
 
 -- name: streams_below
 WITH RECURSIVE first (id) AS (
-    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?2 ORDER BY path, kind, host LIMIT 1)
+    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?2
+            ORDER BY path, kind, host, rank, id LIMIT 1)
     UNION ALL
     SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND (n.path, n.kind, n.host) > (t.path, t.kind, t.host)
-            AND n.path < ?2 ORDER BY n.path, n.kind, n.host LIMIT 1)
+            AND n.path < ?2 ORDER BY n.path, n.kind, n.host, n.rank, n.id LIMIT 1)
     FROM first JOIN tasks t ON t.id = first.id
 )
-SELECT t.path, t.kind, t.host FROM first JOIN tasks t ON t.id = first.id;
+SELECT t.path, t.kind, t.host, t.rank, t.id FROM first JOIN tasks t ON t.id = first.id;
 
 -- name: leased_shared
 SELECT EXISTS (
