@@ -9,6 +9,7 @@ from orchestrator.domain.outcomes import Done, Outcome
 from orchestrator.domain.principal import SYSTEM
 from orchestrator.domain.task import Millis
 from orchestrator.queue.commit import Queue
+from worker_client.errors import Overloaded
 
 log = structlog.get_logger()
 
@@ -35,8 +36,12 @@ class Reaper:
     def _look(self) -> None:
         due = self._queue.next_due
         sooner = due is not None and (self._armed is None or due < self._armed)
-        if sooner or (self._queue.leases and not self._ticking):
+        if sooner or (self._ticks and not self._ticking):
             self._bell.set()
+
+    @property
+    def _ticks(self) -> bool:
+        return self._queue.leases or self._queue.failing is not None
 
     async def once(self, now: Millis) -> int:
         """Do what is due; how many tasks that were."""
@@ -44,12 +49,15 @@ class Reaper:
         if due is not None and due <= now:
             outcomes = await asyncio.gather(self._queue.submit(Expire(), SYSTEM), self._queue.submit(Promote(), SYSTEM))
             return sum(map(_count, outcomes))
-        if self._queue.leases and now - self._queue.last_commit >= TICK_MS:
+        # Nobody else may come to try whether a database that took no writes does so again.
+        if self._queue.failing is not None or (self._queue.leases and now - self._queue.last_commit >= TICK_MS):
             await self._queue.submit(Tick(), SYSTEM)
         return 0
 
     def _delay(self, now: Millis) -> float:
         """Seconds until something is due."""
+        if self._queue.failing is not None:
+            return AFTER_ERROR_S
         due = self._queue.next_due
         longest = TICK_MS / 1000 if self._queue.leases else LONGEST_S
         # Both clocks count whole milliseconds: one more, and it is due for certain.
@@ -60,7 +68,7 @@ class Reaper:
         while True:
             try:
                 now = self._queue.now()
-                self._armed, self._ticking = self._queue.next_due, self._queue.leases
+                self._armed, self._ticking = self._queue.next_due, self._ticks
                 self._bell.clear()
                 async with asyncio.timeout(self._delay(now)):
                     await self._bell.wait()
@@ -74,7 +82,7 @@ class Reaper:
                     await asyncio.sleep(HELD_UP_S)
             except Exception as error:
                 self.failed = repr(error)
-                if self._queue.away is None:
+                if not isinstance(error, Overloaded):
                     log.exception("the reaper failed and goes on")
                 await asyncio.sleep(AFTER_ERROR_S)
 

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from orchestrator.domain.operations import Claim, Enqueue, Operation, Phase, Shift, Submission, Undeliver
-from orchestrator.domain.outcomes import Claimed, Decision, Logged, Outcome, Ready
+from orchestrator.domain.outcomes import Claimed, Decision, Logged, Outcome
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
@@ -26,7 +26,7 @@ from orchestrator.queue.pending import Pending
 from orchestrator.queue.presence import Presence
 from orchestrator.queue.pulse import GAP_MS, Pulse
 from orchestrator.queue.waiting import Cause, Poll, Waits
-from orchestrator.store.protocol import Commit, Look, Store, StoreAwayError, UnsettledError
+from orchestrator.store.protocol import Commit, Look, Store, StoreAwayError, UnsettledError, UnwritableError
 from orchestrator.store.reads import Reads
 from orchestrator.telemetry.metrics import Metrics
 from worker_client.errors import Internal, OrchestratorError, Overloaded
@@ -135,7 +135,7 @@ class Queue:
 
     @property
     def last_commit(self) -> Millis:
-        """When this server's last transaction was committed."""
+        """When this server last wrote something."""
         return self._last_commit
 
     # The way in
@@ -189,7 +189,7 @@ class Queue:
                 if self.away is not None:
                     self._turn_away(pending)
                 elif not await self._commit([pending], last=True):
-                    self._refuse(pending)
+                    self._refuse(pending, Internal("the operation could not be committed; it had no effect"))
 
     def _gather(self) -> list[Pending]:
         batch: list[Pending] = []
@@ -201,7 +201,7 @@ class Queue:
             weight += pending.submission.op.weight
             batch.append(pending)
             if isinstance(pending.submission.op, Enqueue):
-                self._expect(pending.submission.op)
+                self._parked.expect(pending.submission.op)
         gap = self._pulse.gap(self._store.now())
         if gap and self.leases and batch:
             # Whoever held a lease could not extend it: the server was suspended, or could not write.
@@ -210,11 +210,6 @@ class Queue:
             shift.add_done_callback(_unheeded)
             batch.insert(0, Pending(Submission(Shift(by_ms=gap), SYSTEM), shift))
         return batch
-
-    def _expect(self, op: Enqueue) -> None:
-        for task in op.tasks if self.parked else ():
-            if not (task.depends_on or task.requires_approval or task.run_at or task.delay_ms):
-                self._parked.room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
 
     async def _commit(self, batch: list[Pending], *, last: bool = False) -> bool:
         """Run one transaction; False when it failed, and so had no effect. `last`: it is not tried again."""
@@ -230,6 +225,13 @@ class Queue:
             self.lost(error)
             self._end(batch, self._turn_away)
             return True
+        except UnwritableError as error:
+            if self.failing is None:
+                log.error("the database takes no writes", reason=away.words(error))  # noqa: TRY400 - it says all
+            self.failing = away.words(error)
+            self._end(batch, lambda pending: self._refuse(pending, away.unwritten()))
+            self.on_commit()
+            return True
         except UnsettledError as error:
             self.failing = away.words(error)
             log.error("nobody knows what became of a transaction", error=self.failing, operations=len(batch))  # noqa: TRY400 - it says all
@@ -242,9 +244,12 @@ class Queue:
                 log.exception("an operation could not be committed", operation=type(batch[0].submission.op).__name__)
             return False
         self._metrics.committed(len(batch), time.perf_counter() - started)
-        self.failing = None
-        self._last_commit = commit.now
-        self._pulse.start(commit.now)
+        if commit.wrote:
+            # Reading works on a full disk, too.
+            if self.failing is not None:
+                log.info("the database takes writes")
+            self.failing, self._last_commit = None, commit.now
+            self._pulse.start(commit.now)
         self._commits += 1
         self._returned()
         self.next_due, self.leases = commit.next_due, commit.leases
@@ -320,12 +325,12 @@ class Queue:
 
     # What cannot be committed
 
-    def _refuse(self, pending: Pending) -> None:
+    def _refuse(self, pending: Pending, refusal: OrchestratorError) -> None:
         if pending.poll is not None:
             self._parked.leave(pending.poll)
             self._parked.room.returned(pending.poll, Claimed([]), set())
         if not pending.future.done():
-            pending.future.set_exception(Internal("the operation could not be committed; it had no effect"))
+            pending.future.set_exception(refusal)
 
     def _end(self, batch: Sequence[Pending], end: Callable[[Pending], None]) -> None:
         """A transaction is over without decisions."""
@@ -337,8 +342,7 @@ class Queue:
         self._parked.turn_away(pending, away.refusal())
 
     def _leave_open(self, pending: Pending) -> None:
-        said = "the database went away while this was being committed: it may have had an effect or not; look, and try again"
-        self._parked.turn_away(pending, Internal(said))
+        self._parked.turn_away(pending, away.unsettled())
 
     # Other servers on the same database
 

@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from math import ceil
+from typing import Final
 
-from orchestrator.domain.outcomes import Claimed, Ready
+from orchestrator.domain.operations import Enqueue
+from orchestrator.domain.outcomes import Claimed, Outcome, Ready
 from orchestrator.queue.pending import Pending
 from orchestrator.queue.waiting import Cause, Poll, WaitingRoom
 from worker_client.errors import OrchestratorError
+
+_STEP_S: Final = 0.02
+"""A poll may last so much longer than it asked for."""
 
 
 class Parked:
@@ -16,7 +23,8 @@ class Parked:
         self.room = WaitingRoom(self._ask)
         self._put = put
         self._polls: dict[Poll, Pending] = {}
-        self._timers: dict[Poll, asyncio.TimerHandle] = {}
+        self._ends: dict[int, dict[Poll, None]] = {}
+        self._left = self._has_left
         self._kept: dict[Cause, None] = {}
         self._draining = self._away = False
         self.deciding = False
@@ -27,6 +35,12 @@ class Parked:
 
     def __iter__(self) -> Iterator[Poll]:
         return iter(self._polls)
+
+    def expect(self, op: Enqueue) -> None:
+        """Tasks that are about to wait are on their way."""
+        for task in op.tasks if self.room.size else ():
+            if not (task.depends_on or task.requires_approval or task.run_at or task.delay_ms):
+                self.room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
 
     def stays(self, pending: Pending, outcome: Claimed, returned: list[tuple[Poll, Claimed]]) -> bool:
         """Park a claim that found nothing, or leave it parked: then it is among those that returned."""
@@ -57,8 +71,8 @@ class Parked:
             return False
         poll = self.room.park(pending.submission, outcome)
         self._polls[poll] = pending
-        self._timers[poll] = asyncio.get_running_loop().call_later(left, self.give_up, poll)
-        pending.future.add_done_callback(lambda _: self.leave(poll))
+        self._end(poll, ceil(pending.wait_until / _STEP_S))
+        pending.future.add_done_callback(partial(self._left, poll))
         return True
 
     def leave(self, poll: Poll) -> None:
@@ -115,6 +129,20 @@ class Parked:
         self._put(Pending(poll.submission, pending.future, pending.wait_until, poll))
 
     def _forget(self, poll: Poll) -> None:
-        self._polls.pop(poll, None)
-        if timer := self._timers.pop(poll, None):
-            timer.cancel()
+        pending = self._polls.pop(poll, None)
+        if pending is not None:
+            self._ends.get(ceil(pending.wait_until / _STEP_S), {}).pop(poll, None)
+
+    def _end(self, poll: Poll, step: int) -> None:
+        """Those whose time is over at about the same time share a timer, which costs as much as all else about a poll here."""
+        if step not in self._ends:
+            self._ends[step] = {}
+            asyncio.get_running_loop().call_at(step * _STEP_S, self._over, step)
+        self._ends[step][poll] = None
+
+    def _over(self, step: int) -> None:
+        for poll in self._ends.pop(step):
+            self.give_up(poll)
+
+    def _has_left(self, poll: Poll, _future: "asyncio.Future[Outcome]") -> None:
+        self.leave(poll)

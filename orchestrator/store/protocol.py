@@ -36,7 +36,7 @@ class FeedEvent(Struct, frozen=True):
 class Commit(Struct, frozen=True):
     """A batch that is on disk: its time, a decision per submission, its events.
 
-    `next_due`: when the next task or lease is due; `leases`: whether any lease is live.
+    `next_due`: when the next task or lease is due; `leases`: whether any lease is live; `wrote`: whether that wrote anything.
     """
 
     now: Millis
@@ -44,10 +44,15 @@ class Commit(Struct, frozen=True):
     events: list[FeedEvent]
     next_due: Millis | None
     leases: bool
+    wrote: bool = True
 
 
 class StoreAwayError(Exception):
     """The database cannot be reached; what was asked of it had no effect."""
+
+
+class UnwritableError(Exception):
+    """The database takes no writes, as on a full disk, but may be read; what it was told to write is not done."""
 
 
 class UnsettledError(Exception):

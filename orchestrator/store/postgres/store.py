@@ -30,7 +30,16 @@ from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.postgres.session import PostgresSession, Statements
 from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.postgres.transaction import PostgresTransaction
-from orchestrator.store.protocol import Asker, Commit, DatabaseInUseError, FeedEvent, Look, StoreAwayError, UnsettledError
+from orchestrator.store.protocol import (
+    Asker,
+    Commit,
+    DatabaseInUseError,
+    FeedEvent,
+    Look,
+    StoreAwayError,
+    UnsettledError,
+    UnwritableError,
+)
 from orchestrator.store.reads import Reads
 from orchestrator.store.reads.dialect import POSTGRES
 from orchestrator.store.session import StaleRowError
@@ -53,6 +62,7 @@ JUMP_MS: Final = 5_000
 SETTLE_S: Final = 120.0
 _HELD: Final = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _CHANGED: Final = (errors.UniqueViolation, errors.ExclusionViolation, StaleRowError)
+_UNWRITABLE: Final = (errors.DiskFull, errors.IoError, errors.ReadOnlySqlTransaction)
 _LEAVE_S: Final = 10.0
 
 
@@ -254,8 +264,8 @@ class PostgresStore:
     async def commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
         """Decide and save a batch in one transaction; on return it is on disk.
 
-        Raises StoreAwayError when the database cannot be reached, and UnsettledError when it went away in the commit and stays
-        away.
+        Raises StoreAwayError when it cannot be reached, UnwritableError when it takes no writes, and UnsettledError when it went
+        away in the commit and stays away.
         """
         return await self._run(self._commit, batch, rules)
 
@@ -280,6 +290,10 @@ class PostgresStore:
                     # Its events are found in the feed.
                     return self._done(doubt.transaction, doubt.decisions, [])
                 doubt.transaction.abandon()
+            except _UNWRITABLE as error:
+                # The address may lead elsewhere by now.
+                connection.close()
+                raise UnwritableError(_words(error)) from None
             except psycopg.Error as error:
                 if late or not connection.closed:
                     raise CommitFailedError(_words(error)) from None
@@ -300,7 +314,8 @@ class PostgresStore:
                 decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
                 transaction.settle()
                 events = transaction.finish()
-                if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
+                transaction.wrote = transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch)
+                if transaction.wrote:
                     transaction.tell_alive(ALIVE_MS)
                 committing = True
                 connection.execute("COMMIT")
@@ -313,7 +328,7 @@ class PostgresStore:
 
     def _done(self, transaction: PostgresTransaction, decisions: list[Decision], events: list[FeedEvent]) -> Commit:
         self._time.committed()
-        return Commit(transaction.now, decisions, events, *transaction.next_due())
+        return Commit(transaction.now, decisions, events, *transaction.next_due(), transaction.wrote)
 
     def _known(self, connection: "psycopg.Connection[Any]") -> Statements:
         if self._statements is None:

@@ -21,6 +21,9 @@ T = TypeVar("T")
 sqlite3.register_adapter(type(None), dict[None, None]().get)
 sqlite3.register_adapter(bool, int)
 
+_UNWRITABLE: Final = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+}  # fmt: skip
 VULNERABLE: Final = ((3, 7, 0), (3, 51, 3))
 _MENDED: Final = {(3, 44): 6, (3, 50): 7}
 
@@ -31,6 +34,11 @@ def vulnerable(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
     if not low <= version < high:
         return False
     return version[2] < _MENDED.get((version[0], version[1]), 10**6)
+
+
+def unwritable(error: BaseException) -> bool:
+    """Whether it is the disk, or another program on the file, that keeps from writing."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _UNWRITABLE
 
 
 class Connection(aiosqlite.Connection):

@@ -4,8 +4,9 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
@@ -17,19 +18,19 @@ from orchestrator.store.clock import Clock
 from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
 from orchestrator.store.memory import Memory
 from orchestrator.store.nonces import Nonces
-from orchestrator.store.protocol import Commit, DatabaseInUseError
+from orchestrator.store.protocol import Commit, DatabaseInUseError, UnwritableError
 from orchestrator.store.reads import SQLITE, Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.sql import queries
 from orchestrator.store.sqlite import engine, migrate
+from orchestrator.store.sqlite.engine import sqlite3
 from orchestrator.store.transaction import ALIVE_AT, Dialect, Transaction, fill
-
-if TYPE_CHECKING:
-    import sqlite3
 
 DIALECT: Final = Dialect(among="IN (SELECT value FROM json_each(?))", lock="", skip="")
 EPOCH: Final = "epoch"
+_FAILED: Final = "failed"
+"""A transaction that failed; what it is does not matter, only that it differs."""
 _VACUUM_PAGES: Final = 500
 """Pages given back to the file system after a step of pruning: 2 MB, some milliseconds."""
 
@@ -145,7 +146,7 @@ class SQLiteStore:
         return self._clock.now()
 
     async def commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
-        """Decide and save a batch in one transaction; on return it is on disk."""
+        """Decide and save a batch in one transaction; on return it is on disk. Raises UnwritableError."""
         if self._writer is None:
             raise RuntimeError("the store is not open")
         return await self._writer.run(lambda connection: self._commit(connection, batch, rules))
@@ -153,25 +154,39 @@ class SQLiteStore:
     def _commit(self, connection: "sqlite3.Connection", batch: Sequence[Submission], rules: Rules) -> Commit:
         now = self._clock.now()
         session = _Session(connection)
-        connection.execute("BEGIN IMMEDIATE")
+        committing = False
         try:
+            connection.execute("BEGIN IMMEDIATE")
             session.begin(*session.fetch(self._sql["last_ids"])[0])
             transaction = Transaction(session, self._sql, now, self._memory)
             decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
             due = transaction.next_due()
             events = transaction.finish()
-            if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
+            wrote = transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch)
+            if wrote:
                 session.many(self._sql["set_meta"], [(ALIVE_AT, str(now))])
+            committing = True
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._memory.clear()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if committing:
+                self._overwrite(session)
+            if engine.unwritable(error):
+                raise UnwritableError(str(error)) from error
             raise
         self._memory.remember(transaction.saved, transaction.inputs)
         if any(isinstance(submission.op, Prune) for submission in batch):
-            connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-        return Commit(now, decisions, events(), *due)
+            # The batch is committed, whatever becomes of this.
+            with suppress(sqlite3.OperationalError):
+                connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        return Commit(now, decisions, events(), *due, wrote)
+
+    def _overwrite(self, session: _Session) -> None:
+        """Write over what a failed sync left in the log: a server that is started now would take it for committed."""
+        with suppress(sqlite3.OperationalError):
+            session.many(self._sql["set_meta"], [(_FAILED, secrets.token_hex(6))])
 
     def hurry(self) -> None:
         """A commit takes a moment at the most."""
