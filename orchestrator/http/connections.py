@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from orchestrator.http.delivery import HUNG_UP
+from orchestrator.http.delivery import LINE
 from orchestrator.http.envelope import refusal
 from orchestrator.http.hardening import NO_SNIFFING
+from orchestrator.http.lean import Event, Flow, Pipeline
 from orchestrator.settings import Limits
 from worker_client.errors import OrchestratorError, Overloaded, ValidationFailed
 
@@ -26,8 +27,8 @@ class Protocol(HttpToolsProtocol):
 
     # Ten thousand of them are cheaper so.
     __slots__ = (
-        "_begun", "_body", "_closed", "_header_bytes", "_heard", "_largest_body", "_most", "_moved_at", "_seen_body",
-        "_seen_unsent", "_turned_away",
+        "_begun", "_body", "_closed", "_header_bytes", "_heard", "_largest_body", "_line", "_most", "_moved_at", "_seen_body",
+        "_seen_unsent", "_turned_away", "_waiting",
     )  # fmt: skip
 
     def __init__(self, *args: Any, limits: Limits, most: int) -> None:
@@ -44,15 +45,25 @@ class Protocol(HttpToolsProtocol):
         self._moved_at = 0.0
         self._turned_away = False
         self._closed: Callable[[int], list[tuple[int, int]]] | None = None
+        self._waiting: asyncio.Future[Any] | None = None
+        self._line = {LINE: self}
+        self.pipeline = Pipeline()  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects."""
         super().connection_made(transport)
+        self.flow = Flow(transport)
         self._begun = self.loop.time()
         if len(self.connections) > self._most:
             self._turned_away = True
             self._heard = self._header_bytes
             self._tell(b"503 Service Unavailable", Overloaded("too many connections: come back later, or ask over fewer"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client, or the way to it, has gone."""
+        super().connection_lost(exc)
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def data_received(self, data: bytes) -> None:
         """A part of requests; what is past the limits never reaches the parser."""
@@ -65,7 +76,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope["extensions"] = {HUNG_UP: self._hung_up}  # type: ignore[dict-item]
+        self.scope["extensions"] = self._line  # type: ignore[typeddict-item]
         self._begun = self.loop.time()
         self._body = 0
 
@@ -73,6 +84,12 @@ class Protocol(HttpToolsProtocol):
         """A header; what stands behind a body is none: a proxy that minds headers passes it on as its client wrote it."""
         if not self._in_body:
             super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """All but its body has come."""
+        super().on_headers_complete()
+        if self._in_body:
+            self.cycle.message_event = Event()
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -162,7 +179,17 @@ class Protocol(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: it is answered as what it is without the upgrade, and anybody could fill the log with it."""
 
-    def _hung_up(self) -> bool:
+    def watch(self, waiting: "asyncio.Future[Any] | None") -> None:
+        """Cancel what is waited for when the client hangs up."""
+        self._waiting = waiting
+        if waiting is not None:
+            # Whoever is not read from is not heard when they go.
+            self.flow.resume_reading()
+            if self.transport.is_closing():
+                waiting.cancel()
+
+    def hung_up(self) -> bool:
+        """Whether the client has gone: the socket may know it, and the event loop not yet."""
         if self.transport.is_closing():
             return True
         if self._closed is None:

@@ -1,7 +1,7 @@
 """Answers that must reach somebody: a claim whose asker hung up is given back, and holding ends with the client."""
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from litestar.types import Receive, Scope, Send
 
@@ -16,8 +16,18 @@ from worker_client.errors import Unauthorized
 
 T = TypeVar("T")
 
-HUNG_UP = "orchestrator.hung_up"
-"""The ASGI extension by which our server tells what the socket knows already, and the event loop not yet."""
+LINE: Final = "orchestrator.line"
+"""The ASGI extension by which our server tells of its client."""
+
+
+class Line(Protocol):
+    """The way to a client."""
+
+    def watch(self, waiting: "asyncio.Future[Any] | None") -> None:
+        """Cancel what is waited for when the client hangs up."""
+
+    def hung_up(self) -> bool:
+        """Whether it has."""
 
 
 async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
@@ -25,26 +35,48 @@ async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
 
     Raises Unauthorized when who asks may no longer be here.
     """
-    watch = asyncio.create_task(_disconnected(request.receive, waiting))
+    line = _line(request.scope) or _Told(request.receive)
+    line.watch(waiting)
     held: Held = request.app.state.doors.held
     held.begin(waiting, caller(request))
     try:
         return await waiting
     except asyncio.CancelledError:
-        if watch.done():
+        if line.hung_up():
             raise ClientGoneError from None
         if held.ended(waiting):
             raise Unauthorized("the key of this request is no longer good: it was changed or revoked, or has expired") from None
         raise
     finally:
-        watch.cancel()
+        line.watch(None)
         held.over(waiting)
 
 
-async def _disconnected(receive: Receive, waiting: "asyncio.Future[Any]") -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    waiting.cancel()
+def _line(scope: Scope) -> Line | None:
+    found: Line | None = (scope.get("extensions") or {}).get(LINE)  # type: ignore[assignment]
+    return found
+
+
+class _Told:
+    """Hears of a client by ASGI alone, from a server that is not ours."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watch: asyncio.Task[None] | None = None
+
+    def watch(self, waiting: "asyncio.Future[Any] | None") -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        if waiting is not None:
+            self._watch = asyncio.create_task(self._disconnected(waiting))
+
+    def hung_up(self) -> bool:
+        return self._watch is not None and self._watch.done()
+
+    async def _disconnected(self, waiting: "asyncio.Future[Any]") -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        waiting.cancel()
 
 
 class Delivery(Answer):
@@ -72,8 +104,8 @@ class Delivery(Answer):
 
 def _gone(scope: Scope, receive: Receive) -> bool:
     """Whether the client has hung up, as far as anybody knows by now."""
-    hung_up = (scope.get("extensions") or {}).get(HUNG_UP)
-    if hung_up is not None and hung_up():  # type: ignore[operator]
+    line = _line(scope)
+    if line is not None and line.hung_up():
         return True
     while True:
         # One step of `receive` tells what has happened already; one that would have to wait is dropped.

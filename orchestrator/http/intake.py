@@ -29,6 +29,7 @@ from worker_client.errors import PayloadTooLarge, ValidationFailed
 F = TypeVar("F", bound=TaskFilter | ListAttempts | ListAudit)
 
 _NUMBERS: Final = {priority: number for number, priority in enumerate(PRIORITIES)}
+_NO_TAGS: Final[frozenset[str]] = frozenset()
 _LAST: Final[Millis] = 253_402_300_799_999
 """The end of the year 9999, after which there is no datetime."""
 _canonical = lru_cache(8192)(canonical)
@@ -130,7 +131,7 @@ def claim(asked: ClaimNext, by: Principal, limit: int = 1) -> ops.Claim:
         paths=_distinct(work_path(path, "work_path") for path in asked.work_path),
         recursive=asked.recursive,
         kinds=_distinct(asked.kinds),
-        tags=frozenset(asked.tags),
+        tags=frozenset(asked.tags) if asked.tags else _NO_TAGS,
         host=asked.host,
         exclusive=asked.exclusive,
         principal=by,

@@ -1,7 +1,7 @@
 """Who asks for work, here and at the other servers: remembered for people, no rule depends on it."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 from msgspec import Struct, json
 from msgspec.structs import replace
@@ -40,6 +40,12 @@ class Present(Struct):
     """When it last asked."""
     polls: int = 0
     elsewhere: bool = False
+
+    def __enter__(self) -> None:
+        self.polls += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.polls -= 1
 
     @property
     def polling(self) -> bool:
@@ -98,16 +104,10 @@ class Presence:
                 self._at.setdefault(path, set()).add(interest)
         _refresh(self._interests, interest, max(at, self._interests.get(interest, 0)))
 
-    @contextmanager
-    def asking(self, worker_id: str, interest: Interest, account: str | None, now: Millis) -> Iterator[None]:
+    def asking(self, worker_id: str, interest: Interest, account: str | None, now: Millis) -> AbstractContextManager[None]:
         """A worker asks, and is there for as long as its call is held."""
         self.seen(worker_id, interest, account, now)
-        worker = self._workers[worker_id]
-        worker.polls += 1
-        try:
-            yield
-        finally:
-            worker.polls -= 1
+        return self._workers[worker_id]
 
     def list(self, now: Millis | None = None) -> list[Present]:
         """All workers that asked lately, by id."""
