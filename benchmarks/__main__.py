@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import doors, machine, results, single
+from benchmarks import depth, doors, machine, results, single
 from benchmarks.report import HEADS, Report, console, drawn
 
 Measure = Callable[[Report, bool], None]
 PARTS: dict[str, Measure] = {
     "single": single.measure,
     "doors": doors.measure,
+    "depth": depth.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
 QUICK = ("single",)
