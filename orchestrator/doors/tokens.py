@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-import jwt
 import msgspec
 import structlog
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,7 +13,7 @@ from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, PathScope, Pri
 from orchestrator.domain.task import Millis
 from orchestrator.doors import trust
 from orchestrator.doors.keyring import Caller, Keyring, Means, scopes, secrets
-from orchestrator.doors.trust import Verifier
+from orchestrator.doors.trust import TokenError, Verifier
 from orchestrator.settings import Auth, SettingsError
 from worker_client.contract.enums import Scope
 from worker_client.contract.keys import CreateToken, Token
@@ -85,7 +84,7 @@ class Tokens:
             raise Unauthorized(f"the token has {len(text)} bytes, more than the {_LONGEST} that are allowed")
         try:
             caller = self._caller(msgspec.convert(self._verified(text), Claims))
-        except (jwt.PyJWTError, msgspec.ValidationError, PathError, OverflowError, RecursionError) as error:
+        except (TokenError, msgspec.ValidationError, PathError, OverflowError, RecursionError) as error:
             # What it says may come from the token itself.
             said = str(error)[:200].encode("ascii", "backslashreplace").decode()
             raise Unauthorized(f"this token is not good here: {said}") from None
@@ -96,6 +95,8 @@ class Tokens:
 
     def issue(self, caller: Caller, asked: CreateToken, where: PathScope) -> Token:
         """A token that can do no more than the key that asks for it, in `where` alone. Raises Forbidden, Conflict."""
+        from orchestrator.doors import signatures  # noqa: PLC0415 - large, and few need it
+
         if caller.means is not Means.KEY:
             # Else one that is stolen could be exchanged for the next, for ever.
             raise Forbidden("a token is made with a key: send one as Authorization: Bearer, not a token or a session")
@@ -124,9 +125,9 @@ class Tokens:
             "iss": self._auth.jwt_issuer,
             "aud": self._auth.jwt_audience,
         }
-        signed = {name: value for name, value in claims.items() if value not in (None, "")}
+        said = {name: value for name, value in claims.items() if value not in (None, "")}
         return Token(
-            token=jwt.encode(signed, self._secrets[0].key, algorithm=trust.HS256),
+            token=signatures.signed(said, self._secrets[0].key),
             token_type="Bearer",  # noqa: S106 - it is one
             expires_at=datetime.fromtimestamp(ends, UTC),
             scopes=[scope for scope in Scope if scope in wanted],
@@ -134,22 +135,9 @@ class Tokens:
         )
 
     def _verified(self, text: bytes) -> dict[str, object]:
-        header = jwt.get_unverified_header(text)
-        algorithm, kid = header.get("alg"), header.get("kid")
-        for verifier in self._fitting(algorithm, kid):
-            try:
-                return jwt.decode(
-                    text,
-                    verifier.key,
-                    algorithms=[verifier.algorithm],
-                    issuer=self._auth.jwt_issuer or None,
-                    audience=self._auth.jwt_audience or None,
-                    leeway=self._auth.jwt_leeway,
-                    options={"require": ["exp", "sub"]},
-                )
-            except jwt.InvalidSignatureError:
-                continue
-        raise jwt.InvalidSignatureError("it is signed by nobody who is trusted here, or was changed")
+        from orchestrator.doors import signatures  # noqa: PLC0415 - large, and few need it
+
+        return signatures.verified(text, self._auth, self._fitting)
 
     def _fitting(self, algorithm: object, kid: object) -> Iterator[Verifier]:
         if kid is not None and algorithm != trust.HS256 and all(one.kid != kid for one in self._public):
@@ -178,11 +166,11 @@ class Tokens:
             return Caller(principal=principal, means=Means.TOKEN, expires_at=ends, trust=self.trust)
         key = self._keyring.named(claims.key, self._now())
         if key is None:
-            raise jwt.InvalidTokenError("the key that it was made of is no longer good")
+            raise TokenError("the key that it was made of is no longer good")
         by = key.principal
         where = by.paths if claims.paths is UNSET else where
         if not where.within(by.paths):
-            raise jwt.InvalidTokenError("it is for more directories than the key that it was made of")
+            raise TokenError("it is for more directories than the key that it was made of")
         only = _both(secrets(claims.secrets), by.secrets)
         return Caller(
             principal=Principal(id=by.id, scopes=may & by.scopes, paths=where, secrets=only),
