@@ -194,7 +194,8 @@ class World:
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases that an earlier delivery of the same poll was given."""
         rows = self.remember(self.source.delivered(poll_key))
-        rows += [head for head in self._claimed if head.poll_key == poll_key and head.id not in {row.id for row in rows}]
+        loaded = {row.id for row in rows}
+        rows += [head for one in self._claimed if one.id not in loaded and (head := self._heads[one.id])]
         return [row for row in rows if row.status is Status.RUNNING and row.poll_key == poll_key]
 
     def candidates(self, interest: Interest, shuts: Callable[[str, str], bool]) -> Iterator[Head]:

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.domain import operations as ops
-from tests.rig import Rig
+from tests.rig import Rig, claim
 from worker_client.contract.enums import Status
 
 
@@ -17,6 +17,15 @@ def test_a_claim_goes_back_when_none_of_its_deliveries_arrived(rig: Rig, lost_fi
     rig.do(ops.Undeliver(task_id=first.task_id, lease=first.lease, delivery_no=3 - lost_first))
     head = rig.head(first.task_id)
     assert (head.status, head.attempt) == (Status.WAITING, 0)
+
+
+def test_all_deliveries_of_one_transaction_are_counted(rig: Rig) -> None:
+    rig.add()
+    lost, _, arrived = (outcome.grants[0] for outcome in rig.outcomes(*[claim(poll_id="p")] * 3))
+    assert (arrived.lease, arrived.delivery_no) == (lost.lease, 3)
+    for number in (1, 2):
+        rig.do(ops.Undeliver(task_id=lost.task_id, lease=lost.lease, delivery_no=number))
+    assert rig.status(lost.task_id) is Status.RUNNING
 
 
 def test_a_lost_delivery_of_an_earlier_claim_takes_nothing_away(rig: Rig) -> None:
