@@ -6,32 +6,36 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import HTTPScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from orchestrator.http.delivery import LINE
-from orchestrator.http.envelope import refusal
+from orchestrator.http.envelope import Header, refusal
 from orchestrator.http.hardening import NO_SNIFFING
 from orchestrator.http.lean import Event, Flow, Pipeline
 from orchestrator.settings import Limits
 from worker_client.errors import OrchestratorError, Overloaded, ValidationFailed
 
+_SLOW_S: Final = 1.0
 _END_OF_HEADERS: Final = b"\r\n\r\n"
+_CLOSE: Final[tuple[Header, ...]] = ((b"connection", b"close"),)
+Sheds = Callable[[HTTPScope], OrchestratorError | None]
 _CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
 
 
 class Protocol(HttpToolsProtocol):
     """One connection: knows what its client owes it, and tells handlers when the client has closed its end.
 
-    `most`: connections at once.
+    `most`: connections at once; `sheds`: why a request is refused before it is read, if it is.
     """
 
     # Ten thousand of them are cheaper so.
     __slots__ = (
         "_begun", "_body", "_closed", "_header_bytes", "_heard", "_largest_body", "_line", "_most", "_moved_at", "_seen_body",
-        "_seen_unsent", "_turned_away", "_waiting",
+        "_seen_unsent", "_shed", "_sheds", "_turned_away", "_waiting",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, limits: Limits, most: int) -> None:
+    def __init__(self, *args: Any, limits: Limits, most: int, sheds: Sheds) -> None:
         super().__init__(*args)
         self._header_bytes = limits.header_bytes
         # Whoever sends too much learns of it, most of them, when they have sent all.
@@ -44,6 +48,8 @@ class Protocol(HttpToolsProtocol):
         self._seen_body = self._seen_unsent = 0
         self._moved_at = 0.0
         self._turned_away = False
+        self._sheds = sheds
+        self._shed: OrchestratorError | None = None
         self._closed: Callable[[int], list[tuple[int, int]]] | None = None
         self._waiting: asyncio.Future[Any] | None = None
         self._line = {LINE: self}
@@ -94,7 +100,8 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
         self._body += len(body)
-        super().on_body(body)
+        if self._shed is None:
+            super().on_body(body)
         if self._body > self._largest_body:
             self.transport.close()
 
@@ -103,6 +110,24 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         self._begun = None
         self._heard = 0
+        if self._shed is not None:
+            self._refuse_whole(self._shed)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # Who does not read its answers, or asks whether to go on, takes the long way; one that waited in line is whole already.
+        if cycle is self.cycle and self._begun is not None and not (self.flow.write_paused or cycle.waiting_for_100_continue):
+            self._shed = self._sheds(cycle.scope)
+        if self._shed is None:
+            super()._start_asgi_task(cycle, app)
+
+    def _refuse_whole(self, error: OrchestratorError) -> None:
+        """Answer a request that no handler gets to see; its client may go on to ask."""
+        self._shed, cycle = None, self.cycle
+        cycle.response_started = cycle.response_complete = True
+        self._tell(b"503 Service Unavailable", error, () if cycle.keep_alive else _CLOSE)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP in the envelope, too."""
@@ -138,6 +163,10 @@ class Protocol(HttpToolsProtocol):
         elif now - max(begun, self._moved_at) > limits.header_seconds:
             self._cut(f"no more of its body came for {limits.header_seconds:g} seconds")
 
+    def slow(self, now: float) -> bool:
+        """Whether what is in hand for it waits for its client."""
+        return self._in_body and now - (self._begun or now) > _SLOW_S
+
     @property
     def _in_body(self) -> bool:
         cycle: Any = self.cycle
@@ -170,9 +199,9 @@ class Protocol(HttpToolsProtocol):
             self._tell(status, error)
         self.transport.close()
 
-    def _tell(self, status: bytes, error: OrchestratorError) -> None:
+    def _tell(self, status: bytes, error: OrchestratorError, more: tuple[Header, ...] = _CLOSE) -> None:
         told = refusal(error)
-        headers = [*told.raw_headers, NO_SNIFFING, (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *told.raw_headers, NO_SNIFFING, *more]
         lines = [b"%s: %s" % header for header in headers]
         self.transport.write(b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"", told.body]))
 
@@ -197,10 +226,13 @@ class Protocol(HttpToolsProtocol):
         return bool(self._closed(0))
 
 
-def sweep(connections: Iterable[Any], now: float, limits: Limits) -> None:
-    """Look at all of them once: cheaper than a timer for each."""
+def sweep(connections: Iterable[Any], now: float, limits: Limits) -> int:
+    """Look at all of them once: cheaper than a timer for each. How many have been sending a body for long."""
+    slow = 0
     for one in tuple(connections):
         one.look(now, limits)
+        slow += one.slow(now)
+    return slow
 
 
 def _watched(connection: socket.socket | None) -> Callable[[int], list[tuple[int, int]]]:

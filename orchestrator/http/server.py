@@ -15,6 +15,7 @@ from litestar import Litestar
 from orchestrator import settings
 from orchestrator.http.certificate import Certificate
 from orchestrator.http.connections import Protocol, sweep
+from orchestrator.http.shedding import Shedding
 from worker_client.errors import OrchestratorError
 
 if sys.platform != "win32":
@@ -51,6 +52,7 @@ class Server(uvicorn.Server):
         self._drain = drain
         self._ready = ready
         self._tls = tls
+        self._sheds = Shedding(cast("Any", config.app).state, self.server_state.tasks, config.root_path)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,7 +70,8 @@ class Server(uvicorn.Server):
             self._ready(address(one, tls=self._tls is not None))
 
     def _protocol(self) -> Protocol:
-        return Protocol(self.config, self.server_state, {}, self._loop, limits=self._limits(), most=self._most())
+        most, state = self._most(), self.server_state
+        return Protocol(self.config, state, {}, self._loop, limits=self._limits(), most=most, sheds=self._sheds)
 
     def _most(self) -> int:
         return min(self._limits().connections, max(1, open_files() - _OWN_FILES))
@@ -81,7 +84,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second, of which one is enough."""
         if counter % 10 == 0 and self._loop is not None:
-            sweep(self.server_state.connections, self._loop.time(), self._limits())
+            self._sheds.slow = sweep(self.server_state.connections, self._loop.time(), self._limits())
             if counter % _FULL_TICKS == 0 and len(self.server_state.connections) >= (most := self._most()):
                 log.warning("as many connections as there may be: others are turned away", limit=most)
             if counter % _CERTIFICATE_TICKS == 0 and self._tls is not None:
