@@ -55,8 +55,8 @@ format: $(INSTALLED) ## put the code in shape
 bench: $(INSTALLED) $(PEERS)/.installed ## speed beside others, in one run; writes benchmarks/RESULTS.md; ARGS="single" for a part, -h for all
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-postgres: $(INSTALLED) $(PEERS)/.installed ## PostgreSQL: ARGS=peers, scale, backlog, snapshot, bloat or wake
-	@$(BIN)/python -m benchmarks.postgres $(or $(ARGS),peers)
+bench-postgres: $(INSTALLED) ## PostgreSQL: ARGS=scale, backlog, snapshot, bloat or wake
+	@$(BIN)/python -m benchmarks.postgres $(or $(ARGS),scale)
 
 load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on any error
 	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/locust $(ARGS)

@@ -8,16 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import depth, doors, machine, results, single
+from benchmarks.peers import beside
 from benchmarks.report import HEADS, Report, console, drawn
 
 Measure = Callable[[Report, bool], None]
 PARTS: dict[str, Measure] = {
     "single": single.measure,
+    "peers": beside.measure,
     "doors": doors.measure,
     "depth": depth.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
-QUICK = ("single",)
+QUICK = ("single", "peers")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -46,6 +48,9 @@ def main() -> int:
     file = options.results or (None if options.small else RESULTS)
     if file is not None:
         results.write(file, list(PARTS), sections)
+        for name, report in reports.items():
+            if report.svg:
+                file.with_name(f"{name}.svg").write_text(report.svg)
         console.print(f"Settings, durability and details: {file}")
     return 1 if options.strict and any(line.held is False for line in lines) else 0
 

@@ -41,13 +41,14 @@ class Shown(Struct, frozen=True):
 
 
 class Report(Struct):
-    """Everything that was measured in a run; `found` is what goes into a JSON file."""
+    """Everything that was measured in a run; `found` is what goes into a JSON file, `svg` a plot."""
 
     loud: bool = False
     compared: list[Compared] = field(default_factory=list)
     tables: list[Shown] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
+    svg: str = ""
 
     def compare(
         self,

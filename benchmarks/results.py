@@ -25,6 +25,8 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 def section(name: str, about: str, measured_on: str, report: Report) -> str:
     """What a part found."""
     blocks = [f"## {name.capitalize()}\n", f"{about}\n", f"*{measured_on}*\n"]
+    if report.svg:
+        blocks.append(f"![]({name}.svg)\n")
     if report.compared:
         blocks.append(table(list(HEADS), [line.cells() for line in report.compared]))
     if report.said:

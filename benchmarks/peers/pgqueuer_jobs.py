@@ -5,8 +5,6 @@ each producer and each worker, the tables durable; batches of one.
 """
 
 import asyncio
-import json
-import sys
 import time
 from datetime import timedelta
 
@@ -17,9 +15,11 @@ from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job
 from pgqueuer.types import QueueExecutionMode
 
+from benchmarks.peers.together import arguments, tell
 
-async def _measured(url: str, count: int, at_once: int, workers: int) -> dict[str, float]:
-    connections = [await asyncpg.connect(url) for _ in range(at_once)]
+
+async def _measured(url: str, count: int, workers: int) -> tuple[float, float]:
+    connections = [await asyncpg.connect(url) for _ in range(workers)]
     queries = [Queries(AsyncpgDriver(connection)) for connection in connections]
     if not await queries[0].schema_is_installed():
         await queries[0].install()
@@ -29,11 +29,11 @@ async def _measured(url: str, count: int, at_once: int, workers: int) -> dict[st
         for _ in numbers:
             await into.enqueue("nothing", b'{"prompt": "Make the tests pass."}')
 
-    started = time.perf_counter()
+    started = time.monotonic()
     await asyncio.gather(*(enqueue(into) for into in queries))
-    created = time.perf_counter()
+    created = time.monotonic()
     done = 0
-    managers = [PgQueuer(AsyncpgDriver(connection)) for connection in connections[:workers]]
+    managers = [PgQueuer(AsyncpgDriver(connection)) for connection in connections]
 
     async def nothing(_: Job) -> None:
         nonlocal done
@@ -45,25 +45,25 @@ async def _measured(url: str, count: int, at_once: int, workers: int) -> dict[st
         *(
             manager.qm.run(
                 batch_size=1,
-                max_concurrent_tasks=max(at_once // workers, 2),
+                max_concurrent_tasks=2,
                 mode=QueueExecutionMode.drain,
                 dequeue_timeout=timedelta(seconds=0.1),
             )
             for manager in managers
         )
     )
-    finished = time.perf_counter()
+    finished = time.monotonic()
     for connection in connections:
         await connection.close()
     if done != count:
         raise SystemExit(f"pgqueuer ran {done} of {count} jobs")
-    return {"create": created - started, "work": finished - created}
+    return created - started, finished - created
 
 
 def main() -> None:
-    url, count, at_once, workers = sys.argv[1], *map(int, sys.argv[2:5])
+    url, count, workers = arguments()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(_measured(url, count, at_once, workers))))
+        tell(*runner.run(_measured(url, count, workers)))
 
 
 main()

@@ -5,16 +5,16 @@ all at once, and its own defaults for the rest (finished jobs stay, LISTEN is on
 """
 
 import asyncio
-import json
-import sys
 import time
 
 import procrastinate
 import uvloop
 
+from benchmarks.peers.together import arguments, tell
 
-async def _measured(url: str, count: int, at_once: int, workers: int) -> dict[str, float]:
-    connector = procrastinate.PsycopgConnector(conninfo=url, min_size=at_once, max_size=at_once + workers + 4)
+
+async def _measured(url: str, count: int, workers: int) -> tuple[float, float]:
+    connector = procrastinate.PsycopgConnector(conninfo=url, min_size=workers, max_size=2 * workers + 4)
     app = procrastinate.App(connector=connector)
     done = 0
 
@@ -32,25 +32,25 @@ async def _measured(url: str, count: int, at_once: int, workers: int) -> dict[st
             for _ in numbers:
                 await nothing.defer_async(prompt="Make the tests pass.")
 
-        started = time.perf_counter()
-        await asyncio.gather(*(defer() for _ in range(at_once)))
-        created = time.perf_counter()
+        started = time.monotonic()
+        await asyncio.gather(*(defer() for _ in range(workers)))
+        created = time.monotonic()
         await asyncio.gather(
             *(
-                app.run_worker_async(concurrency=at_once // workers, wait=False, install_signal_handlers=False, name=f"bench-{n}")
+                app.run_worker_async(concurrency=1, wait=False, install_signal_handlers=False, name=f"bench-{n}")
                 for n in range(workers)
             )
         )
-        finished = time.perf_counter()
+        finished = time.monotonic()
     if done != count:
         raise SystemExit(f"procrastinate ran {done} of {count} jobs")
-    return {"create": created - started, "work": finished - created}
+    return created - started, finished - created
 
 
 def main() -> None:
-    url, count, at_once, workers = sys.argv[1], *map(int, sys.argv[2:5])
+    url, count, workers = arguments()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(_measured(url, count, at_once, workers))))
+        tell(*runner.run(_measured(url, count, workers)))
 
 
 main()

@@ -7,11 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.postgres import backlog, bloat, peers, scale, snapshot, wake
+from benchmarks.postgres import backlog, bloat, scale, snapshot, wake
 from benchmarks.postgres.cluster import Cluster, cluster
 from benchmarks.report import Report
-
-PEERS = Path(".venv-peers/bin/python")
 
 
 def _parsed() -> argparse.Namespace:
@@ -21,12 +19,6 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all figures to this file, too")
     parser.add_argument("--small", action="store_true", help="a quick run, for whether it works")
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("peers", help="one replica over HTTP beside procrastinate and pgqueuer")
-    one.add_argument("--python", type=Path, default=PEERS, help="of the environment that has the peers")
-    one.add_argument("--count", type=int, default=2_000)
-    one.add_argument("--rounds", type=int, default=4)
-    one.add_argument("--workers", type=int, default=16)
-    one.add_argument("--every", action="store_true", help="their other ways to work, too")
     one = commands.add_parser("scale", help="three replicas against one, same clients over HTTP, and what limits them")
     one.add_argument("--replicas", type=int, default=3)
     one.add_argument("--clients", type=int, default=48)
@@ -57,10 +49,7 @@ def _parsed() -> argparse.Namespace:
 
 def _measured(server: Cluster, report: Report, options: argparse.Namespace) -> None:
     small = options.small
-    if options.command == "peers":
-        count, rounds = (200, 1) if small else (options.count, options.rounds)
-        peers.measure(server, report, options.python, count=count, workers=options.workers, rounds=rounds, every=options.every)
-    elif options.command == "scale":
+    if options.command == "scale":
         count, rounds = (300, 1) if small else (options.count, options.rounds)
         scale.measure(server, report, scale.Load(count, rounds, options.clients, options.directories, options.replicas))
     elif options.command == "backlog":

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from benchmarks.lifecycle import add, finish, take
 from benchmarks.postgres import bulk
 from benchmarks.postgres.cluster import Cluster, run
 from benchmarks.postgres.direct import Direct, direct
-from benchmarks.postgres.lifecycle import add, finish, take
 from benchmarks.report import Report, ratio
 from benchmarks.servers import replica
 from benchmarks.traffic import Connection, connect

@@ -5,8 +5,8 @@ from statistics import median
 
 from msgspec import Struct, field, to_builtins
 
+from benchmarks.lifecycle import Phases, lifecycle
 from benchmarks.postgres.cluster import Cluster, run
-from benchmarks.postgres.lifecycle import Phases, lifecycle
 from benchmarks.postgres.watching import ADVISORY, IDLE, KINDS, Seen, part, watched
 from benchmarks.report import Report, ratio
 from benchmarks.servers import replica

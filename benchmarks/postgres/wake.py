@@ -8,8 +8,8 @@ from statistics import median, quantiles
 
 from msgspec import Struct
 
+from benchmarks.lifecycle import add, finish, take
 from benchmarks.postgres.cluster import Cluster, run
-from benchmarks.postgres.lifecycle import add, finish, take
 from benchmarks.postgres.muffled import muffled
 from benchmarks.report import Report
 from benchmarks.servers import replica

@@ -23,7 +23,7 @@ class Phases(Struct, frozen=True):
     def rates(self) -> dict[str, float]:
         """Tasks a second: created; taken and finished; all of it."""
         return {
-            "create": self.count / self.create,
+            "enqueue": self.count / self.create,
             "take + finish": self.count / self.work,
             "lifecycle": self.count / (self.create + self.work),
         }
