@@ -11,7 +11,6 @@ from typing import Any, Protocol, cast
 
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.routes import HTTPRoute
 
 from orchestrator import __version__
 from orchestrator.domain.rules import Rules
@@ -19,10 +18,10 @@ from orchestrator.doors.doors import Doors
 from orchestrator.doors.local import announced
 from orchestrator.doors.rates import Rates
 from orchestrator.http.certificate import certified
-from orchestrator.http.errors import HANDLERS
 from orchestrator.http.guard import public
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
+from orchestrator.http.scope import Asked
 from orchestrator.http.server import Server, bound, configured, open_files
 from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
@@ -54,7 +53,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     parts |= {"started": 0, "connections": lambda: 0, "slots": Slots()}
     app = Litestar(
         route_handlers=routers(),
-        exception_handlers=HANDLERS,
+        request_class=Asked,
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.limits.max_body_bytes,
@@ -62,9 +61,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
         state=State(parts, deep_copy=False),
     )
     # Litestar's own middleware would not see unknown paths.
-    methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
-    visitors = Visitors(doors, public(app))
-    app.asgi_handler = cast("Any", Frame(app.asgi_handler, metrics, visitors, _request_ids(), methods))
+    app.asgi_handler = cast("Any", Frame(app, metrics, Visitors(doors, public(app)), _request_ids()))
     return app
 
 

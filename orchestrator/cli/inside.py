@@ -16,8 +16,9 @@ from orchestrator.telemetry import logs
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
-    from litestar.types import ASGIApp, Receive, Scope, Send
+    from litestar.types import Receive, Scope, Send
 
+    from orchestrator.http.dispatch import Dispatch
     from orchestrator.settings import Settings
     from worker_client.client import Client
 
@@ -43,12 +44,13 @@ class _Doorless:
     """In place of the frame around the app: whoever can write to the database needs no key."""
 
     def __init__(self, frame: Any) -> None:
-        self._app: ASGIApp = frame.app
+        self._dispatch: Dispatch = frame.dispatch
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         known: Any = {CALLER: US, PRINCIPAL: US.principal}
         scope.update(known)
-        await self._app(scope, receive, send)
+        answer = await self._dispatch(scope, receive)
+        await answer(scope, receive, send)
 
 
 class _Transport(httpx.BaseTransport):

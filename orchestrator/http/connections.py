@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from uvicorn._types import HTTPScope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from orchestrator.http.delivery import LINE
 from orchestrator.http.envelope import Header, refusal
@@ -204,6 +204,28 @@ class Protocol(HttpToolsProtocol):
         headers = [*self.server_state.default_headers, *told.raw_headers, NO_SNIFFING, *more]
         lines = [b"%s: %s" % header for header in headers]
         self.transport.write(b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"", told.body]))
+
+    def write(self, scope: object, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Write an answer in one piece: uvicorn writes, and clients read, its head and its body one by one."""
+        cycle: Any = self.cycle
+        if (
+            cycle.scope is not scope
+            or cycle.response_started
+            or cycle.disconnected
+            or not cycle.keep_alive
+            or self.flow.write_paused
+        ):
+            return False
+        lines = [STATUS_LINE[status]]
+        lines += [b"%s: %s\r\n" % header for header in cycle.default_headers]
+        lines += [b"%s: %s\r\n" % header for header in headers]
+        lines += (b"\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        self.transport.write(b"".join(lines))
+        cycle.on_response()
+        return True
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: it is answered as what it is without the upgrade, and anybody could fill the log with it."""

@@ -1,15 +1,16 @@
 """Answers that must reach somebody: a claim whose asker hung up is given back, and holding ends with the client."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final, Protocol, TypeVar
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import Receive, Scope
 
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.principal import Principal
 from orchestrator.doors.held import Held
 from orchestrator.http.body import ClientGoneError
-from orchestrator.http.envelope import NO_STORE, Answer, answer
+from orchestrator.http.envelope import NO_STORE, Answer, Header, answer
 from orchestrator.http.scope import Asked, caller
 from orchestrator.queue.commit import Queue
 from worker_client.errors import Unauthorized
@@ -29,30 +30,34 @@ class Line(Protocol):
     def hung_up(self) -> bool:
         """Whether it has."""
 
+    def write(self, scope: Scope, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Write the answer to a request in one piece; False when that is not possible now."""
+
 
 async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
     """The result of a future, which is cancelled when the client hangs up: then ClientGoneError.
 
     Raises Unauthorized when who asks may no longer be here.
     """
-    line = _line(request.scope) or _Told(request.receive)
-    line.watch(waiting)
+    to: Line | _Told = line(request.scope) or _Told(request.receive)
+    to.watch(waiting)
     held: Held = request.app.state.doors.held
     held.begin(waiting, caller(request))
     try:
         return await waiting
     except asyncio.CancelledError:
-        if line.hung_up():
+        if to.hung_up():
             raise ClientGoneError from None
         if held.ended(waiting):
             raise Unauthorized("the key of this request is no longer good: it was changed or revoked, or has expired") from None
         raise
     finally:
-        line.watch(None)
+        to.watch(None)
         held.over(waiting)
 
 
-def _line(scope: Scope) -> Line | None:
+def line(scope: Scope) -> Line | None:
+    """The way to the client of a request, where the server is ours."""
     found: Line | None = (scope.get("extensions") or {}).get(LINE)  # type: ignore[assignment]
     return found
 
@@ -92,21 +97,19 @@ class Delivery(Answer):
         self._queue = queue
         self._by = by
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look once more, then write; nothing is waited for in between."""
+    def ready(self, scope: Scope, receive: Receive) -> Answer:
+        """Look once more whether the client is there."""
         if not _gone(scope, receive):
-            await super().__call__(scope, receive, send)
-            return
+            return self
         for grant in self._grants:
             self._queue.undeliver(grant.task_id, grant.lease, grant.delivery_no, self._by)
-        await answer(self._nothing, headers=NO_STORE)(scope, receive, send)
+        return answer(self._nothing, headers=NO_STORE)
 
 
 def _gone(scope: Scope, receive: Receive) -> bool:
     """Whether the client has hung up, as far as anybody knows by now."""
-    line = _line(scope)
-    if line is not None and line.hung_up():
-        return True
+    if (to := line(scope)) is not None:
+        return to.hung_up()
     while True:
         # One step of `receive` tells what has happened already; one that would have to wait is dropped.
         step: Any = receive()

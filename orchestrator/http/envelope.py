@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any, Self
 
 import msgspec
 from litestar.response.base import ASGIResponse
@@ -29,14 +28,15 @@ class Answer(ASGIResponse):
         self.status_code = status
         self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> Self:
-        """Itself: what Litestar asks of an exception handler's answer."""
+    def ready(self, scope: Scope, receive: Receive) -> "Answer":  # noqa: ARG002  what it is may depend on who still listens
+        """What is to be written, now that nothing is waited for any more."""
         return self
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write it."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        ready = self.ready(scope, receive)
+        await send({"type": "http.response.start", "status": ready.status_code, "headers": ready.raw_headers})
+        await send({"type": "http.response.body", "body": ready.body, "more_body": False})
 
 
 def answer(data: object, status: int = 200, headers: Iterable[Header] = ()) -> Answer:

@@ -1,5 +1,6 @@
 """Everything that can go wrong while a request is handled, as an answer in the envelope."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -10,13 +11,18 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from orchestrator.http.body import ClientGoneError, too_large
 from orchestrator.http.envelope import Answer, refusal
-from orchestrator.http.middleware import headed
 from orchestrator.http.scope import Asked, request_id
 from orchestrator.queue import away as unreachable
 from orchestrator.store.protocol import StoreAwayError
 from worker_client.errors import Internal, MethodNotAllowed, NotFound, OrchestratorError, ValidationFailed
 
 log = structlog.get_logger()
+
+
+def headed(methods: Iterable[str]) -> list[str]:
+    """Methods in their order, with the HEAD that comes with every GET."""
+    found = set(methods)
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def refused(request: Asked, error: OrchestratorError) -> Answer:

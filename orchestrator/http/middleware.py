@@ -2,13 +2,16 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.http.delivery import line
+from orchestrator.http.dispatch import Dispatch
 from orchestrator.http.envelope import Answer, Header, refusal
 from orchestrator.http.hardening import NO_SNIFFING, ONLY_TLS
 from orchestrator.http.scope import CALLER, HEAD, HELD, PRINCIPAL, REQUEST_ID, logged_request_id
@@ -18,6 +21,8 @@ from worker_client.errors import NotFound, ValidationFailed
 
 _HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_HOST = re.compile(rb"[A-Za-z0-9._~:@%!$&'()*+,;=\[\]-]*")
+"""RFC 3986, 3.2.2."""
 _DENIED: Final = "websocket.http.response"
 """The ASGI extension by which a WebSocket is refused with an answer."""
 _POLICY: Final = 1008
@@ -26,21 +31,13 @@ _POLICY: Final = 1008
 class Frame:
     """Around everything, unknown paths included.
 
-    `visitors` judges who may ask at all; `ids` makes the ids of requests that bring none that is fit for a log; `methods`: those
-    of each path template.
+    `visitors` judges who may ask at all; `ids` makes the ids of requests that bring none that is fit for a log.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        visitors: Visitors,
-        ids: Callable[[], str],
-        methods: Mapping[str, Iterable[str]],
-    ) -> None:
-        self.app = app
+    def __init__(self, app: Litestar, metrics: Metrics, visitors: Visitors, ids: Callable[[], str]) -> None:
+        self.dispatch = Dispatch(app)
+        self._others = app.asgi_handler
         self._visitors = visitors
-        self._methods = {template: ", ".join(headed(names)).encode() for template, names in methods.items()}
         self._metrics = metrics
         self._ids = ids
         # Bound once: the lazy logger would find its configuration anew for every line that is not even written.
@@ -59,33 +56,38 @@ class Frame:
         facts: dict[str, Any] = scope  # type: ignore[assignment]
         told = heard(facts["headers"], method)
         visit, refused = self._visit(facts, told)
-        added = self._headers(facts, told, visit)
-        status = 0
-
-        def framed(message: Message) -> Any:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [*message["headers"], *added]
-                message["headers"] = headers if method != "OPTIONS" else self._corrected(facts, headers)
-            return send(message)
-
+        sending = _Sending(send, self._headers(facts, told, visit))
         token = logged_request_id.set(facts[REQUEST_ID])
         try:
-            await (self.app if refused is None else refused)(scope, receive, framed)
-        finally:
-            seconds = time.perf_counter() - started
-            template = facts.get("path_template", UNMATCHED)
-            if HELD not in facts:
-                self._metrics.responded(method, template, status, seconds)
-            # Many 503 are a busy server that says so, and not a defect of each.
-            if (status >= 500 and status != 503) or not status:
-                self._log.error("request", method=method, **_line(facts, status, seconds))
-            elif status >= 400:
-                self._log.info("request", method=method, **_line(facts, status, seconds))
+            answer = refused or await self.dispatch(scope, receive)
+            if isinstance(answer, Answer):
+                await sending.whole(answer, scope, receive)
             else:
-                self._log.debug("request", method=method, route=template, status=status, seconds=seconds)
+                await self._stream(answer, scope, receive, sending)
+        finally:
+            self._told(facts, method, sending.status, time.perf_counter() - started)
             logged_request_id.reset(token)
+
+    async def _stream(self, answer: ASGIApp, scope: Scope, receive: Receive, sending: "_Sending") -> None:
+        try:
+            await answer(scope, receive, sending)
+        except Exception as error:
+            if sending.status:
+                raise
+            await sending.whole(self.dispatch.failed(scope, receive, error), scope, receive)
+
+    def _told(self, facts: dict[str, Any], method: str, status: int, seconds: float) -> None:
+        """Count and log a request that is over."""
+        template = facts.get("path_template", UNMATCHED)
+        if HELD not in facts:
+            self._metrics.responded(method, template, status, seconds)
+        # Many 503 are a busy server that says so, and not a defect of each.
+        if (status >= 500 and status != 503) or not status:
+            self._log.error("request", method=method, **_line(facts, status, seconds))
+        elif status >= 400:
+            self._log.info("request", method=method, **_line(facts, status, seconds))
+        else:
+            self._log.debug("request", method=method, route=template, status=status, seconds=seconds)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a WebSocket, for which the doors are the same, and whatever else there is."""
@@ -95,7 +97,7 @@ class Frame:
             if refused is not None:
                 await _deny(refused, facts, receive, send)
                 return
-        await self.app(scope, receive, send)
+        await self._others(scope, receive, send)
 
     def _visit(self, facts: dict[str, Any], told: Heard) -> tuple[Visit, Answer | None]:
         """Who asks, which the scope tells from here on; and the answer to a request that no handler gets to see."""
@@ -106,6 +108,9 @@ class Frame:
         path: str = facts["path"]
         if visit.refused is not None:
             return visit, refusal(visit.refused)
+        if told.host is not None and not _HOST.fullmatch(told.host):
+            told_so = f"{shown(told.host)} is no host: send the name or the address of this server"
+            return visit, refusal(ValidationFailed(told_so, field="Host"))
         if told.coding is not None:
             # Nothing is ever unpacked, so nothing can swell.
             told_so = f"the body is sent as {shown(told.coding)}: this server takes only identity, so send it as it is"
@@ -127,10 +132,32 @@ class Frame:
             added += self._visitors.cors.headers(told.origin)
         return added
 
-    def _corrected(self, facts: dict[str, Any], headers: list[Header]) -> list[Header]:
-        """Litestar's own answers to OPTIONS name only the methods that the path had when its first handler came."""
-        allowed = self._methods.get(facts.get("path_template", ""))
-        return [(name, allowed if allowed and name.lower() == b"allow" else value) for name, value in headers]
+
+class _Sending:
+    """An answer on its way out, with the headers that all have."""
+
+    __slots__ = ("_headers", "_send", "status")
+
+    def __init__(self, send: Send, headers: list[Header]) -> None:
+        self.status = 0
+        self._send = send
+        self._headers = headers
+
+    def __call__(self, message: Message) -> Any:
+        """ASGI's send."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._headers]
+        return self._send(message)
+
+    async def whole(self, answer: Answer, scope: Scope, receive: Receive) -> None:
+        """Send all of it at once, where the server can."""
+        answer = answer.ready(scope, receive)
+        to = line(scope)
+        if to is not None and to.write(scope, answer.status_code, [*answer.raw_headers, *self._headers], answer.body):
+            self.status = answer.status_code
+        else:
+            await answer(scope, receive, self)
 
 
 async def _deny(refused: Answer, facts: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -143,12 +170,6 @@ async def _deny(refused: Answer, facts: dict[str, Any], receive: Receive, send: 
         await send(body)
     else:
         await send({"type": "websocket.close", "code": _POLICY, "reason": ""})
-
-
-def headed(methods: Iterable[str]) -> list[str]:
-    """Methods in their order, with the HEAD that comes with every GET."""
-    found = set(methods)
-    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def _line(facts: dict[str, Any], status: int, seconds: float) -> dict[str, Any]:

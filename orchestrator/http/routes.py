@@ -24,7 +24,6 @@ from orchestrator.http import (
     tasks,
     workers,
 )
-from orchestrator.http.guard import guard
 
 API: list[HTTPRouteHandler] = [
     *tasks.HANDLERS,
@@ -51,6 +50,6 @@ ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HAN
 def routers() -> list[Router]:
     """All of them, for the app."""
     return [
-        Router(path="/api/v1", route_handlers=list(API), before_request=guard),
-        Router(path="/", route_handlers=list(ROOT), before_request=guard),
+        Router(path="/api/v1", route_handlers=list(API)),
+        Router(path="/", route_handlers=list(ROOT)),
     ]

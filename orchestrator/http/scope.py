@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from litestar import Request
+from litestar.types import Receive, Scope
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
 from orchestrator.domain.operations import Operation
@@ -15,8 +16,17 @@ from orchestrator.doors.keyring import Caller
 from orchestrator.queue.commit import Queue
 from worker_client.errors import Forbidden, ValidationFailed
 
-Asked = Request[Any, Any, Any]
-"""A request as handlers take it; `request.app.state` has `queue`, `store`, `metrics`, `settings` and `started`."""
+
+class Asked(Request[Any, Any, Any]):
+    """A request as handlers take it; `request.app.state` has `queue`, `store`, `metrics`, `settings` and `started`."""
+
+    __slots__ = ()
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        # What Litestar notes down in each scope would be kept for as long as an answer is held.
+        self.scope = scope  # type: ignore[assignment]
+        self.receive = receive
+
 
 PRINCIPAL: Final = "orchestrator.principal"
 CALLER: Final = "orchestrator.caller"

@@ -6,7 +6,9 @@ from litestar import get
 from structlog.testing import capture_logs
 
 from orchestrator.http.envelope import Answer
+from orchestrator.http.scope import Asked
 from tests.http.conftest import Running
+from tests.http.raw import Raw, request
 from worker_client.errors import Overloaded
 
 pytestmark = pytest.mark.anyio
@@ -29,13 +31,13 @@ async def test_a_refusal_is_one_line_without_what_was_sent(server: Running) -> N
     assert "hidden" not in str(lines)
 
 
-@get("/api/v1/defect")
-async def defect() -> Answer:
+@get("/api/v1/defect", public=True)
+async def defect(request: Asked) -> Answer:
     raise ZeroDivisionError("the password is hunter2")
 
 
-@get("/api/v1/busy")
-async def busy() -> Answer:
+@get("/api/v1/busy", public=True)
+async def busy(request: Asked) -> Answer:
     raise Overloaded("the server has more to do than it can; try again", retry_after=2.4)
 
 
@@ -64,3 +66,21 @@ async def test_metrics_are_by_template_and_leave_held_answers_out(server: Runnin
     assert 'route="/api/v1/tasks/{task_id}",status="2xx"' in text
     assert f"/tasks/{task['id']}" not in text
     assert 'route="/api/v1/tasks/next"' not in text
+
+
+async def test_requests_that_come_at_once_are_answered_in_their_order(server: Running) -> None:
+    ids = [f"at-once-{number}" for number in range(20)]
+    paths = ["/api/v1/tasks", "/health/live", "/api/v1/tasks/0", "/api/v1/nowhere"]
+    async with Raw.open(server.address) as raw:
+        await raw.send(b"".join(request("GET", paths[at % 4], f"x-request-id: {one}") for at, one in enumerate(ids)))
+        answers = [await raw.answer() for _ in ids]
+    assert [headers["x-request-id"] for _, headers, _ in answers] == ids
+    assert [status for status, _, _ in answers] == [200, 200, 400, 404] * 5
+
+
+@pytest.mark.parametrize(("version", "more"), [(b"HTTP/1.0", ()), (b"HTTP/1.1", ("connection: close",))])
+async def test_a_connection_that_is_to_end_ends_with_the_answer(server: Running, version: bytes, more: tuple[str, ...]) -> None:
+    async with Raw.open(server.address) as raw:
+        await raw.send(request("GET", "/health/live", *more).replace(b"HTTP/1.1", version))
+        assert (await raw.answer())[0] == 200
+        assert await raw.rest() == b""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
-from litestar import Litestar, get, post
+from litestar import Litestar, WebSocket, get, post, websocket
 from litestar.routes import HTTPRoute
 
 from orchestrator.app import compose
@@ -275,11 +275,15 @@ async def test_a_route_that_is_for_nobody_in_particular_does_not_come_into_being
     async def mistyped() -> None:
         """Say nothing."""
 
-    @post("/apart", scope=Scope.READ)
-    async def unguarded() -> None:
+    @websocket("/socket", scope=Scope.READ)
+    async def elsewhere(socket: WebSocket[Any, Any, Any]) -> None:
         """Say nothing."""
 
-    for handler, problem in ((forgot, "/new .*no scope"), (mistyped, "/odd .*no scope"), (unguarded, "/apart .*no guard")):
+    for handler, problem in (
+        (forgot, "/new .*no scope"),
+        (mistyped, "/odd .*no scope"),
+        (elsewhere, "/socket .*no handler of HTTP"),
+    ):
         with pytest.raises(TypeError, match=problem):
             public(Litestar([handler]))
     monkeypatch.setattr(routes, "API", [*routes.API, forgot])

@@ -143,6 +143,11 @@ async def test_a_probe_needs_no_key(keyed: Running, path: str) -> None:
     assert (await keyed.client.get(f"{keyed.address}{path}/x")).status_code == 401
 
 
+async def test_a_host_that_can_be_none_is_refused(keyed: Running) -> None:
+    error = await keyed.refused("GET", "/tasks", 400, headers={"host": 'a"><b', "authorization": f"Bearer {KEY}"})
+    assert error["details"]["field"] == "Host"
+
+
 @pytest.mark.parametrize("path", ["/health/live", "/health"])
 async def test_what_is_public_is_so_below_a_prefix(path: str) -> None:
     settings = Settings(server=Listening(root_path="/tasks"), auth=Auth(bootstrap_key=KEY))
