@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -36,6 +36,9 @@ from orchestrator.settings import Settings
 from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
 from orchestrator.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from orchestrator.store.sqlite.store import SQLiteStore
 
 
 class Loop(Protocol):
@@ -88,7 +91,9 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     store = choice.store(settings.database)
     metrics = Metrics(__version__)
     queue = Queue(store, Rules(), metrics)
-    pruner = Pruner(queue, retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
+    shrink = None if settings.database.path is None else cast("SQLiteStore", store).shrink
+    task = settings.task
+    pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)
     loops: list[Loop] = [Reaper(queue), pruner]
     if settings.database.path is None:
         shared = cast("SharedStore", store)

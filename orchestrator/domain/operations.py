@@ -265,12 +265,16 @@ class Promote(Operation, frozen=True, kw_only=True):
 
 
 class Prune(Operation, frozen=True, kw_only=True):
-    """Remove up to `limit` tasks that ended before `before`, events and rollups as old, and keys whose task ended long ago."""
+    """Remove up to `limit` tasks that ended before `before`, and what else is past its time.
+
+    `rows`: as many lines of their output, events, rollups, and keys whose task ended long ago.
+    """
 
     phase = Phase.TIME
     before: Millis
     keys_before: Millis
-    limit: int = 200
+    limit: int = 100
+    rows: int = 1_000
 
     @property
     def weight(self) -> int:

@@ -182,12 +182,24 @@ class LogsAppended(Struct, frozen=True):
     lines: tuple[LogLine, ...]
 
 
+class LogsTrimmed(Struct, frozen=True):
+    """Of the output of a task the lines up to a number are left."""
+
+    task_id: int
+    last: int
+
+
 class Forgotten(Struct, frozen=True):
-    """Up to `limit` of each: events before `before`, keys whose task ended before `keys_before`, rollups of the past."""
+    """Up to `limit` of each: events before `before`, keys whose task ended before `keys_before`, rollups before `rollups_before`.
+
+    `last`: there is no more of them, so that it is time for what has to be looked for in the whole of a small table.
+    """
 
     before: Millis
     keys_before: Millis
+    rollups_before: Millis
     limit: int
+    last: bool = False
 
 
 class DirectorySet(Struct, frozen=True):
@@ -227,7 +239,7 @@ class AddressListed(Struct, frozen=True):
 
 Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
-    | AttemptEnded | Happened | LogsAppended | Forgotten | DirectorySet
+    | AttemptEnded | Happened | LogsAppended | LogsTrimmed | Forgotten | DirectorySet
     | Noted | CredentialSaved | KeysUsed | AddressListed
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from orchestrator.domain.credential import Credential
+from orchestrator.domain.outcomes import Forgotten
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 
 Stream = tuple[str, str, str]
@@ -61,6 +62,14 @@ class Source(Protocol):
 
     def ended(self, before: Millis, limit: int) -> list[Head]:
         """Final tasks that ended before a time."""
+        ...
+
+    def last_lines(self, ids: Iterable[int]) -> dict[int, int]:
+        """The number of the last line of output of tasks; those without output may be missing."""
+        ...
+
+    def more_to_forget(self, forgotten: Forgotten) -> bool:
+        """Whether there is more than what this takes out."""
         ...
 
     def delivered(self, poll_key: str) -> list[Head]:

@@ -1,16 +1,21 @@
 """What time does to tasks."""
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, ready, settle
-from orchestrator.domain.outcomes import Change, Decision, Done, Forgotten, Removed, Saved
+from orchestrator.domain.outcomes import Change, Decision, Done, Forgotten, LogsTrimmed, Removed, Saved
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
 from orchestrator.domain.world import World
 from worker_client.contract.enums import Status
+
+_DAY: Final = 86_400_000
 
 
 def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Decision:
@@ -59,10 +64,28 @@ def shift(op: ops.Shift, _by: Principal, world: World, _rules: Rules) -> Decisio
 
 def prune(op: ops.Prune, _by: Principal, world: World, _rules: Rules) -> Decision:
     """Remove what is past its retention, a little at a time; nobody waits for a task that has ended."""
-    rows = world.ended(op.before, op.limit)
-    changes: list[Change] = [Removed(head) for head in rows if head.status.final]
-    changes.append(Forgotten(op.before, op.keys_before, op.limit))
-    return Decision(Done(len(rows), more=len(rows) >= op.limit), changes)
+    ended = world.ended(op.before, op.limit)
+    rows = [head for head in ended if head.status.final]
+    changes = _removals(rows, world.source.last_lines(head.id for head in rows), op.rows) if rows else []
+    count = sum(isinstance(change, Removed) for change in changes)
+    # The rollups are asked about the last 24 hours.
+    forgotten = Forgotten(op.before, op.keys_before, min(op.before, world.now - _DAY), op.rows)
+    more = len(ended) >= op.limit or len(rows) > count or world.source.more_to_forget(forgotten)
+    changes.append(replace(forgotten, last=not more))
+    return Decision(Done(count, more=more), changes)
+
+
+def _removals(rows: Sequence[Head], lines: Mapping[int, int], room: int) -> list[Change]:
+    """As many tasks as have no more lines of output than there is room for; of the one after them only the end of its output."""
+    changes: list[Change] = []
+    for head in rows:
+        last = lines.get(head.id, 0)
+        if last > room:
+            changes.append(LogsTrimmed(head.id, last - room))
+            break
+        changes.append(Removed(head))
+        room -= last
+    return changes
 
 
 def tick(_op: ops.Tick, _by: Principal, _world: World, _rules: Rules) -> Decision:

@@ -1,6 +1,7 @@
 """Takes out what is past its retention, in small steps between which everybody else goes on."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -20,10 +21,16 @@ KEYS_MS: Final = 30 * DAY_MS
 
 
 class Pruner:
-    """`retention_days`: how long ended tasks are kept, 0 for ever; `interval`: seconds between two rounds."""
+    """`retention_days`: how long ended tasks are kept, 0 for ever; `interval`: seconds between two rounds.
 
-    def __init__(self, queue: Queue, *, retention_days: float, interval: float) -> None:
+    `shrink` gives some room back to the file system, and says whether there is more.
+    """
+
+    def __init__(
+        self, queue: Queue, *, retention_days: float, interval: float, shrink: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
         self._queue = queue
+        self._shrink = shrink
         self._changed = asyncio.Event()
         self._limits = (retention_days, interval)
 
@@ -38,13 +45,24 @@ class Pruner:
         removed = 0
         retention = round(self._limits[0] * DAY_MS)
         before = now - retention if retention else 0
-        while True:
+        loop = asyncio.get_running_loop()
+        more = True
+        while more:
+            started = loop.time()
             outcome = await self._queue.submit(Prune(before=before, keys_before=now - KEYS_MS), SYSTEM)
-            if not isinstance(outcome, Done):
-                return removed
-            removed += outcome.count
-            if not outcome.more:
-                return removed
+            more = isinstance(outcome, Done) and outcome.more
+            removed += outcome.count if isinstance(outcome, Done) else 0
+            await asyncio.sleep(loop.time() - started)
+        return removed
+
+    async def shrink(self) -> None:
+        """Give back to the file system what nothing uses any more."""
+        more = self._shrink is not None
+        loop = asyncio.get_running_loop()
+        while more and self._shrink is not None:
+            started = loop.time()
+            more = await self._shrink()
+            await asyncio.sleep(loop.time() - started)
 
     async def run(self) -> None:
         """Work until cancelled; an error is logged and does not end it."""
@@ -56,6 +74,7 @@ class Pruner:
             try:
                 if removed := await self.once(self._queue.now()):
                     log.info("tasks past their retention were removed", tasks=removed)
+                await self.shrink()
             except Exception:
                 if self._queue.away is None:
                     log.exception("the pruner failed and goes on")

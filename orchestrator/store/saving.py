@@ -23,6 +23,7 @@ from orchestrator.domain.outcomes import (
     KeysUsed,
     KeyTaken,
     LogsAppended,
+    LogsTrimmed,
     Noted,
     Removed,
     Saved,
@@ -137,17 +138,19 @@ class Writes:
             for at, row in enumerate(change.lines)
         ]
 
+    def _trim_logs(self, change: LogsTrimmed) -> None:
+        self._late.forgotten.append(("trim_logs", (change.task_id, change.last)))
+
     def _forget(self, change: Forgotten) -> None:
-        # The rollups are asked about the last 24 hours.
-        past = min(change.before, self._now - _DAY)
+        minute, hour = periods_before(change.rollups_before)
         self._late.forgotten += [
             ("forget_events", (change.before, change.limit)),
             ("forget_keys", (change.keys_before, change.limit)),
-            ("forget_rates", (past // MINUTE - 1,)),
-            ("forget_durations", (past // HOUR - 1,)),
-            ("forget_counts", ()),
-            ("forget_sessions", (self._now - _DAY, change.limit)),
+            ("forget_rates", (minute, change.limit)),
+            ("forget_durations", (hour, change.limit)),
         ]
+        if change.last:
+            self._late.forgotten += [("forget_counts", ()), ("forget_sessions", (self._now - _DAY, change.limit))]
 
     def _directory(self, change: DirectorySet) -> None:
         setting = change.setting
@@ -180,6 +183,7 @@ class Writes:
         KeyTaken: _key,
         AttemptEnded: _attempt,
         LogsAppended: _logs,
+        LogsTrimmed: _trim_logs,
         Forgotten: _forget,
         DirectorySet: _directory,
         Noted: _noted,
@@ -277,6 +281,11 @@ class _Leases:
 def _update(columns: tuple[int, ...]) -> str:
     """Only what changed: a column that is set costs its indexes, too. There are as many kinds of change as rules."""
     return f"UPDATE tasks SET {', '.join(f'{HEAD_FIELDS[at]} = ?' for at in columns)} WHERE id = ? AND version = ?"
+
+
+def periods_before(at: Millis) -> tuple[int, int]:
+    """The minute and the hour before which rollups end before a time."""
+    return at // MINUTE - 1, at // HOUR - 1
 
 
 def _known(column: str) -> str:

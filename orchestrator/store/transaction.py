@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.needs import Needs
-from orchestrator.domain.outcomes import Change
+from orchestrator.domain.outcomes import Change, Forgotten
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.source import Place, Stream
@@ -27,7 +27,7 @@ from orchestrator.store.rows import (
     outputs_of,
     setting_of,
 )
-from orchestrator.store.saving import Late, Writes
+from orchestrator.store.saving import Late, Writes, periods_before
 from orchestrator.store.session import Session
 
 ALIVE_AT: Final = "alive_at"
@@ -73,6 +73,7 @@ class Transaction:
         self._memory = memory or Memory()
         self._loaded: dict[int, Head] = {}
         self._pending: list[tuple[Sequence[Change], str, str]] = []
+        self._firsts: dict[Stream, Place] = {}
         self._written: dict[int, Outputs] = {}
         self._late = Late()
         self.saved: dict[int, Head | None] = {}
@@ -157,24 +158,43 @@ class Transaction:
         """Tasks that ended before a time."""
         return self._heads("ended", before, limit)
 
+    def last_lines(self, ids: Iterable[int]) -> dict[int, int]:
+        """The number of the last line of output of tasks."""
+        return {task_id: last or 0 for task_id, last in self._fetch("last_lines", self._session.listed(ids))}
+
+    def more_to_forget(self, forgotten: Forgotten) -> bool:
+        """Whether there is more than what this takes out."""
+        minute, hour = periods_before(forgotten.rollups_before)
+        past = (forgotten.before, forgotten.keys_before, minute, hour, forgotten.limit)
+        return bool(self._fetch("more_to_forget", *past)[0][0])
+
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases of one poll."""
         return self._heads("delivered", poll_key)
 
     def streams(self, path: str, *, recursive: bool) -> dict[Stream, Place]:
         """In which streams tasks wait, and the place of the first one in each."""
-        found = self._fetch("streams_at", path)
+        found = dict(self._streams_between(path, path + "\0"))
         if recursive:
-            found = found + self._fetch("streams_below", *span(path))
-        return {(at, kind, host): (rank, task_id) for at, kind, host, rank, task_id in found}
+            found |= self._streams_between(*span(path))
+        self._firsts |= found
+        return found
+
+    def _streams_between(self, low: str, high: str) -> Iterator[tuple[Stream, Place]]:
+        """One after the other, each found by the index alone, however many tasks wait in it."""
+        stream = low, "", ""
+        while rows := self._fetch("next_stream", *stream, high):
+            *before, rank, task_id = rows[0]
+            stream = before[0], before[1], before[2]
+            yield stream, (rank, task_id)
 
     def stream(self, stream: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:
         """The waiting tasks of a stream in order, and whether these are the last."""
-        # Ids from the index alone; the heads are often known.
         if after is None:
-            rows = self._fetch("stream_first", *stream, limit)
-        else:
-            rows = self._fetch("stream_after", *stream, *after, limit)
+            # Often the first is all that is wanted.
+            return self.heads([self._firsts[stream][1]]), False
+        # Ids from the index alone; the heads are often known.
+        rows = self._fetch("stream_after", *stream, *after, limit)
         found = {head.id: head for head in self.heads(task_id for (task_id,) in rows)}
         return [found[task_id] for (task_id,) in rows], len(rows) < limit
 

@@ -51,7 +51,6 @@ class PostgresTransaction(Transaction):
         self._polls: dict[str, list[Head]] = {}
         self._set: list[DirectorySetting] | None = None
         self._streams: dict[tuple[str, bool], list[Stream]] = {}
-        self._firsts: dict[Stream, Place] = {}
         self._pages: dict[Stream, tuple[list[Head], bool]] = {}
         self._leases: dict[tuple[str, str], tuple[bool, bool, bool | None]] = {}
         self._claiming = False
@@ -250,7 +249,6 @@ class PostgresTransaction(Transaction):
 
     def tell_alive(self, every: Millis) -> None:
         """Tell that a server is alive, unless that has been told within the last `every` ms, or is being told."""
-        self.wrote = True
         if self.now - self._alive_at > every:
             self._ask("alive", str(self.now), self.now - every)
 

@@ -19,27 +19,6 @@ SELECT child_id, parent_id, satisfied FROM dependencies WHERE child_id {in};
 SELECT parent_id, child_id FROM dependencies
 WHERE satisfied = 0 AND parent_id {in} ORDER BY child_id;
 
--- name: streams_at
-WITH RECURSIVE first (id) AS (
-    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path = ?1 ORDER BY kind, host, rank, id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = ?1 AND (n.kind, n.host) > (t.kind, t.host)
-            ORDER BY n.kind, n.host, n.rank, n.id LIMIT 1)
-    FROM first JOIN tasks t ON t.id = first.id
-)
-SELECT t.path, t.kind, t.host, t.rank, t.id FROM first JOIN tasks t ON t.id = first.id;
-
--- name: streams_below
-WITH RECURSIVE first (id) AS (
-    SELECT (SELECT id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?2
-            ORDER BY path, kind, host, rank, id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND (n.path, n.kind, n.host) > (t.path, t.kind, t.host)
-            AND n.path < ?2 ORDER BY n.path, n.kind, n.host, n.rank, n.id LIMIT 1)
-    FROM first JOIN tasks t ON t.id = first.id
-)
-SELECT t.path, t.kind, t.host, t.rank, t.id FROM first JOIN tasks t ON t.id = first.id;
-
 -- name: leased_shared
 SELECT EXISTS (
     SELECT 1 FROM tasks
@@ -102,9 +81,6 @@ SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
 
 -- name: delivered
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ? ORDER BY t.id {lock};
-
--- name: stream_first
-SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? ORDER BY t.rank, t.id LIMIT ?;
 
 -- name: stream_after
 SELECT t.id FROM tasks t
@@ -181,10 +157,25 @@ DELETE FROM task_keys WHERE (scope, key) IN (
 );
 
 -- name: forget_rates
-DELETE FROM task_rates WHERE minute < ?;
+DELETE FROM task_rates WHERE (minute, path) IN (SELECT minute, path FROM task_rates WHERE minute < ? ORDER BY minute LIMIT ?);
 
 -- name: forget_durations
-DELETE FROM task_durations WHERE hour < ?;
+DELETE FROM task_durations WHERE (hour, path, bucket) IN (
+    SELECT hour, path, bucket FROM task_durations WHERE hour < ? ORDER BY hour LIMIT ?
+);
+
+-- name: more_to_forget
+-- ?1 the time of events, ?2 of keys, ?3 the minute of rates, ?4 the hour of durations, ?5 as many of each go now.
+SELECT EXISTS (SELECT 1 FROM (SELECT at FROM events ORDER BY id LIMIT 1 OFFSET ?5) e WHERE e.at < ?1)
+    OR EXISTS (SELECT 1 FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ?2 LIMIT 1 OFFSET ?5)
+    OR EXISTS (SELECT 1 FROM task_rates WHERE minute < ?3 LIMIT 1 OFFSET ?5)
+    OR EXISTS (SELECT 1 FROM task_durations WHERE hour < ?4 LIMIT 1 OFFSET ?5);
+
+-- name: last_lines
+SELECT t.id, (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id) FROM tasks t WHERE t.id {in};
+
+-- name: trim_logs
+DELETE FROM task_logs WHERE task_id = ? AND number > ?;
 
 -- name: forget_counts
 DELETE FROM task_counts WHERE n = 0;

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from orchestrator.domain.operations import Prune, Submission, Tick
+from orchestrator.domain.operations import Submission, Tick
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
@@ -31,8 +31,10 @@ DIALECT: Final = Dialect(among="IN (SELECT value FROM json_each(?))", lock="", s
 EPOCH: Final = "epoch"
 _FAILED: Final = "failed"
 """A transaction that failed; what it is does not matter, only that it differs."""
-_VACUUM_PAGES: Final = 500
-"""Pages given back to the file system after a step of pruning: 2 MB, some milliseconds."""
+_VACUUM_PAGES: Final = 100
+"""Pages given back to the file system at once: some milliseconds."""
+_SPARE_PAGES: Final = 1_000
+"""So many unused pages are kept for what is to come: 4 MB."""
 
 
 class _Session:
@@ -177,16 +179,22 @@ class SQLiteStore:
                 raise UnwritableError(str(error)) from error
             raise
         self._memory.remember(transaction.saved, transaction.inputs)
-        if any(isinstance(submission.op, Prune) for submission in batch):
-            # The batch is committed, whatever becomes of this.
-            with suppress(sqlite3.OperationalError):
-                connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         return Commit(now, decisions, events(), *due, wrote)
 
     def _overwrite(self, session: _Session) -> None:
         """Write over what a failed sync left in the log: a server that is started now would take it for committed."""
         with suppress(sqlite3.OperationalError):
             session.many(self._sql["set_meta"], [(_FAILED, secrets.token_hex(6))])
+
+    async def shrink(self) -> bool:
+        """Give a little of the unused room back to the file system; whether there is more."""
+        if self._writer is None:
+            return False
+        try:
+            return await self._writer.run(_shrink)
+        except sqlite3.OperationalError:
+            # The disk is full, or another program has the file: the next time is early enough.
+            return False
 
     def hurry(self) -> None:
         """A commit takes a moment at the most."""
@@ -205,3 +213,11 @@ class SQLiteStore:
             await self._writer.close()
             self._writer = None
         self._lock.release()
+
+
+def _shrink(connection: "sqlite3.Connection") -> bool:
+    ((unused,),) = connection.execute("PRAGMA freelist_count")
+    if unused <= _SPARE_PAGES:
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({min(_VACUUM_PAGES, unused - _SPARE_PAGES)})").fetchall()
+    return True
