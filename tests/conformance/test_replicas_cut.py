@@ -1,11 +1,14 @@
 """A transaction whose connection breaks, at every message: its true outcome is told; it took place once, and whole."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Changed, Claimed, Created
 from orchestrator.domain.rules import Rules
 from orchestrator.store.postgres.store import PostgresStore
@@ -51,9 +54,13 @@ class Cut:
         self._ask = self.store._committed
         self.store._committed = self._settle  # type: ignore[method-assign]
 
-    def _settle(self, xid: str) -> bool:
-        self.settled.append(self._ask(xid))
+    def _settle(self, doubt: Any) -> bool:
+        self.settled.append(self._ask(doubt))
         return self.settled[-1]
+
+    def mistaken(self) -> None:
+        """From now on the database says of every transaction that it was committed."""
+        self.store._sql["transaction_status"] = "SELECT 'committed' WHERE ?1::text <> ''"
 
     def transaction(self, side: str, after: int, *, fresh: bool) -> int:
         """Cut a transaction after so many messages of one side; how many there were."""
@@ -103,4 +110,35 @@ def test_a_broken_transaction_takes_place_once(replicas: Replicas, proxy: Proxy,
             cut.transaction(side, after, fresh=fresh)
     # Without its last messages from the client it was not committed; without those from the server it was.
     assert (side == "server") in cut.settled
+    cut.store._close()
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["first", "later"])
+def test_a_transaction_whose_number_went_to_another_in_a_crash_takes_place_once(
+    replicas: Replicas, proxy: Proxy, *, fresh: bool
+) -> None:
+    cut = Cut(replicas, proxy)
+    cut.mistaken()
+    cut.transaction("client", ENDLESS, fresh=fresh)
+    messages = cut.transaction("client", ENDLESS, fresh=fresh)
+    for after in range(messages - 6, messages):
+        cut.transaction("client", after, fresh=fresh)
+    assert False in cut.settled
+    cut.store._close()
+
+
+def test_a_heartbeat_whose_number_went_to_another_in_a_crash_takes_place_once(replicas: Replicas, proxy: Proxy) -> None:
+    cut = Cut(replicas, proxy)
+    cut.mistaken()
+    grant = cut.rig.running("/a")
+    beat = batch_of(ops.Heartbeat(task_id=grant.task_id, lease=grant.lease))
+    cut.store._commit(beat, Rules())
+    for side, after in itertools.product(("client", "server"), range(40)):
+        version = cut.rig.head(grant.task_id).version
+        replicas.time.pass_(1)
+        cut.proxy.cut(side, after)
+        cut.store._commit(beat, Rules())
+        cut.proxy.left()
+        assert cut.rig.head(grant.task_id).version == version + 1
+    assert set(cut.settled) == {True, False}
     cut.store._close()

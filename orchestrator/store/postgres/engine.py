@@ -4,8 +4,9 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
-from psycopg import Connection, RawCursor
+from psycopg import Connection, OperationalError, RawCursor
 from psycopg.adapt import AdaptersMap
+from psycopg.pq import TransactionStatus
 from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import Int8Dumper
 
@@ -89,3 +90,13 @@ def connect(url: str) -> "Connection[Any]":
         connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'".encode())
     adapt(connection.adapters)
     return connection
+
+
+def roll_back(connection: "Connection[Any]") -> None:
+    """Let go of what a transaction has locked; a connection that breaks meanwhile does so, too."""
+    if connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+        return
+    try:
+        connection.execute("ROLLBACK")
+    except OperationalError:
+        connection.close()

@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
 from psycopg import errors
-from psycopg.pq import TransactionStatus
 
 from orchestrator.domain.operations import Submission, Tick
 from orchestrator.domain.outcomes import Decision
@@ -283,10 +283,10 @@ class PostgresStore:
                 # Who holds a row for so long stands still: others are not to wait for it.
                 careful = careful or (isinstance(error, errors.LockNotAvailable) and time.monotonic() - began > HELD_S)
                 # Whoever holds what this batch wants needs a moment to commit, and may want what this one holds.
-                _roll_back(connection)
+                engine.roll_back(connection)
                 self._closing.wait(random.uniform(0, min(0.1, 0.002 * number)))  # noqa: S311 - no secret
             except _DoubtError as doubt:
-                if self._committed(doubt.xid):
+                if self._committed(doubt):
                     # Its events are found in the feed.
                     return self._done(doubt.transaction, doubt.decisions, [])
                 doubt.transaction.abandon()
@@ -299,7 +299,7 @@ class PostgresStore:
                     raise CommitFailedError(_words(error)) from None
                 log.warning("the database hung up, the transaction is run again", error=_words(error))
             finally:
-                _roll_back(connection)
+                engine.roll_back(connection)
 
     def _attempt(
         self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules, *, careful: bool
@@ -362,13 +362,17 @@ class PostgresStore:
             raise DatabaseInUseError("the database is being copied; wait until that is done")
         refuse_unfinished(connection.execute(engine.native(self._sql["get_meta"]), [COPYING]).fetchall())
 
-    def _committed(self, xid: str) -> bool:
+    def _committed(self, doubt: _DoubtError) -> bool:
         """What became of a transaction whose commit was not answered."""
+        xid, there = doubt.xid, None
         log.warning("the database hung up in a commit; asking what became of it", transaction=xid)
         end = time.monotonic() + SETTLE_S
         while time.monotonic() < min(end, self._end_by) and not self._closing.wait(0.05):
             try:
-                (status,) = self._row(self._connected(), "transaction_status", xid)
+                connection = self._connected()
+                (status,) = self._row(connection, "transaction_status", xid)
+                if status == "committed":
+                    there = doubt.transaction.there(partial(self._row, connection))
             except errors.DataError:
                 # Another database has taken over, which never saw it.
                 return False
@@ -376,19 +380,11 @@ class PostgresStore:
                 self._closing.wait(0.2)
                 continue
             if status in {"committed", "aborted"}:
-                log.info("the transaction is settled", transaction=xid, status=status)
-                return bool(status == "committed")
-        raise UnsettledError(f"the database did not come back to tell what became of transaction {xid}")
-
-
-def _roll_back(connection: "psycopg.Connection[Any]") -> None:
-    """Let go of what a transaction has locked; a connection that breaks meanwhile does so, too."""
-    if connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
-        return
-    try:
-        connection.execute("ROLLBACK")
-    except psycopg.OperationalError:
-        connection.close()
+                log.info("the transaction is settled", transaction=xid, status=status, there=there)
+                if status == "aborted" or there is not None:
+                    return bool(there)
+                break
+        raise UnsettledError(f"the database did not tell what became of transaction {xid}")
 
 
 def _words(error: Exception) -> str:

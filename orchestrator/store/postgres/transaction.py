@@ -242,6 +242,19 @@ class PostgresTransaction(Transaction):
         self._standing.saved(self.saved.values())
         return self._standing.due, self._standing.leases
 
+    def there(self, row: Callable[..., Row]) -> bool | None:
+        """Whether what it wrote is there, once it is said to be committed; None when that cannot be told.
+
+        A crash can lose all trace of a transaction that was not committed; the next one to come then gets its number.
+        """
+        if self._late.events:
+            return bool(row("told", *self._late.events[0][:3])[0])
+        for head in filter(None, self.saved.values()):
+            version, updated_at = row("revised", head.id)
+            if version is not None and version <= head.version:
+                return bool((version, updated_at) == (head.version, head.updated_at))
+        return None
+
     def abandon(self) -> None:
         """The transaction came to nothing."""
         if self._search is not None:

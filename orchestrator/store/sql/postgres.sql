@@ -34,6 +34,12 @@ SELECT pg_current_xact_id()::text;
 -- name: transaction_status
 SELECT pg_xact_status(?::xid8);
 
+-- name: told
+SELECT count(*) FROM events WHERE id > (SELECT max(id) FROM events) - 100000 AND at = ? AND type = ? AND task_id = ?;
+
+-- name: revised
+SELECT max(version), max(updated_at) FROM tasks WHERE id = ?;
+
 -- name: claim_lock
 -- Claims of all servers are decided one batch after the other: who sees a task, a lease or a limit sees it as it stays.
 SELECT pg_advisory_xact_lock(?);
