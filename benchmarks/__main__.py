@@ -7,19 +7,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import depth, doors, machine, results, single
+from benchmarks import batches, depth, doors, machine, results, single
 from benchmarks.peers import beside
 from benchmarks.report import HEADS, Report, console, drawn
 
 Measure = Callable[[Report, bool], None]
 PARTS: dict[str, Measure] = {
     "single": single.measure,
+    "batches": batches.measure,
     "peers": beside.measure,
     "doors": doors.measure,
     "depth": depth.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
-QUICK = ("single", "peers")
+QUICK = ("single", "batches", "peers")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
