@@ -101,11 +101,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Server]:
+def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     """`orchestrator serve` on a file in `folder`."""
     database = f"sqlite:///{folder / 'tasks.db'}"
     line = ["serve", "--port", "0", "--database", database, *arguments]
-    with (folder / "server.log").open("w") as log, started(*line, cwd=folder, stderr=log) as process:
+    with (folder / "server.log").open("w") as log, started(*line, cwd=folder, stderr=log, variables=variables) as process:
         assert process.stdout is not None
         found = ADDRESS.search(process.stdout.readline())
         assert found, (folder / "server.log").read_text()

@@ -44,9 +44,9 @@ class Raw:
             self.writer.write(part)
             await self.writer.drain()
 
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+    async def answer(self, patience: float = PATIENCE_S) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next answer."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             lines = (line.partition(": ") for line in head.strip().split("\r\n")[1:])
             headers = {name.lower(): value for name, _, value in lines}
