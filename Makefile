@@ -13,7 +13,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo serve test test-system coverage check format bench bench-postgres load lock clean
+.PHONY: help audit install demo serve test test-system coverage check format bench bench-budget bench-postgres load lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ format: $(INSTALLED) ## put the code in shape
 
 bench: $(INSTALLED) $(PEERS)/.installed ## speed beside others, in one run; writes benchmarks/RESULTS.md; ARGS="single" for a part, -h for all
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-budget: $(INSTALLED) ## what operations cost in processor time, beside a bare server; fails when it is too much
+	@$(BIN)/python -m benchmarks.budget $(ARGS)
 
 bench-postgres: $(INSTALLED) ## PostgreSQL: ARGS=scale, backlog, snapshot, bloat or wake
 	@$(BIN)/python -m benchmarks.postgres $(or $(ARGS),scale)

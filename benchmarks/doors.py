@@ -4,49 +4,17 @@ import tempfile
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 import msgspec
 
 from benchmarks import servers
+from benchmarks.asker import STEPS, Asker
 from benchmarks.report import Report
-from benchmarks.traffic import Connection, Request, Result, connect, drive, run
+from benchmarks.traffic import Connection, Request, connect, run
 
 KEY = "b" * 64
 UNLIMITED = "999999999/s"
-DIRECTORY = "/bench/doors"
-TASK = msgspec.json.encode({"work_directory": DIRECTORY, "prompt": "Make the tests pass.", "tags": ["bench"]})
 CONNECTIONS = 64
-STEPS = ("create", "claim", "complete")
-
-
-class Asker:
-    """Somebody who creates, claims and completes tasks."""
-
-    def __init__(self, name: str, pool: list[Connection], bearer: str = "") -> None:
-        self.name = name
-        self._pool = pool
-        self._bearer = bearer
-        self._leases: list[tuple[int, str]] = []
-
-    async def step(self, step: str, count: int) -> Result:
-        if step == "create":
-            return await drive(self._pool, [self._request("POST", "tasks", TASK)] * count)
-        if step == "claim":
-            path = f"tasks/next?work_path={DIRECTORY}&wait=0&worker_id=bench-"
-            return await drive(
-                self._pool, [self._request("GET", f"{path}{n % CONNECTIONS}") for n in range(count)], self._claimed
-            )
-        ends = [self._leases.pop() for _ in range(count)]
-        bodies = [(task, msgspec.json.encode({"lease": lease, "result": {"ok": True}})) for task, lease in ends]
-        return await drive(self._pool, [self._request("POST", f"tasks/{task}/complete", body) for task, body in bodies])
-
-    def _request(self, method: str, path: str, body: bytes = b"") -> Request:
-        return Request.build(method, f"/api/v1/{path}", body, self._bearer)
-
-    def _claimed(self, body: bytes) -> None:
-        task: dict[str, Any] = msgspec.json.decode(body)["data"]
-        self._leases.append((task["id"], task["lease"]))
 
 
 async def in_turn(free: tuple[str, int], guarded: tuple[str, int], count: int, rounds: int) -> dict[tuple[str, str], list[float]]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from socket import create_connection, socket
 from urllib.parse import urlsplit
@@ -50,20 +50,23 @@ def replica(directory: Path, database: str, *, pinned: bool = False, **variables
 
 
 @contextmanager
-def bare(directory: Path) -> Iterator[tuple[str, int]]:
-    """A bare Litestar that sends back the JSON that it got."""
+def bare(directory: Path, *, pinned: bool = True) -> Iterator[tuple[tuple[str, int], int]]:
+    """A bare Litestar that sends back the JSON that it got; yields host and port, and the process's id."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    with _running([*command, "--log-level", "warning"], directory, environment, pinned=True) as process:
+    with _running([*command, "--log-level", "warning"], directory, environment, pinned=pinned) as process:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
-            with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
-                yield "127.0.0.1", port
+            try:
+                create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                yield ("127.0.0.1", port), process.pid
                 return
-            time.sleep(0.05)
         raise SystemExit("the bare server did not start")
 
 

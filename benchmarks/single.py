@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks import servers
+from benchmarks.asker import STEPS, Asker, Echo
 from benchmarks.machine import fdatasync
 from benchmarks.report import Report
-from benchmarks.traffic import Connection, Request, Result, connect, drive, run
+from benchmarks.traffic import Request, Result, connect, run
 
 
 class Compared(Struct, frozen=True):
@@ -27,13 +28,7 @@ class Compared(Struct, frozen=True):
 Rounds = list[Compared]
 Address = tuple[str, int]
 
-DIRECTORY = "/bench/repository"
 WARM_UP = 500
-TASK = msgspec.json.encode(
-    {"work_directory": DIRECTORY, "prompt": "Make the tests pass.", "priority": "normal", "tags": ["bench"]}
-)
-CREATE = Request.build("POST", "/api/v1/tasks", TASK)
-ECHO = Request.build("POST", "/echo", TASK)
 BARE = "bare echo"
 LEAST = {"create": 0.7, "claim": 0.7, "complete": 0.65}
 """Parts of the bare rate at MANY connections."""
@@ -43,28 +38,13 @@ MOST_P99_MS = 40.0
 MANY = 64
 
 
-async def one_round(pool: list[Connection], echoing: list[Connection], count: int, directory: Path) -> dict[str, Compared]:
+async def one_round(asker: Asker, echo: Echo, count: int, directory: Path) -> dict[str, Compared]:
     """Create, claim and complete as many tasks, each step between two of the bare server's."""
-    leases: list[tuple[int, str]] = []
-
-    def claimed(body: bytes) -> None:
-        task: dict[str, Any] = msgspec.json.decode(body)["data"]
-        leases.append((task["id"], task["lease"]))
-
-    path = f"/api/v1/tasks/next?work_path={DIRECTORY}&wait=0&worker_id="
     synced = fdatasync(directory, 20)
-    before = await drive(echoing, [ECHO] * count)
+    before = await echo.step(count)
     results = {BARE: Compared(before, 1.0, synced)}
-    for name in LEAST:
-        if name == "create":
-            result = await drive(pool, [CREATE] * count)
-        elif name == "claim":
-            asks = [Request.build("GET", f"{path}bench-{n % len(pool)}") for n in range(count)]
-            result = await drive(pool, asks, claimed)
-        else:
-            bodies = [(task, msgspec.json.encode({"lease": lease, "result": {"ok": True}})) for task, lease in leases]
-            result = await drive(pool, [Request.build("POST", f"/api/v1/tasks/{task}/complete", body) for task, body in bodies])
-        after = await drive(echoing, [ECHO] * count)
+    for name in STEPS:
+        result, after = await asker.step(name, count), await echo.step(count)
         results[name] = Compared(result, result.rate / mean((before.rate, after.rate)), synced)
         before = after
     return results
@@ -72,14 +52,14 @@ async def one_round(pool: list[Connection], echoing: list[Connection], count: in
 
 async def in_turn(bare: Address, ours: Address, directory: Path, connections: int, count: int, rounds: int) -> dict[str, Rounds]:
     """Both servers step by step: what else the machine does at a moment slows them down alike."""
-    pool, echoing = await connect(ours, connections), await connect(bare, connections)
+    asker, echo = Asker("ours", await connect(ours, connections)), Echo(await connect(bare, connections))
     results: dict[str, Rounds] = {}
-    await one_round(pool, echoing, min(WARM_UP, count), directory)
+    await one_round(asker, echo, min(WARM_UP, count), directory)
     for _ in range(rounds):
-        for name, result in (await one_round(pool, echoing, count, directory)).items():
+        for name, result in (await one_round(asker, echo, count, directory)).items():
             results.setdefault(name, []).append(result)
-    for connection in (*pool, *echoing):
-        connection.close()
+    asker.close()
+    echo.close()
     return results
 
 
@@ -109,7 +89,7 @@ def measure(report: Report, small: bool) -> None:  # noqa: FBT001 - all parts ar
     count, rounds = (300, 2) if small else (2_000, 6)
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as name, servers.apart():
         directory = Path(name)
-        with servers.bare(directory) as bare, servers.orchestrator(directory) as ours:
+        with servers.bare(directory) as (bare, _), servers.orchestrator(directory) as ours:
             many = run(in_turn(bare, ours, directory, MANY, count, rounds))
             alone = run(in_turn(bare, ours, directory, 1, count // 5, rounds))
             woken = median(run(wakes(ours, 20 if small else 200)))
