@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 WIDTH: Final = 760
-LABEL: Final = 210
+LABEL: Final = 250
 VALUE: Final = 70
 BAR: Final = 16
 STEP: Final = 23
