@@ -205,7 +205,8 @@ class Queue:
         gap = self._pulse.gap(self._store.now())
         if gap and self.leases and batch:
             # Whoever held a lease could not extend it: the server was suspended, or could not write.
-            log.warning("no commit for long, live leases are extended", gap_ms=gap)
+            if self.failing is None:
+                log.warning("no commit for long, live leases are extended", gap_ms=gap)
             shift: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             shift.add_done_callback(_unheeded)
             batch.insert(0, Pending(Submission(Shift(by_ms=gap), SYSTEM), shift))
@@ -247,7 +248,7 @@ class Queue:
         if commit.wrote:
             # Reading works on a full disk, too.
             if self.failing is not None:
-                log.info("the database takes writes")
+                log.info("the database takes writes", quiet_ms=commit.now - self._last_commit)
             self.failing, self._last_commit = None, commit.now
             self._pulse.start(commit.now)
         self._commits += 1

@@ -7,9 +7,10 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -72,7 +73,7 @@ def setup(settings: Log, stream: TextIO | None = None) -> None:
             *_renderers(file, pretty=pretty, colors=stream.isatty()),
         ],
         wrapper_class=_Logger,
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Forgiving(stream))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog(file)], force=True)
@@ -145,6 +146,21 @@ def _copier(file: logging.Handler, render: Processor) -> Processor:
         return event
 
     return copy
+
+
+class _Forgiving:
+    """A stream that loses what it cannot write, on a full disk or to nobody: whoever logs has other things to do."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _ToStructlog(logging.Handler):

@@ -186,6 +186,16 @@ def test_the_file_gets_json_too_and_rotates(stream: io.StringIO, tmp_path: Path)
     assert len(stream.getvalue().splitlines()) == 20
 
 
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError("no space left on device")
+
+    logs.setup(Log(format="json"), Full())
+    structlog.get_logger().error("nobody reads this")
+    logging.getLogger("library").error("nor this")
+
+
 def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
