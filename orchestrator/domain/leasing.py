@@ -121,11 +121,10 @@ class _Gate:
         if mode == LeaseMode.NONE:
             return False
         host, since = self._op.interest.host, self._op.since or self._world.now
-        reserved = any(
-            reservation.bars(path=head.path, host=host, since=since, worker_id=self._op.worker_id)
-            for reservation in (*self._rules.reservations, *self._starved)
-        )
-        if reserved:
+        reservations = (*self._rules.reservations, *self._starved)
+        if reservations and any(
+            one.bars(path=head.path, host=host, since=since, worker_id=self._op.worker_id) for one in reservations
+        ):
             return True
         conflict = self._world.lease_conflict(head.path, host, exclusive=mode == LeaseMode.EXCLUSIVE)
         if conflict and mode == LeaseMode.EXCLUSIVE and self._world.now - head.ready_at >= self._rules.patience:

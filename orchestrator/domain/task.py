@@ -17,7 +17,7 @@ class LeaseMode:
     EXCLUSIVE = 2
 
 
-class Head(Struct, frozen=True):
+class Head(Struct, frozen=True, gc=False):
     """The row of `tasks`: everything that a rule may ask about. Times in ms; the order of fields is that of the columns.
 
     Up to `secrets` the fields change by PUT alone or never; from `version` on they change with every step. `secrets`: the names
@@ -78,7 +78,7 @@ class Head(Struct, frozen=True):
     finished_at: Millis | None
 
 
-class Inputs(Struct, frozen=True):
+class Inputs(Struct, frozen=True, gc=False):
     """The row of `task_inputs`: what the worker is given; JSON as text."""
 
     prompt: str | None
@@ -92,7 +92,7 @@ class Inputs(Struct, frozen=True):
     requires_approval: bool = False
 
 
-class Outputs(Struct, frozen=True):
+class Outputs(Struct, frozen=True, gc=False):
     """The row of `task_outputs`, or a change of it: JSON as text, None leaves a column as it is, "null" empties it."""
 
     progress: str | None = None
@@ -115,7 +115,7 @@ def merged(before: Outputs | None, change: Outputs) -> Outputs:
     return replace(before, **later)
 
 
-class TaskView(Struct, frozen=True):
+class TaskView(Struct, frozen=True, gc=False):
     """A whole task: its head, what went in, what came out."""
 
     head: Head

@@ -1,6 +1,8 @@
 """Rows and Structs: the columns of a task in order, and how they become what the domain works with."""
 
 from collections.abc import Sequence
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 import msgspec
@@ -26,6 +28,7 @@ VIEW_TABLES = "tasks t JOIN task_inputs i ON i.task_id = t.id LEFT JOIN task_out
 _TAGS = HEAD_FIELDS.index("tags")
 _STATUS = HEAD_FIELDS.index("status")
 _HEAD = len(HEAD_FIELDS)
+_POSITIONS = range(_HEAD)
 _INPUTS = _HEAD + len(INPUT_FIELDS)
 _STATUSES = {str(status): status for status in Status}
 _LISTS = tuple(KEY_FIELDS.index(name) for name in ("scopes", "paths", "secrets"))
@@ -47,13 +50,13 @@ def row_of(head: Head) -> list[Any]:
     fields: list[Any] = list(astuple(head))
     fields[_TAGS] = "[]" if not head.tags else _encode(head.tags).decode()
     # A plain str is bound as it is, for an enum an adapter would be looked for.
-    fields[_STATUS] = head.status.value
+    fields[_STATUS] = str(head.status)
     return fields
 
 
 def changed(before: Head, after: Head) -> tuple[int, ...]:
     """The positions of the columns that differ; a field that a rule left alone is the same object."""
-    return tuple(at for at, (old, new) in enumerate(zip(astuple(before), astuple(after), strict=True)) if old is not new)
+    return tuple(compress(_POSITIONS, map(is_not, astuple(before), astuple(after))))
 
 
 def inputs_of(row: Row) -> Inputs:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, ClassVar, Final
 
 from msgspec.structs import astuple
@@ -220,7 +221,7 @@ class Writes:
                 inserts.append(row)
             else:
                 columns = changed(before, head)
-                updates[columns].append((*(row[at] for at in columns), head.id, before.version))
+                updates[columns].append((*_picker(columns)(row), head.id, before.version))
                 leases.moved(before, head)
             loaded[head.id] = head
         leases.save(self._session, sql)
@@ -286,6 +287,12 @@ def _update(columns: tuple[int, ...]) -> str:
 def periods_before(at: Millis) -> tuple[int, int]:
     """The minute and the hour before which rollups end before a time."""
     return at // MINUTE - 1, at // HOUR - 1
+
+
+@cache
+def _picker(columns: tuple[int, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Takes these columns, of which there are always some: a change raises the version and sets its time."""
+    return itemgetter(*columns)
 
 
 def _known(column: str) -> str:

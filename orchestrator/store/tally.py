@@ -56,4 +56,4 @@ class Tally:
 
 
 def _place(head: Head) -> tuple[str, str, str, int]:
-    return head.path, head.host, head.status.value, head.priority
+    return head.path, head.host, str(head.status), head.priority
