@@ -2,7 +2,6 @@
 
 import asyncio
 import select
-import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -20,22 +19,21 @@ _SLOW_S: Final = 1.0
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 _CLOSE: Final[tuple[Header, ...]] = ((b"connection", b"close"),)
 Sheds = Callable[[HTTPScope], OrchestratorError | None]
-_CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
 
 
 class Protocol(HttpToolsProtocol):
     """One connection: knows what its client owes it, and tells handlers when the client has closed its end.
 
-    `most`: connections at once; `sheds`: why a request is refused before it is read, if it is.
+    `most`: connections at once; `ends`: knows who has hung up; `sheds`: why a request is refused before it is read, if it is.
     """
 
     # Ten thousand of them are cheaper so.
     __slots__ = (
-        "_begun", "_body", "_closed", "_header_bytes", "_heard", "_largest_body", "_line", "_most", "_moved_at", "_seen_body",
-        "_seen_unsent", "_shed", "_sheds", "_turned_away", "_waiting",
+        "_begun", "_body", "_ends", "_header_bytes", "_heard", "_largest_body", "_line", "_most", "_moved_at", "_seen_body",
+        "_seen_unsent", "_shed", "_sheds", "_socket", "_turned_away", "_waiting",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, limits: Limits, most: int, sheds: Sheds) -> None:
+    def __init__(self, *args: Any, limits: Limits, most: int, ends: "Ends", sheds: Sheds) -> None:
         super().__init__(*args)
         self._header_bytes = limits.header_bytes
         # Whoever sends too much learns of it, most of them, when they have sent all.
@@ -50,7 +48,8 @@ class Protocol(HttpToolsProtocol):
         self._turned_away = False
         self._sheds = sheds
         self._shed: OrchestratorError | None = None
-        self._closed: Callable[[int], list[tuple[int, int]]] | None = None
+        self._ends = ends
+        self._socket: int | None = None
         self._waiting: asyncio.Future[Any] | None = None
         self._line = {LINE: self}
         self.pipeline = Pipeline()  # type: ignore[assignment]
@@ -243,9 +242,10 @@ class Protocol(HttpToolsProtocol):
         """Whether the client has gone: the socket may know it, and the event loop not yet."""
         if self.transport.is_closing():
             return True
-        if self._closed is None:
-            self._closed = _watched(self.transport.get_extra_info("socket"))
-        return bool(self._closed(0))
+        if self._socket is None:
+            self._socket = self.transport.get_extra_info("socket").fileno()
+            self._ends.watch(self._socket)
+        return self._ends.seen(self._socket)
 
 
 def sweep(connections: Iterable[Any], now: float, limits: Limits) -> int:
@@ -257,10 +257,37 @@ def sweep(connections: Iterable[Any], now: float, limits: Limits) -> int:
     return slow
 
 
-def _watched(connection: socket.socket | None) -> Callable[[int], list[tuple[int, int]]]:
-    """Tells what the kernel knows of a connection's end; nothing where it cannot be asked."""
-    if connection is None or not hasattr(select, "POLLRDHUP"):
-        return lambda _: []
-    poll = select.poll()
-    poll.register(connection.fileno(), _CLOSED)
-    return poll.poll
+class Ends:
+    """Which clients have closed their end, as far as the kernel knows; it is asked once in a turn of the event loop, for all.
+
+    Where it cannot be asked, nobody has.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        self._closed: frozenset[int] | None = None
+
+    def watch(self, socket: int) -> None:
+        """Look at a socket, too; until it is closed here."""
+        if self._epoll is not None:
+            self._epoll.register(socket, select.EPOLLRDHUP | select.EPOLLHUP)
+        self._closed = None
+
+    def seen(self, socket: int) -> bool:
+        """Whether the other end of a socket is closed."""
+        if self._epoll is None:
+            return False
+        if self._closed is None:
+            self._closed = frozenset(one for one, _ in self._epoll.poll(0))
+            self._loop.call_soon(self._forget)
+        return socket in self._closed
+
+    def _forget(self) -> None:
+        self._closed = None
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None

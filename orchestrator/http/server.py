@@ -14,7 +14,7 @@ from litestar import Litestar
 
 from orchestrator import settings
 from orchestrator.http.certificate import Certificate
-from orchestrator.http.connections import Protocol, sweep
+from orchestrator.http.connections import Ends, Protocol, sweep
 from orchestrator.http.shedding import Shedding
 from worker_client.errors import OrchestratorError
 
@@ -54,10 +54,12 @@ class Server(uvicorn.Server):
         self._tls = tls
         self._sheds = Shedding(cast("Any", config.app).state, self.server_state.tasks, config.root_path)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ends: Ends | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then say where."""
         self._loop = asyncio.get_running_loop()
+        self._ends = Ends(self._loop)
         over_tls: dict[str, Any] = {}
         if self._tls is not None:
             seconds = self._limits().header_seconds
@@ -70,8 +72,8 @@ class Server(uvicorn.Server):
             self._ready(address(one, tls=self._tls is not None))
 
     def _protocol(self) -> Protocol:
-        most, state = self._most(), self.server_state
-        return Protocol(self.config, state, {}, self._loop, limits=self._limits(), most=most, sheds=self._sheds)
+        facts: dict[str, Any] = {"limits": self._limits(), "most": self._most(), "ends": self._ends, "sheds": self._sheds}
+        return Protocol(self.config, self.server_state, {}, self._loop, **facts)
 
     def _most(self) -> int:
         return min(self._limits().connections, max(1, open_files() - _OWN_FILES))
@@ -80,6 +82,12 @@ class Server(uvicorn.Server):
         # They may change while the server runs.
         found: settings.Limits = cast("Any", self.config.app).state.settings.limits
         return found
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End it, once what is under way has been answered."""
+        await super().shutdown(sockets)
+        if self._ends is not None:
+            self._ends.close()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second, of which one is enough."""
