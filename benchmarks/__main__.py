@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import batches, depth, doors, machine, results, single
+from benchmarks import batches, depth, doors, machine, overload, resources, results, single
 from benchmarks.peers import beside
 from benchmarks.report import HEADS, Report, console, drawn
 
@@ -18,6 +18,8 @@ PARTS: dict[str, Measure] = {
     "peers": beside.measure,
     "doors": doors.measure,
     "depth": depth.measure,
+    "resources": resources.measure,
+    "overload": overload.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
 QUICK = ("single", "batches", "peers")
