@@ -9,9 +9,13 @@ from benchmarks.report import HEADS, Report
 _SECTION: Final = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 _HEAD: Final = """# Results
 
-Written by `make bench`, which runs what is quick; `make bench ARGS=name` measures one part and leaves the others as they are:
-{names}.
-Ratios are of one run, the medians of rounds in which all took turns: they say more than the times, which are this machine's.
+Written by `make bench`, which measures what is quick (some minutes); `make bench ARGS=name` measures one part and leaves the
+others as they are: {names}.
+A machine that does nothing else is needed. Ratios are medians of rounds in which all took turns: they say more than the times,
+which are this machine's. *asked* is what we ask of ourselves; where it is not held, it stands here, too.
+
+Other systems come from pip (`make` installs them into `.venv-peers`) and from Debian: `apt-get install redis-server beanstalkd`.
+One that is not there has a row that says how to get it.
 
 """
 

@@ -2,8 +2,8 @@
 
 As many put in as work afterwards. *enqueue*: until the last is put in; *take + finish*: from when all workers are ready until the
 last is finished; *lifecycle*: both. Everything runs on the same cores, and nobody is pinned: servers, workers and clients share
-them. Each is measured between two measurements of ours, round by round. Our clients speak HTTP and are small; the others' are
-their own Python packages.
+them. Each is measured between two measurements of ours, round by round. Our clients speak HTTP and are small, our
+Python client has a row of its own; the others' are their Python packages.
 """
 
 import json
@@ -19,9 +19,9 @@ from msgspec import Struct, field
 from benchmarks import plot
 from benchmarks.lifecycle import Phases, lifecycle
 from benchmarks.peers import stands
-from benchmarks.peers.systems import POSTGRES, PYTHON, SQLITE, SYSTEMS, System, settings, shown_name, versions
+from benchmarks.peers.systems import POSTGRES, SQLITE, SYSTEMS, System, settings, shown_name, versions
 from benchmarks.postgres.cluster import cluster
-from benchmarks.report import Report
+from benchmarks.report import Report, console
 from benchmarks.servers import replica
 from benchmarks.traffic import run
 
@@ -92,7 +92,7 @@ class Race:
 
     def _theirs(self, system: System, at_once: int) -> Rates:
         count, place = self._count(system.name, at_once), system.place.format(**self._places)
-        command = [str(PYTHON), "-m", f"benchmarks.peers.{system.program}", place, str(count), str(at_once)]
+        command = [system.python, "-m", f"benchmarks.peers.{system.program}", place, str(count), str(at_once)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
         seconds = json.loads(done.stdout)
         return self._learnt(system.name, at_once, Phases(count, seconds["create"], seconds["work"]).rates())
@@ -119,10 +119,12 @@ def measure(report: Report, small: bool) -> None:  # noqa: FBT001 - all parts ar
         places = stack.enter_context(stands.places(stack, server))
         urls = {SQLITE: f"sqlite:///{server.directory / 'tasks.db'}", POSTGRES: server.database("bench_ours")}
         addresses = {store: stack.enter_context(replica(server.directory, url))[0] for store, url in urls.items()}
-        race = Race(places, addresses, seconds)
+        host, port = addresses[SQLITE]
+        race = Race(places | {"ours": f"http://{host}:{port}"}, addresses, seconds)
         started = time.monotonic()
         for number in range(rounds + 1):
             if number < 3 or time.monotonic() - started < BUDGET_S:
+                console.print(f"  round {number} of {rounds}", style="dim")
                 race.turn(there, counts=number > 0)
         described = server.describe()
     known |= {POSTGRES: described["server_version"], **stands.servers()}
@@ -143,7 +145,7 @@ def _tell(report: Report, sides: dict[tuple[str, int], Side], known: dict[str, s
                 system.name,
                 side.median("lifecycle"),
                 ratio=side.ratio("lifecycle"),
-                least=1.0 if system.equal and at_once > 1 else None,
+                least=1.0 if system.equal and not system.own and at_once > 1 else None,
             )
     found = [(name, at_once, side) for (name, at_once), side in sides.items() if side.rates]
     found.sort(key=lambda one: (one[1], one[2].median("lifecycle")), reverse=True)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,10 @@ SQLITE, POSTGRES = "SQLite", "PostgreSQL"
 
 
 class System(Struct, frozen=True):
-    """`place`: what its program is told, `needs`: a program that it needs, `equal`: whether a finished job is as safe as ours."""
+    """`place`: what its program is told, `needs`: a program that it needs.
+
+    `equal`: whether an acknowledged job is as safe as with ours; `own`: it is ours.
+    """
 
     name: str
     program: str
@@ -24,15 +28,38 @@ class System(Struct, frozen=True):
     durability: str
     settings: str
     needs: str = ""
+    own: bool = False
+
+    @property
+    def python(self) -> str:
+        """Of the environment that has its packages."""
+        return sys.executable if self.own else str(PYTHON)
+
+    def version(self, known: dict[str, str]) -> str:
+        """Of its package, and of the program that it needs."""
+        if self.own:
+            return "this"
+        return ", ".join(filter(None, [known.get(self.package, "not there"), known.get(self.needs, "")]))
 
     def missing(self, versions: dict[str, str]) -> str:
         """How to get what is not there."""
         if self.needs and shutil.which(self.needs) is None:
             return f"apt-get install {self.needs}"
-        return "" if versions.get(self.package) else f"make .venv-peers/.installed (pip has {self.package})"
+        return "" if self.own or versions.get(self.package) else f"make .venv-peers/.installed (pip has {self.package})"
 
 
 SYSTEMS: Final = (
+    System(
+        "our Python client",
+        "sdk_jobs",
+        "task-orchestrator",
+        "{ours}",
+        SQLITE,
+        equal=True,
+        durability="as ours on SQLite, which it talks to.",
+        settings="`AsyncClient`, so many coroutines in one process: what checks, retries and httpx cost.",
+        own=True,
+    ),
     System(
         "huey",
         "huey_jobs",
@@ -155,7 +182,7 @@ def versions() -> dict[str, str]:
     """Of all packages of the peers that are there."""
     if not PYTHON.exists():
         return {}
-    command = [str(PYTHON), "-c", _VERSIONS, *{system.package for system in SYSTEMS}]
+    command = [str(PYTHON), "-c", _VERSIONS, *{system.package for system in SYSTEMS if not system.own}]
     found: dict[str, str] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return found
 
@@ -184,7 +211,9 @@ def settings(known: dict[str, str]) -> list[list[str]]:
     theirs = [
         [
             system.name,
-            ", ".join(filter(None, [known.get(system.package, "not there"), known.get(system.needs, "")])),
+            "this"
+            if system.own
+            else ", ".join(filter(None, [known.get(system.package, "not there"), known.get(system.needs, "")])),
             system.durability,
             system.settings,
         ]
