@@ -4,22 +4,19 @@ import asyncio
 import contextlib
 import resource
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.acceptance.programs import Server, serving
+from tests.chaos.failing import LEASE_S, asking, refused
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process"),
 ]
-LEASE_S = 4
 OUTAGE_S = LEASE_S + 3
-SAID = "the database takes no writes at the moment, nothing was changed; try again"
 
 
 @contextlib.contextmanager
@@ -31,48 +28,6 @@ def full_disk(server: Server) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
-
-
-class Client:
-    """Asks, and knows what was acknowledged."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
-        self.created: set[int] = set()
-
-    async def create(self, directory: str) -> httpx.Response:
-        answer = await self.http.post("/api/v1/tasks", json={"work_directory": directory, "prompt": "Do it"})
-        if answer.is_success:
-            self.created.add(answer.json()["data"]["id"])
-        return answer
-
-    async def claim(self, directory: str, **more: Any) -> httpx.Response:
-        query = {"work_path": directory, "worker_id": "w", "wait": 0, "lease_seconds": LEASE_S, **more}
-        return await self.http.get("/api/v1/tasks/next", params=query)
-
-    async def beat(self, task: dict[str, Any]) -> httpx.Response:
-        return await self.http.post(f"/api/v1/tasks/{task['id']}/heartbeat", json={"lease": task["lease"]})
-
-    async def ready(self) -> httpx.Response:
-        return await self.http.get("/health/ready")
-
-    async def until_ready(self) -> None:
-        async with asyncio.timeout(20):
-            while (await self.ready()).status_code != 200:  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.05)
-
-
-@contextlib.asynccontextmanager
-async def asking(server: Server) -> AsyncIterator[Client]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
-        yield Client(http)
-
-
-def refused(answer: httpx.Response) -> None:
-    assert answer.status_code == 503, answer.text
-    assert int(answer.headers["retry-after"]) >= 1
-    error = answer.json()["error"]
-    assert (error["code"], error["message"]) == ("OVERLOADED", SAID)
 
 
 async def test_a_full_disk(tmp_path: Path) -> None:
