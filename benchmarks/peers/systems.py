@@ -208,15 +208,5 @@ def settings(known: dict[str, str]) -> list[list[str]]:
             "One server process, its defaults; on the same PostgreSQL as the others, `fsync` and `synchronous_commit` on.",
         ],
     ]
-    theirs = [
-        [
-            system.name,
-            "this"
-            if system.own
-            else ", ".join(filter(None, [known.get(system.package, "not there"), known.get(system.needs, "")])),
-            system.durability,
-            system.settings,
-        ]
-        for system in SYSTEMS
-    ]
+    theirs = [[system.name, system.version(known), system.durability, system.settings] for system in SYSTEMS]
     return ours + theirs
