@@ -5,6 +5,11 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tasks'), 0),
        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0);
 
 -- name: next_stream
--- ?1 to ?3 the stream before it, ?4 where to end.
-SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND (path, kind, host) > (?1, ?2, ?3) AND path < ?4
+-- ?1 to ?3 the stream before it, ?4 where to end. A comparison of rows would use the index for their first column alone, and
+-- look at every task of the stream before it.
+SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND path = ?1 AND kind = ?2 AND host > ?3
+UNION ALL
+SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND path = ?1 AND kind > ?2
+UNION ALL
+SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?4
 ORDER BY path, kind, host, rank, id LIMIT 1;
