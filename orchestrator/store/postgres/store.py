@@ -314,8 +314,7 @@ class PostgresStore:
                 decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
                 transaction.settle()
                 events = transaction.finish()
-                transaction.wrote = transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch)
-                if transaction.wrote:
+                if transaction.wrote or any(isinstance(submission.op, Tick) for submission in batch):
                     transaction.tell_alive(ALIVE_MS)
                 committing = True
                 connection.execute("COMMIT")

@@ -263,6 +263,7 @@ class PostgresTransaction(Transaction):
     def tell_alive(self, every: Millis) -> None:
         """Tell that a server is alive, unless that has been told within the last `every` ms, or is being told."""
         if self.now - self._alive_at > every:
+            self.wrote = True
             self._ask("alive", str(self.now), self.now - every)
 
     def finish(self) -> Callable[[], list[FeedEvent]]:
