@@ -3,11 +3,24 @@
 import rich_click as click
 
 from orchestrator import __version__
-from orchestrator.cli import adding, addresses, audit, changing, copying, database, following, keys, reading, reload, server
+from orchestrator.cli import (
+    adding,
+    addresses,
+    audit,
+    backup,
+    changing,
+    copying,
+    database,
+    following,
+    keys,
+    reading,
+    reload,
+    server,
+)
 from orchestrator.cli.demo import command
 from orchestrator.cli.exits import EPILOG
 
-SERVER = [server.serve, server.migrate, database.db, copying.copy, server.openapi, command.demo]
+SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo]
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
 OTHERS = [reading.workers, reading.stats]

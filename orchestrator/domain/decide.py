@@ -42,6 +42,7 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.SetAddress: doors.set_address,
     ops.Note: doors.note,
     ops.Shift: timing.shift,
+    ops.Recall: ending.recall,
     ops.Tick: timing.tick,
     ops.Expire: ending.expire,
     ops.Promote: timing.promote,

@@ -191,6 +191,24 @@ def _give_back(head: Head, verb: Verb, world: World, rules: Rules, changes: list
     return Decision(Changed(head.id), [Saved(after), *changes, event], then, [freed(head, world, rules), *ready(after)])
 
 
+def recall(_op: ops.Recall, _by: Principal, world: World, rules: Rules) -> Decision:
+    """Take all leases back, whoever holds them."""
+    decided = Decision(Done())
+    reason = "the server was restored from a backup"
+    for head in world.running():
+        changes = account(head, AttemptOutcome.RELEASED, world, reason=reason)
+        _add(decided, _give_back(head, Verb.RELEASE, world, rules, changes, reason=reason), world)
+    return decided
+
+
+def _add(decided: Decision, step: Decision, world: World) -> None:
+    """Let what follows from one task be seen by those after it."""
+    world.apply(step.changes)
+    decided.changes += step.changes
+    decided.then += step.then
+    decided.wakes += step.wakes
+
+
 def expire(op: ops.Expire, _by: Principal, world: World, rules: Rules) -> Decision:
     """End the leases whose time is over: a death costs the attempt, a claim that nobody ever confirmed does not."""
     rows = world.expired(op.limit)
@@ -199,11 +217,7 @@ def expire(op: ops.Expire, _by: Principal, world: World, rules: Rules) -> Decisi
         if head.status is not Status.RUNNING or head.expire_at is None or head.expire_at > world.now:
             continue
         permit(Verb.EXPIRE, head.status, head.id)
-        step = _expire_one(head, world, rules)
-        world.apply(step.changes)
-        decided.changes += step.changes
-        decided.then += step.then
-        decided.wakes += step.wakes
+        _add(decided, _expire_one(head, world, rules), world)
     if isinstance(decided.outcome, Done):
         decided.outcome.count = len(rows)
     return decided

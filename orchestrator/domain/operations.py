@@ -234,6 +234,12 @@ class Shift(Operation, frozen=True, kw_only=True):
     by_ms: int
 
 
+class Recall(Operation, frozen=True, kw_only=True):
+    """End all leases, without an attempt being used up: the database was restored, and who holds them was told more since."""
+
+    phase = Phase.SHIFT
+
+
 class Tick(Operation, frozen=True, kw_only=True):
     """Record that the server is alive, so that a later start knows how long it was not."""
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from orchestrator.store.copying.end import End
 from orchestrator.store.copying.tables import KEYS, Checksum, encoded, mended
 from orchestrator.store.copying.unfinished import COPYING, Source, State, state_of
+from orchestrator.store.sqlite.restoring import BACKUP
 from orchestrator.store.transaction import ALIVE_AT
 from worker_client.errors import Conflict
 
@@ -58,6 +59,8 @@ class Copy:
         meta, there = self._source.meta(), self._target.meta()
         if COPYING in meta:
             raise Conflict(f"{self._source.shown} is itself an unfinished copy of {state_of(meta[COPYING]).source.shown}")
+        if BACKUP in meta:
+            raise Conflict(f"{self._source.shown} is a backup that was never served: serve it once, stop that, then copy it")
         source = Source(
             shown=self._source.shown,
             epoch=meta.get(EPOCH, ""),

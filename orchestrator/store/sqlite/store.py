@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from orchestrator.domain.operations import Submission, Tick
+from orchestrator.domain.operations import Recall, Submission, Tick
+from orchestrator.domain.principal import SYSTEM
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
@@ -25,6 +26,7 @@ from orchestrator.store.session import StaleRowError
 from orchestrator.store.sql import queries
 from orchestrator.store.sqlite import engine, migrate
 from orchestrator.store.sqlite.engine import sqlite3
+from orchestrator.store.sqlite.restoring import BACKUP, renumber
 from orchestrator.store.transaction import ALIVE_AT, Dialect, Transaction, fill
 
 DIALECT: Final = Dialect(among="IN (SELECT value FROM json_each(?))", lock="", skip="")
@@ -137,9 +139,16 @@ class SQLiteStore:
             self._clock.not_before(int(alive_at[0][0]))
         now = self._clock.now()
         self.asleep_ms = now - int(alive_at[0][0]) if alive_at else 0
+        backup = session.fetch(self._sql["get_meta"], BACKUP)
+        if backup:
+            self.epoch = secrets.token_hex(6)
+            renumber(session.fetch, int(backup[0][0]), now)
         session.many(self._sql["set_meta"], [(EPOCH, self.epoch)])
+        session.begin(*session.fetch(self._sql["last_ids"])[0])
         transaction = Transaction(session, self._sql, now)
-        transaction.conclude()
+        batch = [Submission(Recall(), SYSTEM)] if backup else []
+        decide_batch(batch, transaction, Rules(), chance=self._chance, nonce=self._nonce)
+        transaction.finish()
         connection.execute("COMMIT")
         return Commit(now, [], [], *transaction.next_due())
 
