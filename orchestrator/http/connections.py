@@ -29,8 +29,8 @@ class Protocol(HttpToolsProtocol):
 
     # Ten thousand of them are cheaper so.
     __slots__ = (
-        "_begun", "_body", "_ends", "_header_bytes", "_heard", "_largest_body", "_line", "_most", "_moved_at", "_seen_body",
-        "_seen_unsent", "_shed", "_sheds", "_socket", "_turned_away", "_waiting",
+        "_begun", "_body", "_ends", "_header_bytes", "_heard", "_idle_since", "_largest_body", "_line", "_most", "_moved_at",
+        "_seen_body", "_seen_unsent", "_shed", "_sheds", "_socket", "_turned_away", "_waiting",
     )  # fmt: skip
 
     def __init__(self, *args: Any, limits: Limits, most: int, ends: "Ends", sheds: Sheds) -> None:
@@ -45,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         # What the last look found, and when one last found more of a body, or less of an answer to be sent.
         self._seen_body = self._seen_unsent = 0
         self._moved_at = 0.0
+        self._idle_since = 0.0
         self._turned_away = False
         self._sheds = sheds
         self._shed: OrchestratorError | None = None
@@ -128,6 +129,16 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def on_response_complete(self) -> None:
+        """An answer is out: the next one's turn. `look` minds those who ask nothing more; uvicorn has a timer for each answer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._idle_since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP in the envelope, too."""
         why = f"{msg} Perhaps its address or a header is too long, or has characters that it must not have."
@@ -144,8 +155,7 @@ class Protocol(HttpToolsProtocol):
         self._seen_unsent = unsent
         if self._begun is not None:
             self._look_at_unfinished(now, self._begun, limits)
-        elif self.timeout_keep_alive_task is None and self.cycle.response_complete:
-            # It sent something that begins no request, which has ended uvicorn's own wait for the next one.
+        elif self.cycle.response_complete and now - self._idle_since > self.timeout_keep_alive:
             self.transport.close()
 
     def _look_at_unfinished(self, now: float, begun: float, limits: Limits) -> None:

@@ -217,7 +217,7 @@ class WaitingRoom:
 
     def wake(self, cause: Cause) -> None:
         """Send a cause on its way; while no claim is being decided, as only those that begin later see what it changed."""
-        if not self.closed:
+        if self.size and not self.closed:
             self._hand_on(Baton(cause))
 
     def settled(self) -> None:

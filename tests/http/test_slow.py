@@ -130,35 +130,33 @@ async def test_who_is_slow_but_goes_on_is_served(server: Running, raw: Raw) -> N
 
 
 async def test_who_waits_for_the_server_is_not_cut_off(server: Running) -> None:
-    async with Raw.open(server.address) as poll, Raw.open(server.address) as reader, Raw.open(server.address) as idle:
-        await _waited(server, poll, reader, idle)
+    async with Raw.open(server.address) as poll, Raw.open(server.address) as reader:
+        await _waited(server, poll, reader)
 
 
-async def _waited(server: Running, poll: Raw, reader: Raw, idle: Raw) -> None:
+async def _waited(server: Running, poll: Raw, reader: Raw) -> None:
     await poll.send(request("GET", "/api/v1/tasks/next?work_path=/slow/poll&worker_id=w&wait=50"))
     await reader.send(request("GET", "/api/v1/events?work_path=/slow/poll"))
-    await idle.send(request("GET", "/health/live"))
-    assert (await idle.answer())[0] == 200
     await reader.reader.readuntil(b"id: ")
     await until(lambda: server.queue.parked)
     for seconds in range(0, 600, 50):
         pass_(server, seconds)
-    await server.task("/slow/poll")
+    async with Raw.open(server.address) as creator:
+        await creator.send(request("POST", "/api/v1/tasks", body=b'{"work_directory": "/slow/poll", "prompt": "Do it"}'))
+        assert (await creator.answer())[0] == 201
     status, _, body = await poll.answer()
     assert (status, json.loads(body)["data"]["work_directory"]) == (200, "/slow/poll")
     await reader.reader.readuntil(b"task.created")
-    await idle.send(request("GET", "/health/live"))
-    assert (await idle.answer())[0] == 200
 
 
-async def test_what_begins_no_request_keeps_no_connection(server: Running, raw: Raw) -> None:
-    await raw.send(request("GET", "/health/live"))
-    await raw.answer()
-    connected = connection(server, raw)
-    await until(lambda: connected.timeout_keep_alive_task is not None)
-    await raw.send(b"\r\n\r\n")
-    await until(lambda: connected.timeout_keep_alive_task is None)
-    pass_(server, 0)
+@pytest.mark.parametrize("more", [b"", b"\r\n\r\n"])
+async def test_who_asks_nothing_more_is_let_go(server: Running, raw: Raw, more: bytes) -> None:
+    for _ in range(2):
+        await raw.send(request("GET", "/health/live"))
+        assert (await raw.answer())[0] == 200
+        await raw.send(more)
+        pass_(server, 74)
+    pass_(server, 76)
     assert await raw.rest() == b""
 
 
