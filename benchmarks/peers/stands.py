@@ -13,9 +13,8 @@ from benchmarks.postgres.cluster import Cluster
 PATIENCE_S = 10
 
 
-@contextmanager
-def places(stack: ExitStack, cluster: Cluster) -> Iterator[dict[str, str]]:
-    """What stands in the braces of a System's place; nothing for what is not installed."""
+def places(stack: ExitStack, cluster: Cluster) -> dict[str, str]:
+    """Until the stack ends: what stands in the braces of a System's place; nothing for what is not installed."""
     found = {name: cluster.database(f"bench_{name}") for name in ("procrastinate", "pgqueuer")}
     found["directory"] = str(cluster.directory)
     folders = [cluster.directory / name for name in ("redis", "beanstalkd")]
@@ -32,7 +31,7 @@ def places(stack: ExitStack, cluster: Cluster) -> Iterator[dict[str, str]]:
         command = [beanstalkd, "-l", "127.0.0.1", "-p", str(port), "-b", str(folders[1]), "-f", "0"]
         stack.enter_context(_running(command, port, folders[1]))
         found["beanstalkd"] = f"127.0.0.1:{port}"
-    yield found
+    return found
 
 
 def servers() -> dict[str, str]:
