@@ -53,7 +53,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
     parts |= {"doors": doors, "doorkeeper": keeper}
-    parts |= {"started": 0, "connections": lambda: 0, "slots": Slots()}
+    parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots()}
     app = Litestar(
         route_handlers=routers(),
         request_class=Asked,
@@ -72,7 +72,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
 async def _running(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Sequence[Loop]) -> AsyncIterator[None]:
     await queue.start()
     app.state.started = queue.now()
-    tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in (keeper, *loops)]
+    app.state.loops = tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in (keeper, *loops)]
     try:
         await keeper.once()
         yield

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import psutil
 from litestar import get
+from litestar.datastructures import State
 from msgspec.structs import replace
 
 from orchestrator import __version__
@@ -41,7 +42,7 @@ async def health(request: Asked) -> Answer:
     insider = Scope.READ in by.scopes and by.paths.patterns is None
     queue: Queue = state.queue
     database, waiting = await _database(queue)
-    components = {"database": database, "queue": _committer(queue)}
+    components = {"database": database, "queue": _committer(state)}
     well = all(component.healthy for component in components.values())
     body = Health(
         status="healthy" if well else "unhealthy",
@@ -66,8 +67,7 @@ def _measured(connections: int, waiting: int) -> HealthMetrics:
 @get("/health/live", opt=described(Probe, bare=True, also=(503,)), public=True)
 async def live(request: Asked) -> Answer:
     """Say whether the process works at all; 503 when only a restart can help."""
-    queue: Queue = request.app.state.queue
-    return _probe("alive", None if queue.alive else "the committer has ended")
+    return _probe("alive", _ended(request.app.state))
 
 
 @get("/health/ready", opt=described(Probe, bare=True, also=(503,)), public=True)
@@ -76,7 +76,7 @@ async def ready(request: Asked) -> Answer:
     queue: Queue = request.app.state.queue
     if queue.draining:
         return _probe("ready", "the server is stopping")
-    component = _committer(queue)
+    component = _committer(request.app.state)
     if component.healthy:
         component, _ = await _database(queue)
     return _probe("ready", component.message)
@@ -97,10 +97,18 @@ async def _database(queue: Queue) -> tuple[Component, int]:
     return _component(message, (time.perf_counter() - started) * 1000), waiting
 
 
-def _committer(queue: Queue) -> Component:
-    """Whether what is asked for gets onto the disk."""
-    if not queue.alive:
-        return _component("the committer has ended")
+def _ended(state: State) -> str | None:
+    """What has ended that nothing here begins again: without the reaper, say, whoever dies keeps their tasks for ever."""
+    if not state.queue.alive:
+        return "the committer has ended"
+    return next((f"the {loop.get_name().lower()} has ended" for loop in state.loops if loop.done()), None)
+
+
+def _committer(state: State) -> Component:
+    """Whether what is asked for gets onto the disk, and what becomes due is done."""
+    queue: Queue = state.queue
+    if ended := _ended(state):
+        return _component(ended)
     if away := queue.away:
         return _component(f"the database cannot be reached, for {lasting(queue.now() - away.since)} now: {away.reason}")
     return _component(None if queue.failing is None else f"the last transaction failed: {queue.failing}")
