@@ -25,6 +25,7 @@ from orchestrator.http.scope import Asked
 from orchestrator.http.server import Server, bound, configured, open_files
 from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
+from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.follower import Follower
 from orchestrator.loops.pruner import Pruner
@@ -52,7 +53,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"doors": doors, "doorkeeper": keeper}
+    parts |= {"doors": doors, "doorkeeper": keeper, "checkpointer": None}
     parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots()}
     app = Litestar(
         route_handlers=routers(),
@@ -95,12 +96,16 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     task = settings.task
     pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)
     loops: list[Loop] = [Reaper(queue), pruner]
+    folding = None
     if settings.database.path is None:
         shared = cast("SharedStore", store)
         loops += [Follower(queue, shared), Sharing(queue, shared)]
+    else:
+        folding = Checkpointer(cast("SQLiteStore", store).fold, queue.now)
+        loops.append(folding)
     doors = Doors(settings, Rates(time.monotonic_ns), queue.now, secrets.token_hex)
     app = build(settings, store, queue, metrics, doors, loops)
-    app.state.pruner = pruner
+    app.state.pruner, app.state.checkpointer = pruner, folding
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))
     return app

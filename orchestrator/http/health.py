@@ -26,6 +26,9 @@ from worker_client.contract.health import Component, Health, HealthMetrics, Prob
 
 _PATIENCE_S: Final = 2
 """A database that takes longer to say anything is not well."""
+_HELD: Final = (
+    "for {} another program has kept reading the file, so that its write-ahead log grows: find it with lsof, and end it"
+)
 _JSON: Final = ((b"content-type", b"application/json"), *NO_STORE)
 _encode = msgspec.json.Encoder().encode
 _process = psutil.Process()
@@ -42,6 +45,10 @@ async def health(request: Asked) -> Answer:
     insider = Scope.READ in by.scopes and by.paths.patterns is None
     queue: Queue = state.queue
     database, waiting = await _database(queue)
+    held = 0 if state.checkpointer is None else state.checkpointer.held_ms
+    if database.healthy and held:
+        # It is served well all the same, so that nobody is to be sent elsewhere.
+        database = replace(database, message=_HELD.format(lasting(held)))
     components = {"database": database, "queue": _committer(state)}
     well = all(component.healthy for component in components.values())
     body = Health(

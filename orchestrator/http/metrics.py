@@ -7,6 +7,7 @@ from orchestrator.http.envelope import Answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked, unlimited
+from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.queue.commit import Queue
 from orchestrator.telemetry.metrics import CONTENT_TYPE, Metrics
 from worker_client.contract.enums import Scope
@@ -23,7 +24,14 @@ async def metrics(request: Asked) -> Answer:
     queue: Queue = state.queue
     counted: Metrics = state.metrics
     tables = await queue.reads.snapshot(queue.now())
-    snapshot = replace(tables, parked_polls=queue.parked, backlog=queue.backlog, wal_bytes=await state.store.wal_bytes())
+    folding: Checkpointer | None = state.checkpointer
+    snapshot = replace(
+        tables,
+        parked_polls=queue.parked,
+        backlog=queue.backlog,
+        wal_bytes=await state.store.wal_bytes(),
+        wal_held_seconds=None if folding is None else folding.held_ms / 1000,
+    )
     return Answer(counted.render(snapshot), headers=_HEADERS)
 
 

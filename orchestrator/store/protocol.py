@@ -47,6 +47,13 @@ class Commit(Struct, frozen=True):
     wrote: bool = True
 
 
+class Folded(Struct, frozen=True):
+    """Pages in a write-ahead log, and how many of them are in the database already."""
+
+    pages: int
+    done: int
+
+
 class StoreAwayError(Exception):
     """The database cannot be reached; what was asked of it had no effect."""
 

@@ -44,6 +44,7 @@ class QueueSnapshot(Struct, frozen=True, kw_only=True):
     parked_polls: int = 0
     backlog: int = 0
     wal_bytes: int | None = None
+    wal_held_seconds: float | None = None
 
 
 class Histogram:
@@ -152,6 +153,9 @@ def _gauges(queue: QueueSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("commit_backlog", "Operations that wait for a commit", queue.backlog)
     if queue.wal_bytes is not None:
         yield GaugeMetricFamily("wal_size_bytes", "Size of the write-ahead log", queue.wal_bytes)
+    if queue.wal_held_seconds is not None:
+        told = "For how long another program's reading has kept the write-ahead log from being folded in; 0: it does not"
+        yield GaugeMetricFamily("wal_held_seconds", told, queue.wal_held_seconds)
 
 
 def _bounded(directories: Sequence[DirectoryWaiting]) -> list[DirectoryWaiting]:

@@ -125,7 +125,7 @@ def test_a_backup_under_load_is_restored(tmp_path: Path) -> None:
             assert refused.json()["error"]["code"] == ("LEASE_LOST" if refused.status_code == 409 else "NOT_FOUND")
         assert "event: reset" in first_event(server.url, {"Last-Event-ID": last})
         assert http.post("/tasks", json={"work_directory": "/new", "prompt": "x"}).json()["data"]["id"] > later + 1_000_000
-        ask = {"work_path": "/", "recursive": True, "worker_id": "new", "wait": 0}
+        ask: dict[str, str | int | bool] = {"work_path": "/", "recursive": True, "worker_id": "new", "wait": 0}
         while (task := http.get("/tasks/next", params=ask).json()["data"]) is not None:
             assert task["attempt"] == 1
             assert http.post(f"/tasks/{task['id']}/complete", json={"lease": task["lease"]}).status_code == 200

@@ -7,14 +7,14 @@ from typing import Any
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import TaskView
 from orchestrator.store.reads.conditions import within
-from orchestrator.store.reads.driving import select
+from orchestrator.store.reads.driving import Selection, select
 from orchestrator.store.reads.values import Listing, Reading, cursor_at, moment, place_of, total_of
 from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
 from orchestrator.store.veiling import parents_of, veiled
 from worker_client.contract.enums import LogStream, Status
 from worker_client.contract.logs import LogPage, StoredLogLine
 from worker_client.contract.tasks import ListTasks, TaskFilter
-from worker_client.errors import ValidationFailed
+from worker_client.errors import Overloaded, ValidationFailed
 
 _VIEW = f"SELECT {VIEW_COLUMNS} FROM {VIEW_TABLES}"
 _LINES = "SELECT number, lease_no, at, stream, text FROM task_logs WHERE task_id = ? AND number > ? ORDER BY number LIMIT ?"
@@ -49,17 +49,25 @@ class TaskReads(Reading):
         after = None if query.cursor is None else place_of(query.cursor, "t")[1]
         refuse_both(query.cursor, query.offset)
         selection = await select(self._fetch, self._dialect, query, visible)
-        ((counted,),) = await self._fetch(*selection.count()) if selection is not None else ((0,),)
-        if selection is None or not counted:
+        counted = 0 if selection is None else await self._counted(selection)
+        if selection is None or counted == 0:
             return Listing(items=[], total=0)
         ids = selection.ids(after=after, descending=True)
         rows = await self._fetch(
             f"{_VIEW} WHERE t.id IN ({ids.sql}) ORDER BY t.id DESC", (*ids.params, query.limit + 1, query.offset)
         )
         views = await self._views(rows[: query.limit], visible)
-        total, exact = total_of(counted)
+        total, exact = (query.offset + len(rows), False) if counted is None else total_of(counted)
         cursor = cursor_at(f"t{views[-1].head.id}") if len(rows) > query.limit else None
         return Listing(items=views, total=total, total_exact=exact, next_cursor=cursor)
+
+    async def _counted(self, selection: Selection) -> int | None:
+        """How many tasks there are, up to a bound; None when that takes too long to find out, though the first are soon found."""
+        try:
+            ((counted,),) = await self._fetch(*selection.count())
+        except Overloaded:
+            return None
+        return int(counted)
 
     async def task_ids(
         self, where: TaskFilter, visible: PathScope, *, statuses: Collection[Status], after: int, limit: int

@@ -1,11 +1,14 @@
 """Which SQLite is used, and how a connection to it is set up."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiosqlite
+
+from worker_client.errors import Overloaded
 
 if TYPE_CHECKING:
     import sqlite3 as sqlite3  # noqa: PLC0414 - exported to the other stores
@@ -24,6 +27,8 @@ sqlite3.register_adapter(bool, int)
 _UNWRITABLE: Final = {
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
 }  # fmt: skip
+_STEPS: Final = 10_000
+"""Of SQLite's machine between two looks at the clock: less than a millisecond."""
 VULNERABLE: Final = ((3, 7, 0), (3, 51, 3))
 _MENDED: Final = {(3, 44): 6, (3, 50): 7}
 
@@ -83,23 +88,42 @@ async def connect(path: Path, *, busy_ms: int = 30_000, writes: bool = False) ->
     return cast("Connection", await Connection(connector, iter_chunk_size=64))
 
 
-class ReaderPool:
-    """A few read-only connections, each used by one query at a time."""
+class TooLongError(Overloaded):
+    """What was asked takes longer than anybody may read: the log cannot be folded into the database meanwhile."""
 
-    def __init__(self, connections: list[Connection]) -> None:
+
+class ReaderPool:
+    """A few read-only connections, each used by one query at a time, for `most_s` seconds."""
+
+    def __init__(self, connections: list[Connection], *, most_s: float = 1.0) -> None:
         self._all = connections
+        self._most_s = most_s
         self._free: asyncio.Queue[Connection] = asyncio.Queue()
         for connection in connections:
             self._free.put_nowait(connection)
 
     async def fetch(self, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
-        """The rows of one query."""
+        """The rows of one query. Raises TooLongError."""
         connection = await self._free.get()
         try:
-            return await connection.run(lambda db: db.execute(sql, params).fetchall())
+            return await connection.run(lambda db: self._read(db, sql, params))
         finally:
             # Also when cancelled: the connection's thread takes one function after the other anyway.
             self._free.put_nowait(connection)
+
+    def _read(self, database: "sqlite3.Connection", sql: str, params: Any) -> list[tuple[Any, ...]]:
+        deadline = time.monotonic() + self._most_s
+        database.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        try:
+            return database.execute(sql, params).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise TooLongError(
+                f"this takes longer than {self._most_s:g} s to look up, which would hold up others: "
+                "ask for less, by work_path, status, created_after or a cursor; or try again when there is less to do",
+                retry_after=5.0,
+            ) from None
 
     async def close(self) -> None:
         """Close all connections."""

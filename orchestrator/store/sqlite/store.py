@@ -19,7 +19,7 @@ from orchestrator.store.clock import Clock
 from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
 from orchestrator.store.memory import Memory
 from orchestrator.store.nonces import Nonces
-from orchestrator.store.protocol import Commit, DatabaseInUseError, UnwritableError
+from orchestrator.store.protocol import Commit, DatabaseInUseError, Folded, UnwritableError
 from orchestrator.store.reads import SQLITE, Reads
 from orchestrator.store.rows import Row
 from orchestrator.store.session import StaleRowError
@@ -204,6 +204,17 @@ class SQLiteStore:
         except sqlite3.OperationalError:
             # The disk is full, or another program has the file: the next time is early enough.
             return False
+
+    async def fold(self) -> Folded:
+        """Put into the database what can be put there of the log, without waiting for who reads older rows."""
+        if self._writer is None:
+            return Folded(0, 0)
+        try:
+            ((_, pages, done),) = await self._writer.run(lambda db: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall())
+        except sqlite3.OperationalError:
+            # That the disk is full or fails, those tell who write.
+            return Folded(0, 0)
+        return Folded(pages, done)
 
     def hurry(self) -> None:
         """A commit takes a moment at the most."""
