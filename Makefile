@@ -13,7 +13,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help audit install demo serve test test-system coverage check format bench bench-budget bench-postgres load lock clean
+.PHONY: chaos help audit install demo serve test test-system coverage check format bench bench-budget bench-postgres load lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ serve: $(INSTALLED) ## the server on this machine; ARGS="--port 9000" for more
 
 test: $(INSTALLED) ## all tests that need nothing but this; ARGS="-k word" for some
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system" $(ARGS)
+
+chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED; STORE=sqlite, postgres or both
+	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --store $(or $(STORE),both) $(ARGS)
 
 test-system: $(INSTALLED) ## the tests that need more of the machine; .ci/run installs it
 	$(BIN)/python -m pytest -q -m system $(ARGS)

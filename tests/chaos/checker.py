@@ -20,16 +20,17 @@ _MOST: Final = 50
 
 
 class Checker:
-    """`strict`: no answer may be an internal error."""
+    """`strict`: no answer may be an internal error; `slack`: s by which the clocks of servers may differ; `quiet`: s."""
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, slack: float = 0.0, quiet: float = QUIET_S) -> None:
         self.violations: list[Violation] = []
         self.stories: dict[int, Story] = {}
         self.closed: dict[int, tuple[str, int]] = {}
         """Tasks that were looked at and are forgotten: their status and the number of their events."""
-        self.holding = Holding(self.stories)
+        self.holding = Holding(self.stories, slack)
         self.ranking = Ranking(self.stories)
         self._strict = strict
+        self._quiet = quiet
         self._keys: dict[str, int] = {}
         self._first_asked: dict[str, float] = {}
         self._last_id = 0
@@ -83,7 +84,7 @@ class Checker:
             yield Violation("error", f"{call.op} was answered {call.status}", (call,))
         for story in self._named(call):
             story.open.pop(call.number, None)
-            story.last = call.ended + (IN_DOUBT_S - QUIET_S if call.outcome == "unknown" else 0)
+            story.last = call.ended + (IN_DOUBT_S - self._quiet if call.outcome == "unknown" else 0)
             story.spans = [span for span in story.spans if span[1] > call.ended - 60]
             story.spans.append((call.sent, call.ended + (IN_DOUBT_S if call.outcome == "unknown" else 0)))
             if call.op not in _CREATES and (call.applied or call.outcome == "unknown"):
@@ -147,7 +148,7 @@ class Checker:
         """Tasks that have ended and of which nothing more is to come: look into the database, and `close` them."""
         found = []
         for story in self.stories.values():
-            if story.settled(now, QUIET_S):
+            if story.settled(now, self._quiet):
                 found.append(story.id)
                 if len(found) == most:
                     break

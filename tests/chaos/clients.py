@@ -30,6 +30,8 @@ class Scene:
         self.chance = random.Random(seed)
         self.most = most
         self.pace = pace
+        self.changes = [4, 3, 2, 2]
+        """How often managers cancel, retry, execute and update."""
         self.creating = True
         self.over = False
         self.unfinished: dict[int, str] = {}

@@ -36,9 +36,10 @@ class Hold:
 
 
 class Holding:
-    """Which leases live now. `stories` are those of the checker."""
+    """Which leases live now. `stories` are those of the checker; `slack`: s by which the clocks of servers may differ."""
 
-    def __init__(self, stories: Mapping[int, Story]) -> None:
+    def __init__(self, stories: Mapping[int, Story], slack: float) -> None:
+        self._slack = slack
         self._stories = stories
         self.live: dict[str, Hold] = {}
         self._ending: dict[int, Hold] = {}
@@ -82,7 +83,7 @@ class Holding:
             if call.op in ENDS:
                 story.over.setdefault(number, call.ended)
             elif live is not None:
-                live.until = max(live.until, min(call.sent + live.lasts, live.ends_by))
+                live.until = max(live.until, min(call.sent + live.lasts, live.ends_by) - self._slack)
         elif call.outcome == "refused" and call.status == 409 and not call.applied:
             held = hold or live
             if held is not None and call.ended < held.until:
@@ -95,6 +96,7 @@ class Holding:
         poll = call.args.get("poll_id")
         asked = self.asked(call)
         hold = Hold(task, call, asked)
+        hold.until -= self._slack
         given = self._given.setdefault(hold.task_id, {})
         me = (hold.lease, call.who, poll)
         if (before := given.get(hold.number)) is not None:

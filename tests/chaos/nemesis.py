@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from tests.chaos.history import History
@@ -15,9 +15,17 @@ HOUR_MS: Final = 3_600_000
 
 
 class Nemesis:
-    """`drop`: kills some clients."""
+    """`drop`: kills some clients; `only`: the names of faults, in place of all."""
 
-    def __init__(self, system: Any, links: list[Link], history: History, seed: int, drop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        system: Any,
+        links: list[Link],
+        history: History,
+        seed: int,
+        drop: Callable[[], None],
+        only: Sequence[str] | None = None,
+    ) -> None:
         self._system = system
         self._links = links
         self._history = history
@@ -32,10 +40,12 @@ class Nemesis:
         self._faults += [self.weather, self.weather, self.workers]
         if system.postgres is not None:
             self._faults += [self.backends, self.restart, self.crash]
+        if only is not None:
+            self._faults = [getattr(self, name) for name in only]
 
     async def run(self) -> None:
         """Until it is cancelled; each kind comes once before any comes again."""
-        while True:
+        while self._faults:
             for fault in self._chance.sample(self._faults, len(self._faults)):
                 await asyncio.sleep(self._chance.uniform(0.2, 2))
                 name = fault.__name__

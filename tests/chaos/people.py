@@ -71,7 +71,7 @@ class Manager(Client):
         if not self.scene.creating:
             await asyncio.sleep(0.2)
             return
-        match self.chance.choices(["cancel", "retry", "execute", "update"], [4, 3, 2, 2])[0]:
+        match self.chance.choices(["cancel", "retry", "execute", "update"], self.scene.changes)[0]:
             case "retry":
                 task_id, at = self.scene.ended.pop() if self.scene.ended else (0, 0.0)
                 if time.monotonic() - at < RETRIED_S:

@@ -1,18 +1,20 @@
 """Priority within a directory: nobody is given a task while one of lower rank, as good for them, waited there for certain."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.domain.paths import overlap
 from tests.chaos.history import Call, Told, Violation
 from tests.chaos.story import Story
 
 HEAD_START_MS: Final = {"low": -3_600_000, "normal": 0, "high": 3_600_000, "urgent": 24 * 3_600_000}
 _KEEPS: Final = {"released", "undelivered", "parked", "ready", "answered", "claimed", "cancel_requested", "revived"}
 """Events after which a task is as ready as it was before."""
+_ENDS: Final = {"completed", "failed", "expired", "released", "parked", "undelivered", "cancelled"}
 _NOW: Final = {"unblocked", "approved"}
 
 
@@ -22,10 +24,11 @@ def millis(moment: str) -> int:
 
 
 class _Passed(Struct, frozen=True):
-    """A task was given, and others of lower rank were not."""
+    """A task was given, and others of lower rank were not; `freed`: when a lease around it ended last."""
 
     number: int
     others: list[tuple[Story, float, int]]
+    freed: float
 
 
 class Ranking:
@@ -38,6 +41,7 @@ class Ranking:
         self._passed: dict[int, _Passed] = {}
         self._claims: dict[int, tuple[int, float, Call]] = {}
         self._changed: set[int] = set()
+        self._freed: deque[tuple[float, str]] = deque(maxlen=500)
         self.compared = 0
 
     def forget(self, task_id: int) -> None:
@@ -55,9 +59,12 @@ class Ranking:
                 for other_id, since in self._waiting[event.path].items()
                 if other_id != task_id and (other := self._stories.get(other_id)) and (rank := self._before(other, task_id))
             ]
-            self._passed[task_id] = _Passed(event.data["lease_no"], lower[:5])
+            freed = max((at for at, path in self._freed if overlap(path, event.path)), default=0.0) if lower else 0.0
+            self._passed[task_id] = _Passed(event.data["lease_no"], lower[:5], freed)
             self.compared += bool(lower) or len(self._waiting[event.path]) > 1
             yield from self._judge(task_id)
+        elif kind in _ENDS:
+            self._freed.append((event.at, event.path))
         self._learn(kind, event)
         if event.status == "waiting":
             self._waiting[event.path].setdefault(task_id, event.at)
@@ -115,8 +122,12 @@ class Ranking:
         if passed is None or claim is None or passed.number != claim[0]:
             return
         _, asked, call = claim
+        mine = self._stories[task_id].spec or {}
         for other, since, rank in passed.others:
             known = other.acknowledged
+            # Whether a shared lease and whether an exclusive one can be had is looked up one after the other.
+            if (other.spec or {})["exclusive"] != mine["exclusive"] and passed.freed > asked:
+                continue
             if since < asked and known is not None and known < asked and other.untouched(asked, call.ended or asked):
                 yield Violation("rank", f"task {task_id} was given while task {other.id} of rank {rank} waited before it",
                                 (call, self._stories[task_id].spec, other.spec, other.steps))  # fmt: skip

@@ -29,9 +29,11 @@ class Reader(Client):
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            with suppress(OSError, EOFError, UnsentError, TimeoutError):
-                await self._follow(self.chance.choice(self._addresses))
-            self.wire.close()
+            try:
+                with suppress(OSError, EOFError, UnsentError, TimeoutError):
+                    await self._follow(self.chance.choice(self._addresses))
+            finally:
+                self.wire.close()
             await asyncio.sleep(0.05)
 
     async def _follow(self, address: Address) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tests.chaos.checker import Checker, compare
-from tests.chaos.clients import Scene
+from tests.chaos.checker import QUIET_S, Checker, compare
+from tests.chaos.clients import Client, Scene
 from tests.chaos.facts import AwayError, Reading, event_ids, everything, whole
 from tests.chaos.history import History, Log, Violation
 from tests.chaos.link import Link
@@ -22,10 +22,12 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.people import Creator, Manager
 from tests.chaos.readers import Loiterer, Reader
 from tests.chaos.servers import running
-from tests.chaos.workers import Worker
+from tests.chaos.workers import Quitter, Worker
 
 DRAIN_S: Final = 90.0
 LOOK_S: Final = 5.0
+SLACK_S: Final = 1.2
+"""After the database's clock was set back a server may be as far behind the others as it was since one said that it was alive."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -40,8 +42,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     workers: int = 18
     creators: int = 5
     most: int = 150
+    managers: int = 2
+    changes: tuple[int, ...] = (4, 3, 2, 2)
+    faults: tuple[str, ...] | None = None
     pace: float = 0.06
     say: float = 0.0
+    quiet: float = QUIET_S
 
 
 class Run:
@@ -51,7 +57,8 @@ class Run:
         self.plan = plan
         self.system = system
         self.log = Log(plan.folder / "history.jsonl")
-        self.checker = Checker(strict=plan.store == "sqlite")
+        alone = plan.store == "sqlite"
+        self.checker = Checker(strict=alone, slack=0 if alone else SLACK_S, quiet=plan.quiet)
         self.history = History(self.log.add, self.checker.take)
         self.reading = Reading(system.facts)
         self.began = time.monotonic()
@@ -67,17 +74,20 @@ class Run:
         self.scene = scene = Scene(
             self.history, [*servers, *(link.address for link in links)], plan.seed, most=plan.most, pace=plan.pace
         )
+        scene.changes = list(plan.changes)
         self.feed = Reader(scene, "feed", addresses=servers, tells=True)
         self.readers = [self.feed, *(Reader(scene, f"reader{n}") for n in range(2))]
         self.history.listen(scene.hear)
-        nemesis = self._nemesis = Nemesis(self.system, links, self.history, plan.seed, self._drop)
+        nemesis = self._nemesis = Nemesis(self.system, links, self.history, plan.seed, self._drop, plan.faults)
         beside: list[Awaitable[None]] = [reader.run() for reader in self.readers]
         beside += [Loiterer(scene, "loiterer").run(), self._look(), self._say()]
         others = self._others = [asyncio.ensure_future(one) for one in beside]
         try:
             await asyncio.wait_for(asyncio.gather(*(reader.begun.wait() for reader in self.readers)), 30)
-            people = [asyncio.create_task(one.run()) for one in [*(Creator(scene, f"creator{n}") for n in range(plan.creators)),
-                                                                 *(Manager(scene, f"manager{n}") for n in range(2))]]  # fmt: skip
+            asking: list[Client] = [Creator(scene, f"creator{number}") for number in range(plan.creators)]
+            asking += [*(Manager(scene, f"manager{number}") for number in range(plan.managers)), Quitter(scene, "quitter")]
+            people = [asyncio.create_task(one.run()) for one in asking]
+            others += people
             for number in range(plan.workers):
                 self._hire(number)
             evil = asyncio.create_task(nemesis.run())
@@ -88,6 +98,9 @@ class Run:
             self.note("the faults are over")
             await self._until(lambda: not scene.unfinished, DRAIN_S)
             scene.over = True
+            if self.checker.violations:
+                # What has not ended yet says nothing.
+                return self.checker.violations
             await asyncio.wait([*people, *self._tasks], timeout=30)
             return await self._verdict()
         finally:
@@ -96,6 +109,8 @@ class Run:
             await asyncio.gather(*others, *self._tasks, return_exceptions=True)
             for link in links:
                 await link.close()
+            # What was broken off is let go of in the next steps of the loop.
+            await asyncio.sleep(0.05)
             self.log.close()
 
     async def _until(self, done: Any, seconds: float) -> None:
@@ -127,7 +142,7 @@ class Run:
     async def _look(self) -> None:
         """Compare with the database what has ended, and forget it."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(min(LOOK_S, self.plan.quiet / 2))
             with contextlib.suppress(AwayError):
                 await asyncio.to_thread(self.reading.follow)
                 if ids := self.checker.closable(time.monotonic()):
@@ -139,9 +154,6 @@ class Run:
 
     async def _verdict(self) -> list[Violation]:
         """What the database holds in the end; the readers have some seconds to catch up with it."""
-        if self.checker.violations:
-            # It was stopped in the middle: what has not ended yet says nothing.
-            return self.checker.violations
         database = self.system.facts
         kept = await asyncio.to_thread(event_ids, database)
         with contextlib.suppress(TimeoutError):

@@ -214,6 +214,9 @@ def _consistent(facts: Facts) -> Iterator[Violation]:
         yield Violation(
             "events", f"task {facts.id} is {row}, but its events end {before} with lease {number}", tuple(facts.steps)
         )
+    if row["version"] < len(facts.steps):
+        words = f"task {facts.id} is at version {row['version']} after {len(facts.steps)} changes: some were made of the same one"
+        yield Violation("version", words, tuple(facts.steps))
     ends = _ends(facts.steps)
     if row["attempt"] != used and before != "cancelled":
         yield Violation("attempts", f"task {facts.id} counts {row['attempt']} attempts, its events {used}", tuple(facts.steps))

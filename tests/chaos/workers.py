@@ -10,6 +10,18 @@ from tests.chaos.clients import HOSTS, PATHS, PATIENCE_S, ROOT, Client, Scene, q
 from tests.chaos.history import Call
 
 
+class Quitter(Client):
+    """Asks, hangs up, and then puts in what it asked for: nobody who has gone is to be given that."""
+
+    async def once(self) -> None:
+        path = f"{ROOT}/quit/{self.chance.randrange(3)}"
+        asks = {"work_path": [path], "worker_id": self.name, "wait": 10, "lease_seconds": 2}
+        await self.call("claim", "GET", query("/tasks/next", **asks), args=asks, patience=0.3)
+        await asyncio.sleep(1.2)
+        if self.scene.creating:
+            await self.call("create", "POST", "/tasks", {"work_directory": path, "prompt": "x"})
+
+
 class Worker(Client):
     """`number` says what it asks for: every third asks for everything on its host."""
 
@@ -63,8 +75,9 @@ class Worker(Client):
             self.scene.stale.append((task["id"], task["lease"]))
             await asyncio.sleep(lasts * chance.uniform(0.8, 1.6))
             fate = "complete"
+        hasty = chance.random() < 0.4
         until = time.monotonic() + min(chance.expovariate(5), lasts / 2)
-        while chance.random() < 0.3 or time.monotonic() < until:
+        while not hasty and (chance.random() < 0.3 or time.monotonic() < until):
             await asyncio.sleep(max(0.01, min(until - time.monotonic(), lasts / 4)))
             beat = await self._write("heartbeat", task["id"], {"lease": task["lease"], "progress": {"percent": 50}})
             if beat.outcome == "refused" and beat.status == 409:
