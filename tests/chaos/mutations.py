@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
@@ -148,7 +148,7 @@ class _Forgetful:
 def _commit() -> None:
     """Some of what is acknowledged is not on disk."""
     commit = SQLiteStore._commit
-    _put(SQLiteStore, _commit=lambda self, connection, *rest: commit(self, _Forgetful(connection), *rest))
+    _put(SQLiteStore, _commit=lambda self, connection, *rest: commit(self, cast("Any", _Forgetful(connection)), *rest))
 
 
 MUTATIONS: Final[dict[str, Callable[[], None]]] = {
