@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second, of which one is enough."""
         if counter % 10 == 0 and self._loop is not None:
-            self._sheds.slow = sweep(self.server_state.connections, self._loop.time(), self._limits())
+            self._sheds.look(sweep(self.server_state.connections, self._loop.time(), self._limits()))
             if counter % _FULL_TICKS == 0 and len(self.server_state.connections) >= (most := self._most()):
                 log.warning("as many connections as there may be: others are turned away", limit=most)
             if counter % _CERTIFICATE_TICKS == 0 and self._tls is not None:

@@ -14,21 +14,25 @@ _NEW: Final = (("POST", "/tasks"), ("POST", "/tasks/batch"), ("GET", "/tasks/nex
 
 
 class Shedding:
-    """Goes by the setting `limits.backlog`; `tasks`: the requests in hand, of which those that are held cost next to nothing.
-
-    `slow`: how many of them wait for their clients to send the rest.
-    """
+    """Goes by the setting `limits.backlog`; `tasks`: the requests in hand, of which those that are held cost next to nothing."""
 
     def __init__(self, state: State, tasks: Sized, root_path: str) -> None:
         self._state = state
         self._tasks = tasks
-        self.slow = 0
+        self.look(slow=0)
         self._new = frozenset((method, f"{root_path}/api/v1{path}") for method, path in _NEW)
+
+    def look(self, slow: int) -> None:
+        """Take note of how things stand; `slow`: how many requests wait for their clients to send the rest."""
+        self._slow = slow
+        self._most: int = self._state.settings.limits.backlog
 
     def __call__(self, scope: Mapping[str, Any]) -> Overloaded | None:
         """Why a request is not even read; None when it is."""
+        if len(self._tasks) < self._most:
+            return None
         state = self._state
-        if len(self._tasks) - len(state.doors.held) - self.slow < state.settings.limits.backlog:
+        if len(self._tasks) - len(state.doors.held) - self._slow < self._most:
             return None
         asked = (scope["method"], scope["path"])
         if asked not in self._new:

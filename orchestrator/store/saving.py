@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from operator import itemgetter
+from itertools import compress, count, repeat
+from operator import is_not, itemgetter
 from typing import Any, ClassVar, Final
 
 from msgspec.structs import astuple
@@ -38,16 +39,12 @@ from orchestrator.store.tally import HOUR, MINUTE, Tally
 from worker_client.contract.enums import Status
 
 _DAY: Final = 24 * HOUR
-_INSERT_TASK = f"INSERT INTO tasks ({', '.join(HEAD_FIELDS)}) VALUES ({', '.join('?' * len(HEAD_FIELDS))})"
 _INSERT_KEY = f"INSERT INTO api_keys ({', '.join(KEY_FIELDS)}) VALUES ({', '.join('?' * len(KEY_FIELDS))})"
 _CHANGED = [KEY_FIELDS.index(name) for name in ("name", "secrets", "rate", "expires_at", "disabled", "revoked_at", "id")]
 """The columns of a key that change, as change_key has them."""
-_INSERT_INPUTS = f"INSERT INTO task_inputs (task_id, {', '.join(INPUT_FIELDS)}) VALUES (?{', ?' * len(INPUT_FIELDS)})"
-_WRITE_OUTPUTS = (
-    f"INSERT INTO task_outputs (task_id, {', '.join(OUTPUT_FIELDS)}) VALUES (?{', ?' * len(OUTPUT_FIELDS)}) "
-    f"ON CONFLICT (task_id) DO UPDATE SET "
-    + ", ".join(f"{name} = coalesce(excluded.{name}, task_outputs.{name})" for name in OUTPUT_FIELDS)
-)
+_INPUT_COLUMNS = ("task_id", *INPUT_FIELDS)
+_OUTPUT_COLUMNS = ("task_id", *OUTPUT_FIELDS)
+_NOTHING = Outputs()
 
 
 class Late:
@@ -200,12 +197,14 @@ class Writes:
         """
         many = self._session.many
         self._save_tasks(sql, loaded)
-        for task_id, columns in self.edited.items():
-            for name, value in columns.items():
+        for task_id, edits in self.edited.items():
+            for name, value in edits.items():
                 many(f"UPDATE task_inputs SET {_known(name)} = ? WHERE task_id = ?", [(value, task_id)])
-        many(_WRITE_OUTPUTS, [(task_id, *astuple(outputs)) for task_id, outputs in self.outputs.items()])
-        for name, rows in self._rows.items():
-            many(sql[name], rows)
+        outputs = ((task_id, *astuple(written)) for task_id, written in self.outputs.items() if written != _NOTHING)
+        for columns, rows in _by_what_they_hold(outputs).items():
+            many(_write_outputs(columns), rows)
+        for name, others in self._rows.items():
+            many(sql[name], others)
         self._save_doors(sql)
         self._remove_tasks(sql, loaded)
         return self._inserted
@@ -226,8 +225,11 @@ class Writes:
             loaded[head.id] = head
         leases.save(self._session, sql)
         many = self._session.many
-        many(_INSERT_TASK, inserts)
-        many(_INSERT_INPUTS, [(task_id, *astuple(inputs)) for task_id, inputs in self._inserted.items()])
+        for columns, rows in _by_what_they_hold(inserts).items():
+            many(_insert("tasks", HEAD_FIELDS, columns), rows)
+        inputs = ((task_id, *astuple(given)) for task_id, given in self._inserted.items())
+        for columns, rows in _by_what_they_hold(inputs).items():
+            many(_insert("task_inputs", _INPUT_COLUMNS, columns), rows)
         for columns, rows in updates.items():
             many(_update(columns), rows, exactly=True)
 
@@ -276,6 +278,26 @@ class _Leases:
             session.ask(sql["seize"], session.listed(self._claimed))
         session.many(sql["remove_lease"], self._ended)
         session.many(sql["add_lease"], self._begun, exactly=True)
+
+
+def _by_what_they_hold(rows: Iterable[Sequence[Any]]) -> dict[tuple[int, ...], list[Sequence[Any]]]:
+    """Rows without their NULLs, by the columns that are left: what is not written costs nothing."""
+    found: defaultdict[tuple[int, ...], list[Sequence[Any]]] = defaultdict(list)
+    for row in rows:
+        columns = tuple(compress(count(), map(is_not, row, repeat(None))))
+        found[columns].append(_picker(columns)(row))
+    return found
+
+
+@cache
+def _insert(table: str, names: Sequence[str], columns: tuple[int, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(names[at] for at in columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+@cache
+def _write_outputs(columns: tuple[int, ...]) -> str:
+    changes = (f"{name} = excluded.{name}" for name in (_OUTPUT_COLUMNS[at] for at in columns[1:]))
+    return f"{_insert('task_outputs', _OUTPUT_COLUMNS, columns)} ON CONFLICT (task_id) DO UPDATE SET {', '.join(changes)}"
 
 
 @cache
