@@ -98,14 +98,21 @@ class Asker:
 
 
 async def in_turn(full: Address, empty: Address, sizes: Sizes) -> dict[str, dict[str, list[Result]]]:
-    """Results by operation and server, round by round."""
+    """Results by operation and server, round by round: of workers with a directory each, and then all over the place.
+
+    There each operation touches pages that nobody has for long.
+    """
     askers = {"full": Asker(await connect(full, CONNECTIONS)), "empty": Asker(await connect(empty, CONNECTIONS))}
     chance = Random(7)
     found: dict[str, dict[str, list[Result]]] = {}
     for at in range(-1, sizes.rounds):
-        paths = [f"/bulk/{chance.randrange(sizes.directories)}" for _ in range(sizes.count)]
+        own = [f"/bulk/{chance.randrange(sizes.directories)}" for _ in range(CONNECTIONS)]
+        spread = [f"/bulk/{chance.randrange(sizes.directories)}" for _ in range(sizes.count)]
         for which in askers if at % 2 else reversed(askers):
-            for name, result in (await askers[which].lives(paths)).items():
+            results = await askers[which].lives([own[n % CONNECTIONS] for n in range(sizes.count)])
+            others = await askers[which].lives(spread)
+            results |= {f"{name}, each in another directory": others[name] for name in ("create", "claim", "complete")}
+            for name, result in results.items():
                 if at >= 0:
                     found.setdefault(name, {}).setdefault(which, []).append(result)
     for asker in askers.values():

@@ -46,6 +46,8 @@ class Selection(Struct, frozen=True):
     arms: Sequence[Arm]
     rest: Condition
     dialect: Dialect
+    rolled: Condition | None = None
+    """The same tasks in the rollups, where no index counts them."""
 
     def ids(self, *, after: int | None, descending: bool) -> Condition:
         """A query for ids in order; ends with LIMIT ? OFFSET ?, whose values the caller appends."""
@@ -56,7 +58,10 @@ class Selection(Struct, frozen=True):
         return Condition(f"{union} {order} LIMIT ? OFFSET ?", _params(parts))
 
     def count(self) -> Condition:
-        """A query for how many there are; it stops counting past COUNTED."""
+        """A query for how many there are; it stops counting past COUNTED, unless the rollups know at once."""
+        if self.rolled is not None:
+            found = f"CASE WHEN sum(n) > {COUNTED} THEN {COUNTED + 1} ELSE coalesce(sum(n), 0) END"
+            return Condition(f"SELECT {found} FROM task_counts WHERE {self.rolled.sql}", self.rolled.params)
         parts = [self._arm("1", arm) for arm in self.arms]
         union = " UNION ALL ".join(part.sql for part in parts)
         return Condition(f"SELECT count(*) FROM ({union} LIMIT {COUNTED + 1}) AS counted", _params(parts))
@@ -97,7 +102,12 @@ async def select(
     said = {"tasks_unfinished": {status}, "tasks_directory": {driving}, "tasks_waiting": {status, driving}}.get(
         arms[0].by or "", set()
     )
-    return Selection(arms, all_of([rest, *(part for part in (status, paths, scope) if part not in said)]), dialect)
+    rolled = None
+    if arms == [WALK] and rest == ALWAYS and wanted is not None:
+        within_both = [within(asked(where.work_path, recursive=where.recursive), "path"), within(visible.patterns, "path")]
+        rolled = all_of([one_of("status", sorted(map(str, wanted))), *within_both])
+    conditions = all_of([rest, *(part for part in (status, paths, scope) if part not in said)])
+    return Selection(arms, conditions, dialect, rolled)
 
 
 def _statuses(one: Collection[Status] | None, other: Collection[Status] | None) -> set[Status] | None:
