@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks.report import HEADS, Report
 
 _SECTION: Final = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
+_LONG: Final = 20
 _HEAD: Final = """# Results
 
 Written by `make bench`, which measures what is quick (some minutes); `make bench ARGS=name` measures one part and leaves the
@@ -21,14 +22,15 @@ One that is not there has a row that says how to get it.
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
-    """In Markdown; the first column is text."""
-    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+    """In Markdown; the first column is text, and so are those with long cells."""
+    texts = [not at or max((len(row[at]) for row in rows), default=0) > _LONG for at in range(len(heads))]
+    lines = [heads, ["---" if text else "--:" for text in texts], *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
 
 
 def section(name: str, about: str, measured_on: str, report: Report) -> str:
     """What a part found."""
-    blocks = [f"## {name.capitalize()}\n", f"{about}\n", f"*{measured_on}*\n"]
+    blocks = [f"## {name.capitalize()}\n", f"{about.strip()}\n", f"*{measured_on}*\n"]
     if report.svg:
         blocks.append(f"![]({name}.svg)\n")
     if report.compared:

@@ -1,5 +1,6 @@
 """Starts what peers keep their jobs in, each as durable as it can be, on the same disk; and stops it."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -39,7 +40,8 @@ def servers() -> dict[str, str]:
     found = {}
     for name, option in (("redis-server", "--version"), ("beanstalkd", "-v")):
         if program := shutil.which(name):
-            found[name] = subprocess.run([program, option], capture_output=True, text=True, check=True).stdout.strip()
+            said = subprocess.run([program, option], capture_output=True, text=True, check=True).stdout
+            found[name] = next(iter(re.findall(r"\d+(?:\.\d+)+", said)), "")
     return found
 
 

@@ -41,7 +41,7 @@ class System(Struct, frozen=True):
         """Of its package, and of the program that it needs."""
         if self.own:
             return "this"
-        return ", ".join(filter(None, [known.get(self.package, "not there"), known.get(self.needs, "")]))
+        return ", ".join(f"{name} {known.get(name, 'is not there')}" for name in (self.package, self.needs) if name)
 
     def missing(self, versions: dict[str, str]) -> str:
         """How to get what is not there."""
@@ -209,7 +209,7 @@ def settings(known: dict[str, str]) -> list[list[str]]:
         ],
         [
             shown_name(POSTGRES),
-            f"this, {known[POSTGRES]}",
+            f"this, PostgreSQL {known[POSTGRES]}",
             "the same: each is in a synced commit, which concurrent ones share.",
             "One server process, its defaults; on the same PostgreSQL as the others, `fsync` and `synchronous_commit` on.",
         ],
