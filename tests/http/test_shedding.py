@@ -24,7 +24,7 @@ NEW = {
     "create": CREATE,
     "create many": request("POST", "/api/v1/tasks/batch", body=b'{"tasks":[' + TASK + b"]}"),
     "next": request("GET", "/api/v1/tasks/next?work_path=/busy&worker_id=w&wait=0"),
-    "claim": request("POST", "/api/v1/tasks/claim", body=b'{"work_path":["/busy"],"worker_id":"w"}'),
+    "claim": request("POST", "/api/v1/tasks/claim", body=b'{"work_path":["/busy"],"worker_id":"w","wait":0}'),
 }
 
 
@@ -161,9 +161,9 @@ async def test_clients_that_dawdle_are_no_work_in_hand(server: Running, busy: Bu
     await server.refused("POST", "/tasks", 503, json={"work_directory": directory, "prompt": "Do it"})
     now = asyncio.get_running_loop().time()
     assert sweep(server.server.server_state.connections, now + 2, server.app.state.settings.limits) == BACKLOG
-    server.server._sheds.slow = BACKLOG
+    server.server._sheds.look(slow=BACKLOG)
     await server.task(directory)
-    server.server._sheds.slow = 0
+    server.server._sheds.look(slow=0)
 
 
 async def test_it_keeps_to_the_prefix_of_a_proxy(tmp_path: Path) -> None:
