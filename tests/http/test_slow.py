@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -209,6 +210,32 @@ async def test_who_does_not_read_events(server: Running, narrow: tuple[Raw, Prot
         if connected.transport.is_closing():
             break
     await until(lambda: connected not in server.server.server_state.connections)
+
+
+async def test_thousands_of_events_do_not_gather_for_who_does_not_read(server: Running, narrow: tuple[Raw, Protocol]) -> None:
+    raw, connected = narrow
+    await raw.send(request("GET", "/api/v1/events"))
+    await raw.reader.readuntil(b"id: ")
+    made: set[int] = set()
+    most = 0
+    for _ in range(20):
+        batch = {"tasks": [{"work_directory": "/slow/many", "prompt": "Do it"}] * 500}
+        made |= {task["id"] for task in (await server.post("/tasks/batch", batch))["tasks"]}
+        most = max(most, connected.transport.get_write_buffer_size())
+    # A page of events at the most, on top of what the transport holds.
+    assert 0 < most < 512 * 1024
+    pass_(server, 0)
+    pass_(server, 31)
+    await until(lambda: connected not in server.server.server_state.connections)
+    first = re.findall(rb"id: (\S+)\ndata: .*?\"task_id\":(\d+),.*\n\n", await raw.rest())
+    assert 0 < len(first) < len(made)
+    rest: set[int] = set()
+    async with Raw.open(server.address) as again, asyncio.timeout(20):
+        await again.send(request("GET", "/api/v1/events", f"last-event-id: {first[-1][0].decode()}"))
+        while len(first) + len(rest) < len(made):
+            line = await again.reader.readline()
+            rest |= {int(task_id) for task_id in re.findall(rb"^data: .*?\"task_id\":(\d+),", line)}
+    assert {int(task_id) for _, task_id in first} | rest == made
 
 
 async def test_it_looks_by_itself(anyio_backend: object, tmp_path: Path) -> None:

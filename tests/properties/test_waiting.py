@@ -249,6 +249,7 @@ def counted(town: Town) -> list[ops.Claim]:
 @pytest.mark.parametrize("how", ["created", "executed"])
 @pytest.mark.parametrize("directories", [1_000, 1])
 async def test_one_task_wakes_one_of_a_thousand_polls(tmp_path: Path, directories: int, how: str) -> None:
+    """All workers woken for one task: River PR 1150."""
     town = Town(tmp_path, random.Random(1), Rules())
     await town.open()
     path = f"/srv/{directories // 2}"
