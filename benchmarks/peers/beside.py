@@ -74,7 +74,7 @@ class Race:
     def turn(self, systems: list[System], *, counts: bool) -> None:
         """Everybody once."""
         for at_once in AT_ONCE:
-            before = {store: self._ours(store, at_once) for store in self._addresses}
+            before = {store: self._ours(store, at_once, counts=counts) for store in self._addresses}
             for system in systems:
                 side = self.sides.setdefault((system.name, at_once), Side())
                 if side.failed:
@@ -84,16 +84,18 @@ class Race:
                 except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
                     side.failed = f"{error}: {_last_line(error.stderr)}"
                     continue
-                after = self._ours(system.beside, at_once)
+                after = self._ours(system.beside, at_once, counts=counts)
                 if counts:
                     side.rates.append(theirs)
                     side.ours.append({what: mean((before[system.beside][what], rate)) for what, rate in after.items()})
-                    self.sides.setdefault((system.beside, at_once), Side()).rates.append(after)
                 before[system.beside] = after
 
-    def _ours(self, store: str, at_once: int) -> Rates:
+    def _ours(self, store: str, at_once: int, *, counts: bool) -> Rates:
         count = self._count(store, at_once)
-        return self._learnt(store, at_once, run(lifecycle([self._addresses[store]], count, at_once)).rates())
+        rates = run(lifecycle([self._addresses[store]], count, at_once)).rates()
+        if counts:
+            self.sides.setdefault((store, at_once), Side()).rates.append(rates)
+        return self._learnt(store, at_once, rates)
 
     def _theirs(self, system: System, at_once: int) -> Rates:
         count, place = self._count(system.name, at_once), system.place.format(**self._places)

@@ -47,7 +47,7 @@ class System(Struct, frozen=True):
         """How to get what is not there."""
         if self.needs and shutil.which(self.needs) is None:
             return f"apt-get install {self.needs}"
-        return "" if self.own or versions.get(self.package) else f"make .venv-peers/.installed (pip has {self.package})"
+        return "" if self.own or versions.get(self.package) else f"make .venv-peers/.installed: {self.package}"
 
 
 SYSTEMS: Final = (
