@@ -16,6 +16,11 @@ _COLUMNS: Final = ("id", "status", "lease_no", "attempt", "version", "hold", "du
 _ROWS: Final = f"SELECT {', '.join(_COLUMNS)} FROM tasks"  # noqa: S608 - no input
 _EVENTS: Final = "SELECT task_id, id, type, status, data FROM events"
 _ATTEMPTS: Final = "SELECT task_id, lease_no, attempt, outcome FROM attempts"
+_PAGE: Final = 5_000
+_OPEN_EDGES: Final = """
+    SELECT d.child_id, d.parent_id FROM dependencies d JOIN tasks p ON p.id = d.parent_id
+    WHERE d.satisfied = 0 AND p.status = 'completed'
+"""
 _LEASED_ROWS: Final = """
     SELECT t.id, l.task_id FROM (SELECT id FROM tasks WHERE lease_mode > 0) t FULL JOIN leases l ON l.task_id = t.id
     WHERE t.id IS NULL OR l.task_id IS NULL
@@ -98,13 +103,16 @@ class Reading:
 
 
 def everything(database: Database) -> Iterator[Facts]:
-    """The facts of all tasks."""
-    attempts = _grouped(database.fetch(_ATTEMPTS))
-    steps: defaultdict[int, list[Step]] = defaultdict(list)
-    for task_id, *row in database.fetch(f"{_EVENTS} ORDER BY id"):
-        steps[task_id].append(_step(row))
-    for task in database.fetch(f"{_ROWS} ORDER BY id"):
-        yield _facts(task[0], task, steps[task[0]], attempts[task[0]])
+    """The facts of all tasks, some thousands at a time."""
+    ((last,),) = database.fetch("SELECT coalesce(max(id), 0) FROM tasks")
+    for first in range(1, last + 1, _PAGE):
+        among = f"BETWEEN {first} AND {first + _PAGE - 1}"
+        attempts = _grouped(database.fetch(f"{_ATTEMPTS} WHERE task_id {among}"))
+        steps: defaultdict[int, list[Step]] = defaultdict(list)
+        for task_id, *event in database.fetch(f"{_EVENTS} WHERE task_id {among} ORDER BY id"):
+            steps[task_id].append(_step(event))
+        for row in database.fetch(f"{_ROWS} WHERE id {among} ORDER BY id"):
+            yield _facts(row[0], row, steps[row[0]], attempts[row[0]])
 
 
 def whole(database: Database) -> Iterator[Violation]:
@@ -120,6 +128,8 @@ def whole(database: Database) -> Iterator[Violation]:
     there = dict(database.fetch("SELECT status, count(*) FROM tasks GROUP BY status"))
     if counted != there:
         yield Violation("counts", f"there are {there}, but the counters say {counted}")
+    if edges := database.fetch(_OPEN_EDGES):
+        yield Violation("edges", "dependencies on completed tasks are open", tuple(edges))
     if isinstance(database, PostgreSQL):
         if odd := database.fetch(_LEASED_ROWS):
             yield Violation("leases", "tasks and the table of leases tell different things", tuple(odd))

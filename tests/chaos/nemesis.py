@@ -36,7 +36,7 @@ class Nemesis:
         self._away = False
         self.failed: BaseException | None = None
         """What went wrong in doing wrong."""
-        self._faults: list[Callable[[], Awaitable[None]]] = [self.kill, self.leave, self.stop, self.pause, self.jump]
+        self._faults: list[Callable[[], Awaitable[None]]] = [self.kill, self.kill, self.leave, self.stop, self.pause, self.jump]
         self._faults += [self.weather, self.weather, self.workers]
         if system.postgres is not None:
             self._faults += [self.backends, self.restart, self.crash]

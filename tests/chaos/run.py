@@ -160,7 +160,7 @@ class Run:
             async with asyncio.timeout(20):
                 while any(len(reader.ids) == 0 or reader.ids[-1] < kept[-1] for reader in self.readers):  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.1)
-        self.checker.finish(await asyncio.to_thread(lambda: list(everything(database))))
+        self.checker.finish(everything(database))
         self.checker.blame(await asyncio.to_thread(lambda: list(whole(database))))
         for reader in self.readers:
             self.checker.blame(compare(reader.name, reader.ids, kept))
