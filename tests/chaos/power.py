@@ -3,15 +3,19 @@
 SQLite's writes are recorded by an APSW VFS below the real store, which is handed APSW's connections.
 """
 
+import io
+import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import apsw
+import pytest
 from msgspec import Struct
 
+from orchestrator.store.sqlite import engine
 from orchestrator.store.sqlite.engine import sqlite3
 
 PAGES: Final = 60
@@ -34,21 +38,33 @@ Left = Callable[[list[Op]], list[Op]]
 
 
 class Disk:
-    """Records what is done in `folder`."""
+    """Records what is done in `folder`; `durable`: what is there when a power cut has emptied the cache, if not the same."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, durable: dict[str, bytes] | None = None) -> None:
         self.ops: list[Op] = []
-        self.until_failure = 0
-        """Which of the next syncs reports an error."""
-        self._begin = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".db", ".db-wal"}}
+        self.syncs = 0
+        self.fails: Container[int] = ()
+        """Which syncs report an error."""
+        self._begin = durable or {
+            path.name: path.read_bytes() for path in folder.glob("*.db*") if path.suffix in {".db", ".db-wal"}
+        }
         self._vfs = _Vfs(self)
 
     def sync(self, file: str) -> bool:
         """Whether it succeeds."""
-        self.until_failure -= 1
-        well = self.until_failure != 0
+        self.syncs += 1
+        well = self.syncs not in self.fails
         self.ops.append(Op("sync" if well else "lose", file))
         return well
+
+    def settle(self, path: Path, patch: pytest.MonkeyPatch) -> None:
+        """Have the store write its log over itself, and record that."""
+        with patch.context() as within:
+            within.setattr(Path, "open", lambda path, *_, **__: _Plain(self, path))
+            within.setattr(os, "fsync", lambda _: self.sync(f"{path.name}-wal"))
+            connection = self.connect(str(path))
+            engine.settle(cast("Any", connection), path)
+            connection.close()
 
     def connect(self, path: str) -> "Connection":
         return Connection(apsw.Connection(path, vfs=self._vfs.name))
@@ -132,6 +148,16 @@ LEFT: Final = (nothing, everything, last, grown, some, torn)
 # SQLite on the disk
 
 
+class _Plain(io.FileIO):
+    def __init__(self, disk: Disk, path: Path) -> None:
+        super().__init__(path, "r+")
+        self._disk = disk
+
+    def write(self, data: Any) -> int:
+        self._disk.ops.append(Op("write", Path(str(self.name)).name, self.tell(), bytes(data)))
+        return super().write(data)
+
+
 class _Vfs(apsw.VFS):
     def __init__(self, disk: Disk) -> None:
         self.name = f"disk-{id(disk)}"
@@ -186,6 +212,9 @@ class Connection:
     def close(self) -> None:
         with suppress(apsw.Error):
             self._real.close()
+
+    def set_progress_handler(self, handler: Callable[[], bool], steps: int) -> None:
+        self._real.set_progress_handler(handler, steps)
 
     @property
     def in_transaction(self) -> bool:

@@ -34,11 +34,11 @@ async def test_a_full_disk(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         async with asking(server) as client:
             for number in range(3):
-                assert (await client.create(f"/work/{number}")).status_code == 201
-            held = (await client.claim("/work/0")).json()["data"]
+                assert (await client.create(f"/jobs/{number}")).status_code == 201
+            held = (await client.claim("/jobs/0")).json()["data"]
             poll = asyncio.create_task(client.claim("/parked", wait=30))
             with full_disk(server):
-                writes = (*(client.create("/work/3") for _ in range(20)), client.beat(held), client.claim("/work/1"))
+                writes = (*(client.create("/jobs/3") for _ in range(20)), client.beat(held), client.claim("/jobs/1"))
                 for answer in await asyncio.gather(*writes):
                     refused(answer)
                 ready = await client.ready()

@@ -29,11 +29,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
 class Recorded:
     """A store whose disk is recorded, and what it was at each acknowledgement."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, durable: dict[str, bytes] | None = None) -> None:
         self.folder = folder
-        self.disk = power.Disk(folder)
+        self.disk = power.Disk(folder, durable)
         patch.setattr(engine, "sqlite3", power.Module(self.disk))
-        patch.setattr(migrate, "migrate", lambda _: [])
+        patch.setattr(migrate, "migrate", lambda path: self.disk.settle(path, patch))
         self.time = Time()
         self.rig = Rig(self.folder, time=self.time)
         self.states = [dump(self.rig)]
@@ -200,18 +200,52 @@ def test_a_failed_sync_loses_nothing_and_brings_nothing_back(
     refusals = 0
     for number in itertools.count(1):
         recorded = Recorded(empty(tmp_path / f"life-{number}"), monkeypatch)
-        recorded.disk.until_failure = number
+        first = recorded.disk.syncs + number
+        recorded.disk.fails = {first}
         left: list[tuple[int, dict[str, bytes]]] = []
         for step in life():
             while not recorded.do(step):
                 left.append((len(recorded.disk.ops), cached(recorded.folder)))
         recorded.close()
         monkeypatch.undo()
-        if recorded.disk.until_failure > 0:
+        if recorded.disk.syncs < first:
             break
         failed = [op.kind for op in recorded.disk.ops].index("lose")
         refusals += len(left)
         left += [(at, recorded.disk.cut(at, power.nothing)) for at in recorded.known if at > failed][:3]
         for at, files in left:
             found(tmp_path / f"left-{number}-{at}", files, recorded, at)
+    assert refusals > 10
+
+
+def test_a_server_that_was_killed_after_a_failed_sync_builds_on_nothing_that_is_lost(
+    empty: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = 0
+    for number in itertools.count(1):
+        recorded = Recorded(empty(tmp_path / f"life-{number}"), monkeypatch)
+        first = recorded.disk.syncs + number
+        recorded.disk.fails = range(first, 10**6)
+        refused = not all(map(recorded.do, life()))
+        if recorded.disk.syncs < first:
+            recorded.close()
+            break
+        refusals += refused
+        cache, durable = cached(recorded.folder), recorded.disk.cut(len(recorded.disk.ops), power.nothing)
+        recorded.close()
+        folder = tmp_path / f"again-{number}"
+        folder.mkdir()
+        for name, data in cache.items():
+            (folder / name).write_bytes(data)
+        again = Recorded(folder, monkeypatch, durable)
+        assert again.do(lambda rig: rig.add("/again"))
+        again.close()
+        monkeypatch.undo()
+        came_back = again.states[0] != recorded.states[-1]
+        # Before it has begun all there need be is what was acknowledged before the failure.
+        again.states.insert(0, recorded.states[-1])
+        again.begun.insert(0, 0)
+        again.known.insert(0, 0)
+        for at in range(len(again.disk.ops) + 1) if came_back else again.known[1:]:
+            found(tmp_path / f"left-{number}-{at}", again.disk.cut(at, power.everything), again, at)
     assert refusals > 10

@@ -1,6 +1,7 @@
 """Which SQLite is used, and how a connection to it is set up."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ sqlite3.register_adapter(bool, int)
 _UNWRITABLE: Final = {
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
 }  # fmt: skip
+_CHUNK: Final = 2**20
 _STEPS: Final = 10_000
 """Of SQLite's machine between two looks at the clock: less than a millisecond."""
 VULNERABLE: Final = ((3, 7, 0), (3, 51, 3))
@@ -71,6 +73,21 @@ def configure(connection: "sqlite3.Connection", *, busy_ms: int, writes: bool) -
         statements += ["PRAGMA query_only = ON", "PRAGMA cache_size = -4000"]
     for statement in statements:
         connection.execute(statement)
+
+
+def settle(connection: "sqlite3.Connection", path: Path) -> None:
+    """Write a log that was left behind over itself, and sync it: after an I/O error it may be in nothing but the cache."""
+    wal = path.with_name(f"{path.name}-wal")
+    if not wal.exists():
+        return
+    # Nobody appends to it meanwhile.
+    connection.execute("BEGIN IMMEDIATE")
+    with wal.open("r+b", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            file.seek(-len(chunk), os.SEEK_CUR)
+            file.write(chunk)
+        os.fsync(file.fileno())
+    connection.execute("ROLLBACK")
 
 
 async def connect(path: Path, *, busy_ms: int = 30_000, writes: bool = False) -> Connection:

@@ -8,7 +8,7 @@ from filelock import FileLock
 from sqlite_utils import Database, Migrations
 
 from orchestrator import resources
-from orchestrator.store.sqlite.engine import configure, sqlite3
+from orchestrator.store.sqlite.engine import configure, settle, sqlite3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ def migrate(path: Path, directory: Path | None = None) -> list[str]:
     with FileLock(f"{path}.migrate.lock"):
         connection: Any = sqlite3.connect(str(path))
         try:
+            settle(connection, path)
             configure(connection, busy_ms=30_000, writes=True)
             database = Database(connection)
             known = migrations(directory)
