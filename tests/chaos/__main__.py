@@ -37,7 +37,7 @@ def main() -> int:
         sys.stdout.write("\n".join(done.summary()) + "\n")
         if done.checker.violations:
             bad += 1
-            sys.stdout.write(f"history, logs and database are in {folder}\n")
+            sys.stdout.write(f"the history and the logs of the servers are in {folder}\n")
         else:
             shutil.rmtree(folder)
     return min(bad, 1)
