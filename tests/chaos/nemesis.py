@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -34,12 +35,15 @@ class Nemesis:
         self._busy: set[int] = set()
         self._beside: set[asyncio.Task[None]] = set()
         self._away = False
+        self.away: list[tuple[float, float]] = []
+        """When there was no database."""
         self.failed: BaseException | None = None
         """What went wrong in doing wrong."""
         self._faults: list[Callable[[], Awaitable[None]]] = [self.kill, self.kill, self.leave, self.stop, self.pause, self.jump]
         self._faults += [self.weather, self.weather, self.workers]
         if system.postgres is not None:
             self._faults += [self.backends, self.restart, self.crash]
+        self._only = only
         if only is not None:
             self._faults = [getattr(self, name) for name in only]
 
@@ -53,7 +57,7 @@ class Nemesis:
                 task = asyncio.create_task(self._one(fault))
                 self._beside.add(task)
                 task.add_done_callback(self._done)
-                if self._chance.random() < 0.7:
+                if self._only is not None or self._chance.random() < 0.7:
                     await asyncio.wait((task,))
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -140,10 +144,12 @@ class Nemesis:
         if self._away:
             return
         self._away = True
+        began = time.monotonic()
         await asyncio.to_thread(self._system.postgres.stop, how)
         await asyncio.sleep(self._chance.uniform(0, 2))
         await asyncio.to_thread(self._system.postgres.start)
         self._away = False
+        self.away.append((began, time.monotonic()))
 
     async def restart(self) -> None:
         await self._database_goes(signal.SIGINT)

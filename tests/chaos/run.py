@@ -6,8 +6,10 @@ import itertools
 import random
 import sys
 import time
+from array import array
 from collections import Counter
 from collections.abc import Awaitable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from msgspec import Struct
 from tests.chaos.checker import QUIET_S, Checker, compare
 from tests.chaos.clients import Client, Scene
 from tests.chaos.facts import AwayError, Reading, event_ids, everything, whole
-from tests.chaos.history import History, Log, Violation
+from tests.chaos.history import Ended, Entry, History, Log, Violation
 from tests.chaos.link import Link
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.people import Creator, Manager
@@ -59,7 +61,8 @@ class Run:
         self.log = Log(plan.folder / "history.jsonl")
         alone = plan.store == "sqlite"
         self.checker = Checker(strict=alone, slack=0 if alone else SLACK_S, quiet=plan.quiet)
-        self.history = History(self.log.add, self.checker.take)
+        self.history = History(self.log.add, self._heard)
+        self.completed = array("d")
         self.reading = Reading(system.facts)
         self.began = time.monotonic()
         self._chance = random.Random(plan.seed)
@@ -91,7 +94,9 @@ class Run:
             for number in range(plan.workers):
                 self._hire(number)
             evil = asyncio.create_task(nemesis.run())
+            self._began_faults = time.monotonic()
             await self._until(lambda: False, plan.seconds)
+            self._ended_faults = time.monotonic()
             evil.cancel()
             await nemesis.stop_all()
             scene.creating = False
@@ -112,6 +117,19 @@ class Run:
             # What was broken off is let go of in the next steps of the loop.
             await asyncio.sleep(0.05)
             self.log.close()
+
+    def longest_pause(self) -> float:
+        """How long no completion was acknowledged while there were faults, and a database: s."""
+        moments = [self._began_faults, *(at for at in self.completed if at < self._ended_faults), self._ended_faults]
+        return max(
+            after - before - sum(max(0.0, min(after, end) - max(before, began)) for began, end in self._nemesis.away)
+            for before, after in pairwise(moments)
+        )
+
+    def _heard(self, entry: Entry) -> None:
+        self.checker.take(entry)
+        if isinstance(entry, Ended) and entry.call.op == "complete" and entry.call.outcome == "ok":
+            self.completed.append(entry.call.ended or 0.0)
 
     async def _until(self, done: Any, seconds: float) -> None:
         """Until it is so, or for so long; no further once something is wrong."""

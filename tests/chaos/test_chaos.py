@@ -10,7 +10,8 @@ from tests.chaos.run import Plan, run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-SECONDS = float(os.environ.get("APP_TEST_CHAOS_SECONDS", "25"))
+SECONDS = float(os.environ.get("APP_TEST_CHAOS_SECONDS", "20"))
+PAUSE_S = 5
 SEED = int(os.environ.get("APP_TEST_CHAOS_SEED", "1"))
 
 
@@ -21,3 +22,20 @@ async def test_no_promise_is_broken_whatever_happens(store: str, tmp_path: Path,
     assert done.checker.violations == []
     assert len(done.checker.closed) > SECONDS
     assert len(done.history.faults) > 5
+
+
+async def test_of_several_servers_the_others_go_on(tmp_path: Path, memory: Path) -> None:
+    faults = ("stop", "kill", "restart", "crash")
+    done = await run(Plan(store="postgres", seconds=SECONDS, most=60, seed=SEED, folder=tmp_path, memory=memory, faults=faults))
+    sys.stderr.write("\n".join([*done.summary(), f"longest pause {done.longest_pause():.2f} s"]) + "\n")
+    assert done.checker.violations == []
+    assert len(done.history.faults) > 1
+    assert done.longest_pause() < PAUSE_S
+
+
+async def test_servers_that_nothing_befalls_turn_nobody_away(tmp_path: Path, memory: Path) -> None:
+    done = await run(Plan(store="postgres", seconds=8, seed=SEED, folder=tmp_path, memory=memory, faults=(), most=40))
+    assert done.checker.violations == []
+    # Some clients do not wait for their answer.
+    assert {outcome for _, outcome in done.history.counts} <= {"200", "201", "409", "unknown"}
+    assert done.history.counts["claim", "200"] > SECONDS
