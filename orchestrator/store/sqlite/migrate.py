@@ -1,17 +1,20 @@
 """Numbered .sql files, each applied once, in its own transaction with the record of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
-from sqlite_utils import Database, Migrations
 
 from orchestrator import resources
 from orchestrator.store.sqlite.engine import configure, settle, sqlite3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlite_utils import Database
+
+_SET: Final = "orchestrator"
 
 
 def statements(script: str) -> Iterator[str]:
@@ -26,38 +29,46 @@ def statements(script: str) -> Iterator[str]:
         yield statement.strip()
 
 
-def migrations(directory: Path | None = None) -> Migrations:
-    """The migrations of the numbered files, in order."""
-    found = Migrations("orchestrator")
-    for file in sorted((directory or resources.migrations("sqlite")).glob("[0-9]*.sql")):
-        found(name=file.stem)(_applying(file))
-    return found
-
-
-def _applying(file: Path) -> "Callable[[Database], None]":
-    def apply(database: Database) -> None:
-        for statement in statements(file.read_text(encoding="utf-8")):
-            database.execute(statement)
-
-    apply.__name__ = file.stem
-    return apply
-
-
 def migrate(path: Path, directory: Path | None = None) -> list[str]:
     """Bring a database up to date, making it if need be; the names of the migrations that were applied.
 
     Safe to call from many processes at once: a lock file beside the database serialises them.
     """
+    files = sorted((directory or resources.migrations("sqlite")).glob("[0-9]*.sql"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.migrate.lock"):
         connection: Any = sqlite3.connect(str(path))
         try:
             settle(connection, path)
             configure(connection, busy_ms=30_000, writes=True)
-            database = Database(connection)
-            known = migrations(directory)
-            pending = [migration.name for migration in known.pending(database)]
-            known.apply(database)
+            applied = _applied(connection)
+            pending = [file.stem for file in files if file.stem not in applied]
+            if pending:
+                _apply(connection, files)
         finally:
             connection.close()
     return pending
+
+
+def _applied(connection: Any) -> set[str]:
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = '_sqlite_migrations'").fetchone():
+        return set()
+    return {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])}
+
+
+def _apply(connection: Any, files: Iterable[Path]) -> None:
+    from sqlite_utils import Database, Migrations  # noqa: PLC0415 - large, and needed once in a version
+
+    known = Migrations(_SET)
+    for file in files:
+        known(name=file.stem)(_applying(file))
+    known.apply(Database(connection))
+
+
+def _applying(file: Path) -> "Callable[[Database], None]":
+    def apply(database: "Database") -> None:
+        for statement in statements(file.read_text(encoding="utf-8")):
+            database.execute(statement)
+
+    apply.__name__ = file.stem
+    return apply
