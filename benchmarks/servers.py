@@ -57,7 +57,9 @@ def bare(directory: Path, *, pinned: bool = True) -> Iterator[tuple[tuple[str, i
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    with _running([*command, "--log-level", "warning"], directory, environment, pinned=pinned) as process:
+    # Its connections wait while ours are measured, on a slow machine for longer than uvicorn has patience.
+    command += ["--timeout-keep-alive", "600", "--log-level", "warning"]
+    with _running(command, directory, environment, pinned=pinned) as process:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             try:

@@ -69,7 +69,9 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(exc or ConnectionError("the server hung up"))
 
     async def send(self, request: Request) -> bytes:
-        """The body of the answer. Raises RuntimeError for any status but 2xx."""
+        """The body of the answer. Raises RuntimeError for any status but 2xx, ConnectionError when the server hung up."""
+        if self._transport.is_closing():
+            raise ConnectionError("the server hung up while nothing was asked")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request.data)
         return await self._answer
