@@ -70,8 +70,8 @@ def measured(count: int, rounds: int) -> dict[str, dict[str, float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-budget")
-    parser.add_argument("--count", type=int, default=2_500, help="operations a round")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--count", type=int, default=1_500, help="operations a round")
+    parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
     floors: dict[str, dict[str, float]] = tomllib.loads(FLOORS.read_text())
     found = measured(options.count, options.rounds)
