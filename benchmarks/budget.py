@@ -5,6 +5,7 @@ Processor time, as it hardly minds what else the machine does; ratios, as it doe
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -73,6 +74,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1_500, help="operations a round")
     parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     floors: dict[str, dict[str, float]] = tomllib.loads(FLOORS.read_text())
     found = measured(options.count, options.rounds)
     rows = [
