@@ -102,22 +102,23 @@ async def in_turn(full: Address, empty: Address, sizes: Sizes) -> dict[str, dict
 
     There each operation touches pages that nobody has for long.
     """
-    askers = {"full": Asker(await connect(full, CONNECTIONS)), "empty": Asker(await connect(empty, CONNECTIONS))}
+    addresses = {"full": full, "empty": empty}
     chance = Random(7)
     found: dict[str, dict[str, list[Result]]] = {}
     for at in range(-1, sizes.rounds):
         own = [f"/bulk/{chance.randrange(sizes.directories)}" for _ in range(CONNECTIONS)]
         spread = [f"/bulk/{chance.randrange(sizes.directories)}" for _ in range(sizes.count)]
-        for which in askers if at % 2 else reversed(askers):
-            results = await askers[which].lives([own[n % CONNECTIONS] for n in range(sizes.count)])
-            others = await askers[which].lives(spread)
+        for which in addresses if at % 2 else reversed(addresses):
+            # Anew each time, as a server hangs up on who says nothing while it is the other's turn.
+            asker = Asker(await connect(addresses[which], CONNECTIONS))
+            results = await asker.lives([own[n % CONNECTIONS] for n in range(sizes.count)])
+            others = await asker.lives(spread)
+            for connection in asker.pool:
+                connection.close()
             results |= {f"{name}, each in another directory": others[name] for name in ("create", "claim", "complete")}
             for name, result in results.items():
                 if at >= 0:
                     found.setdefault(name, {}).setdefault(which, []).append(result)
-    for asker in askers.values():
-        for connection in asker.pool:
-            connection.close()
     return found
 
 
