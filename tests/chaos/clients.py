@@ -32,6 +32,8 @@ class Scene:
         self.pace = pace
         self.changes = [4, 3, 2, 2]
         """How often managers cancel, retry, execute and update."""
+        self.retried = 4.0
+        """For so long after its end a task may be retried: s."""
         self.creating = True
         self.over = False
         self.unfinished: dict[int, str] = {}

@@ -35,6 +35,7 @@ class Nemesis:
         self._busy: set[int] = set()
         self._beside: set[asyncio.Task[None]] = set()
         self._away = False
+        self._hours = 0
         self.away: list[tuple[float, float]] = []
         """When there was no database."""
         self.failed: BaseException | None = None
@@ -126,6 +127,12 @@ class Nemesis:
         await self._system.set_clock(self._chance.choice([-HOUR_MS, 0, HOUR_MS]))
         if self._chance.random() < 0.5:
             await self.kill()
+
+    async def ahead(self) -> None:
+        """One hour more each time, and a server that learns of it at its start."""
+        self._hours += 1
+        await self._system.set_clock(self._hours * HOUR_MS)
+        await self.kill()
 
     async def weather(self) -> None:
         link = self._chance.choice(self._links)

@@ -3,13 +3,10 @@
 import asyncio
 import itertools
 import time
-from typing import Any, Final
+from typing import Any
 
 from tests.chaos.clients import HOSTS, PATHS, Client
 from tests.chaos.history import Call
-
-RETRIED_S: Final = 5.0
-"""Later than that nobody looks for a task that has ended."""
 
 
 class Creator(Client):
@@ -74,7 +71,7 @@ class Manager(Client):
         match self.chance.choices(["cancel", "retry", "execute", "update"], self.scene.changes)[0]:
             case "retry":
                 task_id, at = self.scene.ended.pop() if self.scene.ended else (0, 0.0)
-                if time.monotonic() - at < RETRIED_S:
+                if time.monotonic() - at < self.scene.retried:
                     await self._post("retry", task_id)
             case "update":
                 if task_id := self._some() or 0:

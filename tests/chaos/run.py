@@ -77,7 +77,7 @@ class Run:
         self.scene = scene = Scene(
             self.history, [*servers, *(link.address for link in links)], plan.seed, most=plan.most, pace=plan.pace
         )
-        scene.changes = list(plan.changes)
+        scene.changes, scene.retried = list(plan.changes), plan.quiet / 3
         self.feed = Reader(scene, "feed", addresses=servers, tells=True)
         self.readers = [self.feed, *(Reader(scene, f"reader{n}") for n in range(2))]
         self.history.listen(scene.hear)

@@ -21,7 +21,7 @@ async def test_no_promise_is_broken_whatever_happens(store: str, tmp_path: Path,
     sys.stderr.write("\n".join(done.summary()) + "\n")
     assert done.checker.violations == []
     assert len(done.checker.closed) > SECONDS
-    assert len(done.history.faults) > 5
+    assert len(done.history.faults) > 2
 
 
 async def test_of_several_servers_the_others_go_on(tmp_path: Path, memory: Path) -> None:

@@ -23,7 +23,7 @@ CAUGHT: dict[tuple[str, str], set[str]] = {
 }
 """What is seen, by guard and store."""
 FORM: dict[str, dict[str, Any]] = {
-    "shift": {"faults": ("jump",)},
+    "shift": {"faults": ("ahead",)},
     "feed": {"pace": 0.02},
     "version": {"pace": 0.02, "managers": 12, "changes": (0, 0, 1, 6), "workers": 4, "most": 8},
 }
