@@ -5,7 +5,7 @@ import gc
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -14,6 +14,7 @@ from litestar.datastructures import State
 
 from orchestrator import __version__
 from orchestrator.domain.rules import Rules
+from orchestrator.domain.task import Millis
 from orchestrator.doors.doors import Doors
 from orchestrator.doors.local import announced
 from orchestrator.doors.rates import Rates
@@ -53,7 +54,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"doors": doors, "doorkeeper": keeper, "checkpointer": None}
+    parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
     parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots()}
     app = Litestar(
         route_handlers=routers(),
@@ -92,20 +93,23 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     store = choice.store(settings.database)
     metrics = Metrics(__version__)
     queue = Queue(store, Rules(), metrics)
-    shrink = None if settings.database.path is None else cast("SQLiteStore", store).shrink
-    task = settings.task
-    pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)
-    loops: list[Loop] = [Reaper(queue), pruner]
-    folding = None
+    loops: list[Loop] = [Reaper(queue)]
+    shrink: Callable[[], Awaitable[bool]] | None = None
+    log_held_ms: Callable[[], Millis] | None = None
     if settings.database.path is None:
         shared = cast("SharedStore", store)
         loops += [Follower(queue, shared), Sharing(queue, shared)]
     else:
-        folding = Checkpointer(cast("SQLiteStore", store).fold, queue.now)
-        loops.append(folding)
+        embedded = cast("SQLiteStore", store)
+        checkpointer = Checkpointer(embedded.fold, queue.now)
+        loops.append(checkpointer)
+        shrink, log_held_ms = embedded.shrink, checkpointer.held_ms
+    task = settings.task
+    pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)
     doors = Doors(settings, Rates(time.monotonic_ns), queue.now, secrets.token_hex)
-    app = build(settings, store, queue, metrics, doors, loops)
-    app.state.pruner, app.state.checkpointer = pruner, folding
+    app = build(settings, store, queue, metrics, doors, (*loops, pruner))
+    app.state.pruner = pruner
+    app.state.log_held_ms = log_held_ms or app.state.log_held_ms
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))
     return app

@@ -45,8 +45,7 @@ async def health(request: Asked) -> Answer:
     insider = Scope.READ in by.scopes and by.paths.patterns is None
     queue: Queue = state.queue
     database, waiting = await _database(queue)
-    held = 0 if state.checkpointer is None else state.checkpointer.held_ms
-    if database.healthy and held:
+    if database.healthy and (held := state.log_held_ms()):
         # It is served well all the same, so that nobody is to be sent elsewhere.
         database = replace(database, message=_HELD.format(lasting(held)))
     components = {"database": database, "queue": _committer(state)}

@@ -28,7 +28,6 @@ class Checkpointer:
         self._stuck_since: Millis | None = None
         self._told = False
 
-    @property
     def held_ms(self) -> Millis:
         """For how long another program's reading has kept a long log from being folded in; 0: it does not."""
         return self._now() - self._stuck_since if self._told and self._stuck_since is not None else 0

@@ -59,7 +59,7 @@ async def test_a_program_that_reads_for_long_is_named(tmp_path: Path, monkeypatc
     monkeypatch.setattr(checkpointer, "PAGES", 50)
     async with serving(tmp_path / "tasks.db") as server, httpx.AsyncClient(base_url=server.address) as probes:
         now = [1_000]
-        folding: Checkpointer = server.app.state.checkpointer
+        folding: Checkpointer = server.app.state.log_held_ms.__self__
         monkeypatch.setattr(folding, "_now", lambda: now[0])
 
         async def look(seconds: int) -> tuple[str | None, bool]:
@@ -69,8 +69,8 @@ async def test_a_program_that_reads_for_long_is_named(tmp_path: Path, monkeypatc
             assert health.status_code == 200
             assert health.json()["status"] == "healthy"
             assert (await probes.get("/health/ready")).status_code == 200
-            held = f"\nwal_held_seconds {float(folding.held_ms / 1000)}\n" in (await probes.get("/metrics")).text
-            return health.json()["components"]["database"].get("message"), held and folding.held_ms > 0
+            held = f"\nwal_held_seconds {float(folding.held_ms() / 1000)}\n" in (await probes.get("/metrics")).text
+            return health.json()["components"]["database"].get("message"), held and folding.held_ms() > 0
 
         await server.task("/a")
         with closing(sqlite3.connect(tmp_path / "tasks.db", isolation_level=None)) as foreign, capture_logs() as logs:
@@ -106,4 +106,4 @@ async def test_those_who_read_one_after_the_other_are_no_matter(tmp_path: Path, 
                 await asyncio.gather(*(server.task("/a") for _ in range(10)))
                 now[0] += 60_000
                 await folding.once()
-                assert folding.held_ms == 0
+                assert folding.held_ms() == 0
