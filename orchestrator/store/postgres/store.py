@@ -20,7 +20,7 @@ from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
-from orchestrator.store.clock import Clock, steady_ms
+from orchestrator.store.clock import Clock
 from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
 from orchestrator.store.nonces import Nonces
 from orchestrator.store.postgres import engine, migrate
@@ -29,6 +29,7 @@ from orchestrator.store.postgres.looking import Looking
 from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.postgres.session import PostgresSession, Statements
 from orchestrator.store.postgres.standing import Standing
+from orchestrator.store.postgres.timing import Time
 from orchestrator.store.postgres.transaction import PostgresTransaction
 from orchestrator.store.protocol import (
     Asker,
@@ -58,7 +59,6 @@ HELD_S: Final = 0.3
 WAIT_S: Final = 6.0
 """For what others hold: longer than one who stands still can hold it."""
 ALIVE_MS: Final = 1_000
-JUMP_MS: Final = 5_000
 SETTLE_S: Final = 120.0
 _HELD: Final = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _CHANGED: Final = (errors.UniqueViolation, errors.ExclusionViolation, StaleRowError)
@@ -78,41 +78,6 @@ class _DoubtError(Exception):
         self.xid = xid
         self.transaction = transaction
         self.decisions = decisions
-
-
-class _Time:
-    """The database's clock as last heard, carried on by a clock that nobody sets; it never goes back."""
-
-    def __init__(self) -> None:
-        self._jump = 0
-        self._offset: Millis | None = None
-        self._ahead = 0
-        self._last = 0
-
-    def heard(self, at: Millis, alive_at: Millis) -> tuple[Millis, int]:
-        """The time of a transaction that the database says is `at`, and how far its clock was set forward since the last commit.
-
-        `alive_at`: what has been written down has happened, so time goes on from there when the clock was set back.
-        """
-        if at >= alive_at:
-            self._ahead = 0
-        elif at + self._ahead < alive_at:
-            self._ahead = alive_at - at
-        offset = at + self._ahead - steady_ms()
-        jump = 0 if self._offset is None else offset - self._offset
-        self._offset = offset
-        self._last = max(self._last, at + self._ahead)
-        if jump > JUMP_MS:
-            self._jump += jump
-        return self._last, self._jump
-
-    def committed(self) -> None:
-        """Leases have been given back what the clock jumped."""
-        self._jump = 0
-
-    def now(self) -> Millis:
-        self._last = max(self._last, steady_ms() + (self._offset or 0))
-        return self._last
 
 
 class PostgresStore:
@@ -137,7 +102,7 @@ class PostgresStore:
         self.epoch = ""
         self.asleep_ms = 0
         self._clock = clock
-        self._time = _Time()
+        self._time = Time()
         self._chance = chance
         self._nonce = nonce or Nonces()
         self._pool = Readers(url, least=kept, most=readers)
@@ -180,6 +145,7 @@ class PostgresStore:
         migrate.migrate(self.url)
         connection = self._connected()
         connection.execute(engine.native(self._sql["first_meta"]), [EPOCH, secrets.token_hex(6)])
+        self._time.asks()
         database_now, alive_at = self._row(connection, "clock")
         if alive_at is not None and self._clock is not None:
             self._clock.not_before(int(alive_at))
@@ -308,6 +274,7 @@ class PostgresStore:
         session = PostgresSession(connection, self._known(connection), self._sql["new_ids"])
         transaction = PostgresTransaction(session, self._sql, self._heard, self._standing, careful=careful)
         committing = False
+        self._time.asks()
         try:
             with connection.pipeline() as session.pipeline:
                 connection.execute("BEGIN")
