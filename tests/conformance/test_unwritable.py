@@ -49,7 +49,7 @@ async def test_nothing_is_acknowledged_and_all_can_be_read(server: Server) -> No
             assert [(type(one), str(one)) for one in outcomes] == [
                 (Overloaded, "the database takes no writes at the moment, nothing was changed; try again")
             ] * len(writes)
-    assert [entry["event"] for entry in logs] == ["the database takes no writes"]
+    assert [entry["event"] for entry in logs].count("the database takes no writes") == 1
     assert server.queue.failing == WORDS[server.kind]
     assert await server.status(task_id) is Status.RUNNING
     await empty(server)
