@@ -3,13 +3,18 @@
 
 -- name: oldest_waiting
 -- The first waiting tasks of every stream (path, kind, host) of the listed paths, up to ?2 of each: the least ready_at
--- by directory. Ranks put priorities before each other, so that the first in rank need not be the oldest.
+-- by directory. Ranks put priorities before each other, so that the first in rank need not be the oldest. A comparison of rows
+-- would have SQLite look at every task of the stream before.
 WITH RECURSIVE first (id) AS (
     SELECT (SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.value ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1)
     FROM {each ?1} w
     UNION ALL
-    SELECT (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = t.path AND (n.kind, n.host) > (t.kind, t.host)
-            ORDER BY n.kind, n.host, n.rank, n.id LIMIT 1)
+    SELECT coalesce(
+        (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = t.path AND n.kind = t.kind AND n.host > t.host
+         ORDER BY n.host, n.rank, n.id LIMIT 1),
+        (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = t.path AND n.kind > t.kind
+         ORDER BY n.kind, n.host, n.rank, n.id LIMIT 1)
+    )
     FROM first JOIN tasks t ON t.id = first.id
 )
 SELECT t.path, t.host, min((
