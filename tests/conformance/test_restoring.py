@@ -10,8 +10,10 @@ import pytest
 from orchestrator.domain import operations as ops
 from orchestrator.store.copying.copy import Copy
 from orchestrator.store.copying.sqlite import SQLiteEnd
+from orchestrator.store.protocol import DatabaseInUseError
 from orchestrator.store.sqlite import backup
 from orchestrator.store.sqlite.engine import sqlite3
+from orchestrator.store.sqlite.migrate import migrate
 from orchestrator.store.sqlite.store import SQLiteStore
 from tests.rig import HOUR, START, Rig
 from worker_client.contract.enums import Status
@@ -142,3 +144,48 @@ def test_a_backup_is_served_before_it_is_copied(embedded: Rig, tmp_path: Path) -
         Copy(source, target).begin()
     source.close()
     target.close()
+
+
+def test_a_backup_of_a_copy_that_was_made_long_ago_skips_what_was_given_out_since(embedded: Rig, restored_to: Path) -> None:
+    embedded.add("/a")
+    made_at = embedded.time.at
+    copied = restored_to / "copy.db"
+    back_up(path(embedded), copied, made_at)
+    # Nobody serves it, so nothing in it says how late it is.
+    back_up(copied, restored_to / "queue.db", made_at + 24 * HOUR)
+    restored = restore(embedded, restored_to, after_ms=25 * HOUR)
+    first_id = restored.add("/a")
+    restored.close()
+    assert first_id > 25 * HOUR
+
+
+def test_a_backup_is_not_taken_for_the_database_whose_log_lies_beside_it(embedded: Rig, restored_to: Path) -> None:
+    kept = embedded.add("/a")
+    back_up(path(embedded), restored_to / "queue.db")
+    embedded.add("/b")
+    log = restored_to / "queue.db-wal"
+    log.write_bytes(path(embedded).with_name("queue.db-wal").read_bytes())
+    with pytest.raises(DatabaseInUseError, match="remove queue[.]db-wal"):
+        migrate(restored_to / "queue.db")
+    log.unlink()
+    restored = restore(embedded, restored_to)
+    assert restored.fetch("SELECT id FROM tasks") == [(kept,)]
+    restored.close()
+
+
+def test_a_log_whose_database_was_removed_is_nothing(embedded: Rig, restored_to: Path) -> None:
+    embedded.add("/a")
+    (restored_to / "queue.db-wal").write_bytes(path(embedded).with_name("queue.db-wal").read_bytes())
+    begun = restore(embedded, restored_to)
+    assert begun.fetch("SELECT count(*) FROM tasks") == [(0,)]
+    begun.close()
+
+
+def test_what_a_killed_backup_left_is_in_nobodys_way(embedded: Rig, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    # In a container every run may have the same number.
+    left = tmp_path / f".{target.name}.{os.getpid()}.part"
+    left.touch()
+    back_up(path(embedded), target)
+    assert target.is_file()
+    assert left.stat().st_size == 0

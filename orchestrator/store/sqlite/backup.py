@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Final
 
 from orchestrator.domain.task import Millis
 from orchestrator.store.copying.end import CopyFailedError
 from orchestrator.store.sqlite.engine import sqlite3
 from orchestrator.store.sqlite.restoring import BACKUP
+from orchestrator.store.transaction import ALIVE_AT
 from worker_client.errors import Conflict, NotFound
 
 _PAGES: Final = 2_000
@@ -29,9 +31,11 @@ def back_up(
     if not source.is_file():
         raise NotFound(f"there is no database at {source}")
     _free(source, target, force=force)
-    made = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        # A name that nobody else has, not even one that was killed and had the number of this process.
+        number, name = mkstemp(".part", f".{target.name}.", target.parent)
+        os.close(number)
+        made = Path(name)
         try:
             at = _copy(source, made, now, tell)
             _sync(made)
@@ -60,14 +64,16 @@ def _copy(source: Path, made: Path, now: Callable[[], Millis], tell: Tell) -> Mi
     with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as here:
         # What is read stays as it is now, so that the copy need not begin anew whenever somebody writes.
         here.execute("BEGIN")
-        here.execute("SELECT count(*) FROM meta").fetchall()
+        alive_at = here.execute("SELECT value FROM meta WHERE key = ?", (ALIVE_AT,)).fetchone()
         at = now()
+        # What is copied may itself be a copy, made long ago: since the last commit in it others can have been given numbers.
+        since = str(at) if alive_at is None else alive_at[0]
         with closing(sqlite3.connect(str(made), isolation_level=None)) as there:
             there.execute("PRAGMA synchronous = OFF")
             here.backup(there, pages=_PAGES, progress=lambda _, remaining, total: tell(total - remaining, total))
             # One file, without a log beside it.
             there.execute("PRAGMA journal_mode = DELETE").fetchall()
-            there.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (BACKUP, str(at)))
+            there.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (BACKUP, since))
     return at
 
 

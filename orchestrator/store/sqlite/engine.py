@@ -82,11 +82,13 @@ def settle(connection: "sqlite3.Connection", path: Path) -> None:
         return
     # Nobody appends to it meanwhile.
     connection.execute("BEGIN IMMEDIATE")
-    with wal.open("r+b", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            file.seek(-len(chunk), os.SEEK_CUR)
-            file.write(chunk)
-        os.fsync(file.fileno())
+    # SQLite has removed it when the database beside it is gone.
+    if wal.exists():
+        with wal.open("r+b", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                file.seek(-len(chunk), os.SEEK_CUR)
+                file.write(chunk)
+            os.fsync(file.fileno())
     connection.execute("ROLLBACK")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock
 
 from orchestrator import resources
+from orchestrator.store.protocol import DatabaseInUseError
 from orchestrator.store.sqlite.engine import configure, settle, sqlite3
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _SET: Final = "orchestrator"
+_MODES: Final = slice(18, 20)
+"""Where a database file says how it is written and read (sqlite.org/fileformat2.html, 1.3)."""
+_WITHOUT_LOG: Final = b"\1\1"
+"""As backups are; what has been served never is."""
+
+
+class StrangeLogError(DatabaseInUseError):
+    """The write-ahead log beside a database is that of another one."""
 
 
 def statements(script: str) -> Iterator[str]:
@@ -32,11 +41,12 @@ def statements(script: str) -> Iterator[str]:
 def migrate(path: Path, directory: Path | None = None) -> list[str]:
     """Bring a database up to date, making it if need be; the names of the migrations that were applied.
 
-    Safe to call from many processes at once: a lock file beside the database serialises them.
+    Safe to call from many processes at once: a lock file beside the database serialises them. Raises StrangeLogError.
     """
     files = sorted((directory or resources.migrations("sqlite")).glob("[0-9]*.sql"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.migrate.lock"):
+        _refuse_strange_log(path)
         connection: Any = sqlite3.connect(str(path))
         try:
             settle(connection, path)
@@ -48,6 +58,20 @@ def migrate(path: Path, directory: Path | None = None) -> list[str]:
         finally:
             connection.close()
     return pending
+
+
+def _refuse_strange_log(path: Path) -> None:
+    """SQLite would write an old log into a backup that was put in the place of its database, which it undoes or destroys."""
+    wal = path.with_name(f"{path.name}-wal")
+    if not (path.exists() and wal.exists() and wal.stat().st_size):
+        return
+    with path.open("rb") as file:
+        header = file.read(_MODES.stop)
+    if header[_MODES] == _WITHOUT_LOG:
+        raise StrangeLogError(
+            f"{wal} is not of {path}, which has been put in the place of another database: "
+            f"remove {wal.name} and {path.name}-shm, and start again"
+        )
 
 
 def _applied(connection: Any) -> set[str]:

@@ -8,7 +8,7 @@ from orchestrator.store.copying.tables import NUMBERED
 from orchestrator.store.rows import Row
 
 BACKUP: Final = "backup"
-"""The key in `meta` under which a backup that was never served says of when it is, in milliseconds."""
+"""The key in `meta` under which a backup that was never served says until when it knows what was given out, in milliseconds."""
 RESTORED: Final = "restored"
 """The key under which it says so afterwards."""
 _LEAST: Final = 1_000_000
