@@ -277,11 +277,14 @@ class Ends:
         self._loop = loop
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._closed: frozenset[int] | None = None
+        # It tells of about a thousand unless it is told how many there can be.
+        self._most = 1
 
     def watch(self, socket: int) -> None:
         """Look at a socket, too; until it is closed here."""
         if self._epoll is not None:
             self._epoll.register(socket, select.EPOLLRDHUP | select.EPOLLHUP)
+            self._most = max(self._most, socket + 1)
         self._closed = None
 
     def seen(self, socket: int) -> bool:
@@ -289,7 +292,7 @@ class Ends:
         if self._epoll is None:
             return False
         if self._closed is None:
-            self._closed = frozenset(one for one, _ in self._epoll.poll(0))
+            self._closed = frozenset(one for one, _ in self._epoll.poll(0, self._most))
             self._loop.call_soon(self._forget)
         return socket in self._closed
 
