@@ -236,6 +236,11 @@ class Protocol(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    async def writable(self) -> None:
+        """Wait until the client has taken enough of what was written before, or has gone."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: it is answered as what it is without the upgrade, and anybody could fill the log with it."""
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final, Protocol, TypeVar
 
-from litestar.types import Receive, Scope
+from litestar.types import Receive, Scope, Send
 
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.principal import Principal
@@ -32,6 +32,9 @@ class Line(Protocol):
 
     def write(self, scope: Scope, status: int, headers: Iterable[Header], body: bytes) -> bool:
         """Write the answer to a request in one piece; False when that is not possible now."""
+
+    async def writable(self) -> None:
+        """Wait until the client has taken enough of what was written before, or has gone."""
 
 
 async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
@@ -104,6 +107,12 @@ class Delivery(Answer):
         for grant in self._grants:
             self._queue.undeliver(grant.task_id, grant.lease, grant.delivery_no, self._by)
         return answer(self._nothing, headers=NO_STORE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write it as soon as that is possible: whoever goes before gets nothing."""
+        if (to := line(scope)) is not None:
+            await to.writable()
+        await super().__call__(scope, receive, send)
 
 
 def _gone(scope: Scope, receive: Receive) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.http.connections import Protocol, sweep
 from orchestrator.settings import Limits
 from tests.http.conftest import Running, serving, until
-from tests.http.raw import Raw, request
+from tests.http.raw import PATIENCE_S, Raw, request
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +67,13 @@ async def got(connected: Protocol, count: int) -> None:
 async def total(server: Running) -> int:
     found: int = (await server.get("/tasks", work_path="/slow", limit=1))["total"]
     return found
+
+
+async def comes_to_be(server: Running, task_id: int, status: str) -> None:
+    """Let a task get a status."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (await server.get(f"/tasks/{task_id}"))["status"] != status:
+            pass
 
 
 async def test_who_says_nothing_is_let_go_without_a_word(server: Running, raw: Raw) -> None:
@@ -183,6 +190,18 @@ async def test_who_does_not_read_the_answer(server: Running, narrow: tuple[Raw, 
     assert connected in server.server.server_state.connections
     pass_(server, 31)
     await until(lambda: connected not in server.server.server_state.connections)
+
+
+async def test_who_hangs_up_instead_of_reading_is_given_nothing(server: Running, narrow: tuple[Raw, Protocol]) -> None:
+    raw, connected = narrow
+    large = await server.task("/large", prompt="x" * 500_000)
+    task = await server.task("/slow")
+    claim = request("GET", "/api/v1/tasks/next?work_path=/slow&worker_id=w&wait=0")
+    await raw.send(request("GET", f"/api/v1/tasks/{large['id']}"), claim)
+    await until(lambda: connected.flow.write_paused)
+    await comes_to_be(server, task["id"], "running")
+    raw.writer.transport.abort()
+    await comes_to_be(server, task["id"], "waiting")
 
 
 async def test_who_reads_slowly_gets_it_all(server: Running, narrow: tuple[Raw, Protocol]) -> None:
