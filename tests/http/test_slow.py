@@ -192,11 +192,13 @@ async def test_who_does_not_read_the_answer(server: Running, narrow: tuple[Raw, 
     await until(lambda: connected not in server.server.server_state.connections)
 
 
-async def test_who_hangs_up_instead_of_reading_is_given_nothing(server: Running, narrow: tuple[Raw, Protocol]) -> None:
+async def test_who_hangs_up_instead_of_reading_is_given_nothing(
+    server: Running, narrow: tuple[Raw, Protocol], directory: str
+) -> None:
     raw, connected = narrow
     large = await server.task("/large", prompt="x" * 500_000)
-    task = await server.task("/slow")
-    claim = request("GET", "/api/v1/tasks/next?work_path=/slow&worker_id=w&wait=0")
+    task = await server.task(directory)
+    claim = request("GET", f"/api/v1/tasks/next?work_path={directory}&worker_id=w&wait=0")
     await raw.send(request("GET", f"/api/v1/tasks/{large['id']}"), claim)
     await until(lambda: connected.flow.write_paused)
     await comes_to_be(server, task["id"], "running")
