@@ -42,7 +42,7 @@ class Watch:
 class Feed:
     """The last events in memory, and who waits for the next; everything older is in the store."""
 
-    def __init__(self, *, keep: int = 20_000) -> None:
+    def __init__(self, *, keep: int = 10_000) -> None:
         self._recent: deque[FeedEvent] = deque(maxlen=keep)
         self._watches: dict[int, list[Watch]] = {}
         self._readers: set[asyncio.Event] = set()
