@@ -1,6 +1,7 @@
 """A backup is a copy of one moment; served, it takes nobody for somebody else who was told more since."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.store.copying.copy import Copy
+from orchestrator.store.copying.end import CopyFailedError
 from orchestrator.store.copying.sqlite import SQLiteEnd
 from orchestrator.store.protocol import DatabaseInUseError
 from orchestrator.store.sqlite import backup
@@ -189,3 +191,19 @@ def test_what_a_killed_backup_left_is_in_nobodys_way(embedded: Rig, tmp_path: Pa
     back_up(path(embedded), target)
     assert target.is_file()
     assert left.stat().st_size == 0
+
+
+def test_a_backup_that_does_not_fit_leaves_nothing(embedded: Rig, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    # More than is written at the end alone.
+    for _ in range(6):
+        embedded.add("/a", prompt="x" * 1_000_000)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, most[1]))
+    try:
+        with pytest.raises(CopyFailedError):
+            back_up(path(embedded), there / "copy.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert list(there.iterdir()) == []

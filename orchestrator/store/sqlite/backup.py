@@ -41,7 +41,8 @@ def back_up(
             _sync(made)
             _put(made, target, force=force)
         finally:
-            made.unlink(missing_ok=True)
+            for beside in ("", "-journal", "-wal", "-shm"):
+                made.with_name(made.name + beside).unlink(missing_ok=True)
         _sync(target.parent)
     except (sqlite3.Error, OSError) as error:
         raise CopyFailedError(f"{source} could not be copied to {target}: {error}") from error
