@@ -17,6 +17,7 @@ from worker_client.errors import OrchestratorError, Overloaded, ValidationFailed
 
 _SLOW_S: Final = 1.0
 _END_OF_HEADERS: Final = b"\r\n\r\n"
+_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 _CLOSE: Final[tuple[Header, ...]] = ((b"connection", b"close"),)
 Sheds = Callable[[HTTPScope], OrchestratorError | None]
 
@@ -96,6 +97,9 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._in_body:
             self.cycle.message_event = Event()
+        if self.parser.should_upgrade() and not _BODY.isdisjoint(name for name, _ in self.headers):
+            # The parser takes its body for what comes after the upgrade: the next request, which nobody sent.
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""

@@ -159,6 +159,14 @@ async def test_there_is_no_upgrade(raw: Raw) -> None:
     assert (await raw.answer())[0] == 200
 
 
+async def test_the_body_of_an_upgrade_is_no_request(raw: Raw) -> None:
+    hidden = live()
+    await raw.send(request("POST", "/api/v1/tasks", "connection: upgrade", "upgrade: h2c", f"content-length: {len(hidden)}"))
+    status, headers, _ = await raw.answer()
+    assert (status, headers["connection"]) == (400, "close")
+    assert await raw.rest() == b""
+
+
 @pytest.mark.parametrize(("setting", "files"), [(2, 10_000), (15_000, 502)])
 async def test_one_connection_too_many(
     anyio_backend: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: int, files: int
