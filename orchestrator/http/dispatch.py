@@ -11,7 +11,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope
 from litestar.utils import normalize_path
 
-from orchestrator.http.envelope import Answer
+from orchestrator.http.envelope import Answer, empty
 from orchestrator.http.errors import HANDLERS, headed
 from orchestrator.http.guard import PUBLIC, SCOPE
 from orchestrator.http.scope import Asked, principal
@@ -39,7 +39,9 @@ class Dispatch:
             facts["path_template"] = template
             if _DECLARED.isdisjoint(handler.opt):
                 # What Litestar adds by itself: OPTIONS, for which it knows only the methods of the path's first handler.
-                return Answer(b"", 204, ((b"allow", self._methods[template]),))
+                told = empty()
+                told.raw_headers = [(b"allow", self._methods[template])]
+                return told
             request = Asked(scope, receive)
             needed = handler.opt.get(SCOPE)
             if isinstance(needed, enums.Scope):

@@ -249,3 +249,5 @@ async def test_what_is_not_http(server: Running) -> None:
 async def test_options_name_all_methods(server: Running) -> None:
     answer = await server.client.options("/tasks/1")
     assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
+    # RFC 9110, 8.6: never with a 204.
+    assert "content-length" not in answer.headers
