@@ -177,8 +177,10 @@ class Protocol(HttpToolsProtocol):
             self._cut(f"no more of its body came for {limits.header_seconds:g} seconds")
 
     def slow(self, now: float) -> bool:
-        """Whether what is in hand for it waits for its client."""
-        return self._in_body and now - (self._begun or now) > _SLOW_S
+        """Whether what is in hand for it waits for its client; what is answered or refused already is not in hand."""
+        if not self._in_body or self._shed is not None or self.cycle.response_complete:
+            return False
+        return now - (self._begun or now) > _SLOW_S
 
     @property
     def _in_body(self) -> bool:

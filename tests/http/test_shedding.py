@@ -130,6 +130,15 @@ async def test_a_body_that_is_refused_is_not_kept(server: Running, busy: Busy) -
         assert (await raw.answer())[0] == 200
 
 
+async def test_who_is_answered_and_sends_on_is_no_work_in_hand(server: Running) -> None:
+    async with Raw.open(server.address) as raw:
+        # Else a thousand of them would make a server that is busy take itself for idle.
+        await raw.send(request("POST", "/api/v1/nothing", "content-length: 2"), b"x")
+        assert (await raw.answer())[0] == 404
+        now = asyncio.get_running_loop().time()
+        assert sweep(server.server.server_state.connections, now + 2, server.app.state.settings.limits) == 0
+
+
 async def test_requests_in_line_are_answered_in_their_order(server: Running, busy: Busy) -> None:
     await busy.begin()
     async with Raw.open(server.address) as raw:
