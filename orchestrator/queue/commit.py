@@ -24,7 +24,7 @@ from orchestrator.queue.newest import Newest
 from orchestrator.queue.parked import Parked
 from orchestrator.queue.pending import Pending
 from orchestrator.queue.presence import Presence
-from orchestrator.queue.pulse import GAP_MS, Pulse
+from orchestrator.queue.pulse import SIGN_MS, Pulse
 from orchestrator.queue.waiting import Cause, Poll, Waits
 from orchestrator.store.protocol import Commit, Look, Store, StoreAwayError, UnsettledError, UnwritableError
 from orchestrator.store.reads import Reads
@@ -81,9 +81,9 @@ class Queue:
         self._pulse.start(opened.now)
         self.feed.last_id = (await self._store.reads.event_bounds())[1]
         self._task = asyncio.create_task(self._run(), name="committer")
-        # Where there are others, one of them was alive until a moment ago.
+        # Where there are others, one of them was alive until a moment ago, or else the database's clock was set forward.
         asleep = self._store.asleep_ms
-        if asleep > (0 if self.on_gap is None else GAP_MS) and opened.leases:
+        if asleep > (0 if self.on_gap is None else SIGN_MS) and opened.leases:
             log.info("server was away, live leases are extended", away_ms=asleep)
             await self.submit(Shift(by_ms=asleep), SYSTEM)
 

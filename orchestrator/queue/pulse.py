@@ -6,6 +6,8 @@ from orchestrator.domain.task import Millis
 
 GAP_MS: Final = 5_000
 """A longer time without a sign of the database, while leases were live, is given back to them."""
+SIGN_MS: Final = 2_500
+"""So old is, at the most, what a living server on the same database wrote last: with leases there it does so every 2 s."""
 
 
 class Pulse:

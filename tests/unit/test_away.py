@@ -279,15 +279,19 @@ async def test_leases_get_the_time_back_in_which_nobody_could_extend_them(pair: 
     assert (head.status, head.lease_ends_at) == (Status.RUNNING, ends and ends + 30_000)
 
 
-async def test_a_server_that_joins_others_shifts_no_leases(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asleep", "given_back"), [(2_000, 0), (2_501, 2_501), (6_000, 6_000)])
+async def test_a_server_that_joins_others_shifts_leases_only_if_time_was_missed(
+    tmp_path: Path, asleep: int, given_back: int
+) -> None:
     async with replicas(tmp_path) as (here, there):
         await here.add()
         grant = await here.take()
         ends = (await here.view(grant.task_id)).head.lease_ends_at
         late = Replica(here.seat.database, here.time)
-        late.seat.asleep_ms = 2_000
+        here.time.pass_(asleep)
+        late.seat.asleep_ms = asleep
         await late.queue.start()
-        assert (await here.view(grant.task_id)).head.lease_ends_at == ends
+        assert (await here.view(grant.task_id)).head.lease_ends_at == (ends or 0) + given_back
         await late.queue.stop()
         await there.do(ops.Tick())
 
