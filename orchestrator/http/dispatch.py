@@ -39,9 +39,7 @@ class Dispatch:
             facts["path_template"] = template
             if _DECLARED.isdisjoint(handler.opt):
                 # What Litestar adds by itself: OPTIONS, for which it knows only the methods of the path's first handler.
-                told = empty()
-                told.raw_headers = [(b"allow", self._methods[template])]
-                return told
+                return empty(((b"allow", self._methods[template]),))
             request = Asked(scope, receive)
             needed = handler.opt.get(SCOPE)
             if isinstance(needed, enums.Scope):

@@ -45,10 +45,10 @@ def answer(data: object, status: int = 200, headers: Iterable[Header] = ()) -> A
     return Answer(_encode(envelope), status, (_JSON, *headers))
 
 
-def empty() -> Answer:
-    """204: done, and there is nothing to show."""
+def empty(headers: Iterable[Header] = ()) -> Answer:
+    """204: done, and there is nothing to show, not even its length (RFC 9110, 8.6)."""
     gone = Answer(b"", 204, ())
-    gone.raw_headers = []
+    gone.raw_headers = list(headers)
     return gone
 
 

@@ -314,6 +314,21 @@ def test_a_task_that_goes_on_after_its_end(script: Script) -> None:
     assert kinds(checker.violations) == {"after"}
 
 
+def test_a_create_that_is_answered_when_all_is_over(script: Script) -> None:
+    script.create()
+    script.complete(script.claim())
+    checker = Checker()
+    for entry in script.entries:
+        checker.take(entry)
+    checker.close(script.facts())
+    again = script.send("create", who="c", key="k1")
+    script.end(again, 200, [TASK | {"key": "k1"}])
+    for entry in script.entries[-2:]:
+        checker.take(entry)
+    checker.finish([script.facts()])
+    assert checker.violations == []
+
+
 @pytest.mark.parametrize(("touched", "found"), [(False, True), (True, False)])
 def test_rank_within_a_directory(script: Script, *, touched: bool, found: bool) -> None:
     script.create(1, priority="urgent", exclusive=False)
