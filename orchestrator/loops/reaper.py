@@ -30,6 +30,7 @@ class Reaper:
         self._bell = asyncio.Event()
         self._armed: Millis | None = None
         self._ticking = False
+        self.failed: str | None = None
         queue.on_commit = self._look
 
     def _look(self) -> None:
@@ -76,9 +77,11 @@ class Reaper:
                 pass
             try:
                 done = await self.once(self._queue.now())
+                self.failed = None
                 if not done and self._delay(self._queue.now()) == 0:
                     await asyncio.sleep(HELD_UP_S)
             except Exception as error:
+                self.failed = repr(error)
                 if not isinstance(error, Overloaded):
                     log.exception("the reaper failed and goes on")
                 await asyncio.sleep(AFTER_ERROR_S)
