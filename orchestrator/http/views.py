@@ -120,6 +120,7 @@ def task(view: TaskView) -> Shown:
         "workflow_id": head.workflow_id,
         "run_id": head.run_id,
         "step_id": head.step_id,
+        "agent": None,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from worker_client.contract.enums import AttemptOutcome
-from worker_client.contract.fields import Id, Name, Paths, Several, When
+from worker_client.contract.fields import Id, JsonObject, Name, Paths, Several, When
 from worker_client.contract.reports import TaskError, Usage
 from worker_client.contract.request import Paged
 
@@ -30,6 +30,8 @@ class Attempt(Struct, kw_only=True):
     error: TaskError | None
     usage: Usage | None
     reason: str | None
+    agent: str | None = None
+    evidence: JsonObject = {}
 
 
 class ListAttempts(Paged, kw_only=True):

@@ -6,17 +6,21 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker_client.contract.fields import Path, Text
+from worker_client.contract.reports import MOST, MOST_USD
 from worker_client.contract.request import Paged, Request
 
 
 class SetDirectory(Request, kw_only=True):
-    """Pause, resume or limit a directory and everything below it; what is left out stays."""
+    """Pause, resume or limit a directory and everything below it; what is left out stays. `daily_*`: budgets per day (UTC)."""
 
     work_directory: Path
     host: Annotated[str, Meta(max_length=255)] = ""
     paused: bool | UnsetType = UNSET
     reason: Text | UnsetType | None = UNSET
     max_running: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
+    daily_tokens: Annotated[int, Meta(ge=0, le=MOST)] | UnsetType | None = UNSET
+    daily_cost_usd: Annotated[float, Meta(ge=0, le=MOST_USD)] | UnsetType | None = UNSET
+    daily_attempts: Annotated[int, Meta(ge=0, le=MOST)] | UnsetType | None = UNSET
 
 
 class ListDirectories(Paged, kw_only=True):
@@ -36,3 +40,6 @@ class Directory(Struct, kw_only=True):
     max_running: int | None
     by_status: dict[str, int]
     updated_at: datetime | None
+    daily_tokens: int | None = None
+    daily_cost_usd: float | None = None
+    daily_attempts: int | None = None

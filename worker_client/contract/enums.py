@@ -34,10 +34,11 @@ class Priority(StrEnum):
 
 
 class Directive(StrEnum):
-    """What a heartbeat tells the worker to do."""
+    """What a heartbeat tells the worker to do; `park`: a budget is used up, end the work softly, keep its session and park."""
 
     CONTINUE = "continue"
     CANCEL = "cancel"
+    PARK = "park"
 
 
 class ParkReason(StrEnum):

@@ -1,4 +1,4 @@
-"""Reports of whoever holds a lease: heartbeats, and how the work ended."""
+"""Reports of whoever holds a lease: heartbeats, and how the work ended. `evidence`: facts about the attempt, kept with it."""
 
 from typing import Annotated, Final
 
@@ -40,12 +40,16 @@ class TaskError(Struct, kw_only=True, omit_defaults=True):
 
 
 class Heartbeat(Request, kw_only=True):
-    """Extend the lease; with `wait`, be told at once when there is a directive."""
+    """Extend the lease; with `wait`, be told at once when there is a directive.
+
+    `agent`: whose session it is, so that later attempts go to it.
+    """
 
     lease: Name
     progress: Progress | None = None
     checkpoint: Json | UnsetType = UNSET
     session_id: Name | None = None
+    agent: Name | None = None
     usage: Usage | None = None
     wait: WaitSeconds = 0
 
@@ -57,6 +61,7 @@ class Complete(Request, kw_only=True):
     original_prompt: str | None = None
     result: Json = None
     usage: Usage | None = None
+    evidence: JsonObject = {}
 
 
 class Fail(Request, kw_only=True):
@@ -67,6 +72,7 @@ class Fail(Request, kw_only=True):
     retryable: bool = True
     retry_after_seconds: Seconds | None = None
     usage: Usage | None = None
+    evidence: JsonObject = {}
 
 
 class Release(Request, kw_only=True):
@@ -75,10 +81,12 @@ class Release(Request, kw_only=True):
     lease: Name
     reason: Text | None = None
     not_before: When | None = None
+    usage: Usage | None = None
+    evidence: JsonObject = {}
 
 
 class Park(Request, kw_only=True):
-    """Give a task back until something outside happens; costs no attempt."""
+    """Give a task back until something outside happens; costs no attempt. `message`: the reason in words."""
 
     lease: Name
     reason: ParkReason = ParkReason.QUESTION
@@ -87,6 +95,10 @@ class Park(Request, kw_only=True):
     question: Text | None = None
     options: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)] = []
     session_id: Name | None = None
+    agent: Name | None = None
+    usage: Usage | None = None
+    message: Text | None = None
+    evidence: JsonObject = {}
 
 
 class HeartbeatItem(Heartbeat, kw_only=True):

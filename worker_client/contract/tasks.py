@@ -96,7 +96,10 @@ class UpdateTask(Request, kw_only=True):
 
 
 class ClaimNext(Request, kw_only=True):
-    """Ask for the next task of one or more work directories; held up to `wait` seconds when there is none."""
+    """Ask for the next task of one or more work directories; held up to `wait` seconds when there is none.
+
+    `agent`: of agent tasks only those for this agent, and those that name none.
+    """
 
     work_path: Annotated[list[Path], Meta(min_length=1, max_length=100)]
     worker_id: Name
@@ -108,6 +111,7 @@ class ClaimNext(Request, kw_only=True):
     tags: Tags = []
     host: Annotated[str, Meta(max_length=255)] = ""
     account: Annotated[str, Meta(max_length=255)] | None = None
+    agent: Name | None = None
     poll_id: Name | None = None
     confirm_seconds: Annotated[float, Meta(ge=1, le=3600)] | None = None
 
@@ -170,6 +174,7 @@ class Parked(Struct, kw_only=True):
     question: str | None = None
     options: list[str] = []
     account: str | None = None
+    message: str | None = None
 
 
 class Task(Struct, kw_only=True):
@@ -223,6 +228,7 @@ class Task(Struct, kw_only=True):
     workflow_id: str | None
     run_id: int | None
     step_id: str | None
+    agent: str | None = None
 
 
 class CreatedTask(Task, kw_only=True):
@@ -245,16 +251,19 @@ class CreatedTasks(Struct, kw_only=True):
 
 
 class ClaimedTasks(Struct, kw_only=True):
-    """What a claim of many got."""
+    """What a claim of many got; `drain`: the worker was told to ask for nothing more."""
 
     tasks: list[ClaimedTask]
+    drain: bool = False
 
 
 class HeartbeatAnswer(Struct, kw_only=True):
-    """What to do, and until when the lease lasts."""
+    """What to do and why, until when the lease lasts, and whether the worker was told to drain."""
 
     directive: Directive
     lease_expires_at: datetime
+    reason: str | None = None
+    drain: bool = False
 
 
 class Counted(Struct, kw_only=True):

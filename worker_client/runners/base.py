@@ -65,9 +65,9 @@ class RunContext:
         """Say how far the work is."""
         self._call(lambda: self._notes.put(progress=Progress(percent=percent, message=message)))
 
-    def set_session(self, session_id: str) -> None:
-        """Have the session remembered, so that a later attempt can go on with it."""
-        self._call(lambda: self._notes.put(session_id=session_id))
+    def set_session(self, session_id: str, agent: str | None = None) -> None:
+        """Have the session of an agent remembered, so that a later attempt can go on with it."""
+        self._call(lambda: self._notes.put(session_id=session_id, agent=agent))
 
     def checkpoint(self, value: Any) -> None:
         """Have any JSON remembered, so that a later attempt can go on from it (`task.checkpoint`)."""

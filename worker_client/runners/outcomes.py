@@ -13,14 +13,16 @@ from worker_client.endpoints import Call
 
 
 class Done(Struct, frozen=True):
-    """The work is done; `result` is any JSON."""
+    """The work is done; `result` is any JSON, `evidence` facts about the attempt."""
 
     result: Any = None
     usage: Usage | None = None
+    evidence: dict[str, Any] = {}
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        return endpoints.complete(task_id, reports.Complete(lease=lease, result=self.result, usage=self.usage))
+        body = reports.Complete(lease=lease, result=self.result, usage=self.usage, evidence=self.evidence)
+        return endpoints.complete(task_id, body)
 
 
 class Failed(Struct, frozen=True, kw_only=True):
@@ -32,12 +34,18 @@ class Failed(Struct, frozen=True, kw_only=True):
     retryable: bool = True
     retry_after: float | None = None
     usage: Usage | None = None
+    evidence: dict[str, Any] = {}
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
         error = reports.TaskError(type=self.type[:255], message=self.message[:100_000], details=self.details)
         body = reports.Fail(
-            lease=lease, error=error, retryable=self.retryable, retry_after_seconds=self.retry_after, usage=self.usage
+            lease=lease,
+            error=error,
+            retryable=self.retryable,
+            retry_after_seconds=self.retry_after,
+            usage=self.usage,
+            evidence=self.evidence,
         )
         return endpoints.fail(task_id, body)
 
@@ -51,6 +59,10 @@ class Parked(Struct, frozen=True, kw_only=True):
     question: str | None = None
     options: list[str] = []
     session_id: str | None = None
+    agent: str | None = None
+    message: str | None = None
+    usage: Usage | None = None
+    evidence: dict[str, Any] = {}
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
@@ -62,19 +74,29 @@ class Parked(Struct, frozen=True, kw_only=True):
             question=self.question,
             options=self.options,
             session_id=self.session_id,
+            agent=self.agent,
+            message=self.message,
+            usage=self.usage,
+            evidence=self.evidence,
         )
         return endpoints.park(task_id, body)
 
 
 class Released(Struct, frozen=True):
-    """The work is given back unfinished; costs no attempt."""
+    """The work is given back unfinished; costs no attempt. `stop`: the worker can do none like it, so it asks for no more."""
 
     reason: str
     not_before: datetime | None = None
+    stop: bool = False
+    usage: Usage | None = None
+    evidence: dict[str, Any] = {}
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        return endpoints.release(task_id, reports.Release(lease=lease, reason=self.reason[:10_000], not_before=self.not_before))
+        body = reports.Release(
+            lease=lease, reason=self.reason[:10_000], not_before=self.not_before, usage=self.usage, evidence=self.evidence
+        )
+        return endpoints.release(task_id, body)
 
 
 Outcome = Done | Failed | Parked | Released
