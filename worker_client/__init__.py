@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worker_client.client import AsyncClient, Client
-    from worker_client.directories import ConfigurationError
     from worker_client.errors import (
+        ConfigurationError,
         Conflict,
         Forbidden,
         LeaseLost,
@@ -54,7 +54,6 @@ __all__ = [
 _MODULES = {
     "AsyncClient": "client",
     "Client": "client",
-    "ConfigurationError": "directories",
     "Retries": "exchange",
     "Reset": "feed",
     "RunContext": "runners.base",

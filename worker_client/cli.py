@@ -102,8 +102,7 @@ def run(
     Exit codes: 0 drained, 1 it could not work as it was set up, 2 wrong usage.
     """
     from worker_client.client import AsyncClient
-    from worker_client.directories import ConfigurationError
-    from worker_client.errors import OrchestratorError
+    from worker_client.errors import ConfigurationError, OrchestratorError
     from worker_client.runners.script import ScriptRunner
     from worker_client.worker import Worker
 

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_client.contract.tasks import ClaimedTask
-
-
-class ConfigurationError(ValueError):
-    """The worker was set up in a way that can't work; the message says how to mend it."""
+from worker_client.errors import ConfigurationError
 
 
 def real(directories: Sequence[str | Path], *, existing: bool) -> list[str]:

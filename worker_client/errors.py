@@ -23,6 +23,10 @@ class OrchestratorError(Exception):
         return ErrorBody(code=self.code, message=self.message, details=self.details)
 
 
+class ConfigurationError(ValueError):
+    """The worker was set up in a way that can't work; the message says how to mend it."""
+
+
 class ValidationFailed(OrchestratorError):
     """Something in the request is not as the contract says; `details.field` names it."""
 

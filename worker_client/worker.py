@@ -15,9 +15,17 @@ from worker_client import endpoints
 from worker_client.client import AsyncClient
 from worker_client.clock import BootClock, Clock
 from worker_client.contract.tasks import ClaimedTask, ClaimMany, Task
-from worker_client.directories import ConfigurationError, Ground
+from worker_client.directories import Ground
 from worker_client.endpoints import Call
-from worker_client.errors import Conflict, Forbidden, OrchestratorError, Retriable, Unauthorized, ValidationFailed
+from worker_client.errors import (
+    ConfigurationError,
+    Conflict,
+    Forbidden,
+    OrchestratorError,
+    Retriable,
+    Unauthorized,
+    ValidationFailed,
+)
 from worker_client.exchange import Retries
 from worker_client.job import Job
 from worker_client.lease import Stop

@@ -11,8 +11,7 @@ import pytest
 
 from tests.unit.worker_client.peer import Reply, lost
 from tests.unit.worker_client.stage import HandClock, on_stage, script
-from worker_client.directories import ConfigurationError
-from worker_client.errors import Forbidden, ServerUnreachable
+from worker_client.errors import ConfigurationError, Forbidden, ServerUnreachable
 from worker_client.runners.base import RunContext
 from worker_client.runners.outcomes import Failed, Parked
 from worker_client.runners.script import ScriptRunner
