@@ -1,0 +1,1 @@
+"""Coding agents as runners: one small module per command line, behind one protocol."""
