@@ -1,9 +1,10 @@
 """Stands between a worker and the program it runs, as a process of its own, so that nothing of the program is ever left behind.
 
-Started as `python -I -S guardian.py STATUS_FD PROGRAM [ARGUMENT ...]` with the program's environment and directory; POSIX,
-standard library only. On Linux it is a child subreaper: whatever the program starts, however often it forks or changes its
-session, stays below it. It ends everything below it when the program has ended, when it is told to, when its worker has died
-(the control pipe on standard input closes), and when the time that the worker last granted runs out.
+Started as `python -I -S guardian.py STATUS_FD INPUT_FD PROGRAM [ARGUMENT ...]` with the program's environment and directory;
+POSIX, standard library only. INPUT_FD becomes the program's standard input. On Linux it is a child subreaper: whatever the
+program starts, however often it forks or changes its session, stays below it. It ends everything below it when the program has
+ended, when it is told to, when its worker has died (the control pipe on standard input closes), and when the time that the
+worker last granted runs out.
 
 Control, one per line: `stop SECONDS` (SIGTERM, and SIGKILL after so many seconds), `live TIME` (SIGKILL at that time of the boot
 clock). When all is gone it writes `PID STATUS CPU_SECONDS PEAK_BYTES` to the status pipe, the raw wait status.
@@ -73,8 +74,9 @@ def descendants(root: int) -> list[int]:
 class Guardian:
     """Runs one program and ends all that comes of it."""
 
-    def __init__(self, control: int, clock: Callable[[], float]) -> None:
+    def __init__(self, control: int, source: int, clock: Callable[[], float]) -> None:
         self._control = [control]
+        self._source = source
         self._clock = clock
         self._received = b""
         self._kill_at = _NEVER
@@ -91,7 +93,8 @@ class Guardian:
         signal.signal(signal.SIGTERM, lambda *_: self._terminate(TERM_GRACE))
         self._program = os.fork()
         if self._program == 0:
-            _become(argv)
+            _become(argv, self._source)
+        os.close(self._source)
         # Without these, the worker would see the end of the output only when the guardian ends.
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 1)
@@ -156,12 +159,12 @@ def _signal(number: int, pids: list[int]) -> None:
             os.kill(pid, number)
 
 
-def _become(argv: list[str]) -> NoReturn:
+def _become(argv: list[str], source: int) -> NoReturn:
     try:
         os.setsid()
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        nowhere = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nowhere, 0)
+        os.dup2(source, 0)
+        os.set_inheritable(source, False)  # noqa: FBT003  has no name
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606  running what it is told is its purpose
@@ -177,10 +180,10 @@ def main(arguments: list[str]) -> None:
     """Run a program as the module says."""
     import resource  # noqa: PLC0415  does not exist on Windows, where others import this module
 
-    status_fd = int(arguments[0])
+    status_fd, source_fd = map(int, arguments[:2])
     os.set_inheritable(status_fd, False)  # noqa: FBT003  has no name
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    pid, status = Guardian(0, boot_clock()).run(arguments[1:])
+    pid, status = Guardian(0, source_fd, boot_clock()).run(arguments[2:])
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     os.write(status_fd, f"{pid} {status} {used.ru_utime + used.ru_stime:.6f} {peak}\n".encode())

@@ -51,18 +51,26 @@ class ProcessTree:
         self._ended: asyncio.Task[Ended] = asyncio.create_task(self._end())
 
     @classmethod
-    async def start(cls, argv: Sequence[str], *, directory: str, environment: Mapping[str, str]) -> Self:
-        """Start a program in a session of its own; a program that can't be started ends with exit code 127 or 126."""
+    async def start(
+        cls, argv: Sequence[str], *, directory: str, environment: Mapping[str, str], stdin: Path | None = None
+    ) -> Self:
+        """Start a program in a session of its own; a program that can't be started ends with exit code 127 or 126.
+
+        `stdin`: the file that it reads, else it reads nothing.
+        """
         mark = secrets.token_hex(8)
         environment = {**environment, MARK: mark}
         pipes = {"stdin": -1, "stdout": -1, "stderr": -1, "limit": _LINE_LIMIT, "cwd": directory, "env": environment}
         if os.name != "posix":
-            return cls(await asyncio.create_subprocess_exec(*argv, **pipes), None, mark)  # type: ignore[arg-type]
+            with (stdin or Path(os.devnull)).open("rb") as source:
+                process = await asyncio.create_subprocess_exec(*argv, **{**pipes, "stdin": source})  # type: ignore[arg-type]
+            return cls(process, None, mark)
+        source_fd = os.open(stdin or os.devnull, os.O_RDONLY)
         status, write = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", _GUARDIAN, str(write), *argv),
-                pass_fds=(write,),
+                *(sys.executable, "-I", "-S", _GUARDIAN, str(write), str(source_fd), *argv),
+                pass_fds=(write, source_fd),
                 start_new_session=True,
                 **pipes,  # type: ignore[arg-type]
             )
@@ -71,7 +79,13 @@ class ProcessTree:
             raise
         finally:
             os.close(write)
+            os.close(source_fd)
         return cls(process, status, mark)
+
+    @property
+    def pid(self) -> int:
+        """The process that stands for the whole tree."""
+        return self._process.pid
 
     @property
     def stdout(self) -> asyncio.StreamReader:

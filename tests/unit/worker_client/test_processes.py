@@ -66,6 +66,27 @@ def test_how_programs_end() -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_program_reads(tmp_path: Path) -> None:
+    source = tmp_path / "input"
+    source.write_bytes(b"x" * 500_000)
+
+    async def read(stdin: Path | None) -> str:
+        argv = ["/bin/sh", "-c", "wc -c; ls /proc/$$/fd 2>/dev/null | wc -l"]
+        async with await ProcessTree.start(argv, directory="/", environment=dict(os.environ), stdin=stdin) as tree:
+            printed = await tree.stdout.read()
+            await tree.wait()
+            return printed.decode()
+
+    async def scenario() -> None:
+        nothing, something = (await read(None)).split(), (await read(source)).split()
+        assert (nothing[0], something[0]) == ("0", "500000")
+        assert nothing[1] == something[1]
+        with pytest.raises(FileNotFoundError):
+            await read(tmp_path / "missing")
+
+    asyncio.run(scenario())
+
+
 def test_what_a_program_uses() -> None:
     program = "import time\ndata = b'x' * 60_000_000\nwhile time.process_time() < 0.2: pass"
     ended, _ = asyncio.run(spawn([sys.executable, "-c", program]))
