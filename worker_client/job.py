@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from worker_client.client import AsyncClient
 from worker_client.clock import Clock
-from worker_client.contract.enums import Directive
+from worker_client.contract.enums import Directive, ParkReason
+from worker_client.contract.reports import Usage
 from worker_client.contract.tasks import ClaimedTask
 from worker_client.errors import LeaseLost, NotFound, OrchestratorError, ServerUnreachable
 from worker_client.exchange import Retries
 from worker_client.lease import Lease, Stop
 from worker_client.logs import LogShipper
 from worker_client.runners.base import Notes, RunContext, Runner
-from worker_client.runners.outcomes import Done, Failed, Outcome, Released
+from worker_client.runners.outcomes import Done, Failed, Outcome, Parked, Released
 
 logger = logging.getLogger("worker_client")
 STOP_GRACE = 10.0
@@ -27,10 +29,20 @@ class Job:
     """Runs one task. `run` never raises for what went wrong with it; cancelling `run` abandons the task."""
 
     def __init__(
-        self, client: AsyncClient, task: ClaimedTask, runner: Runner, *, directory: str, lease_seconds: float, clock: Clock
+        self,
+        client: AsyncClient,
+        task: ClaimedTask,
+        runner: Runner,
+        *,
+        directory: str,
+        lease_seconds: float,
+        clock: Clock,
+        drain: Callable[[], None],
+        give_up: Callable[[str], None],
     ) -> None:
         self._client = client
         self._runner = runner
+        self._give_up = give_up
         self.task = task
         self._notes = Notes()
         self._logs = LogShipper(client, task.id, task.lease, lost=lambda: self.stop(Stop.LOST))
@@ -43,6 +55,7 @@ class Job:
             clock=clock,
             stop=self.stop,
             extended=self._context.lease_extended,
+            drain=drain,
         )
         self._context.lease_left = lambda: self._lease.left
         self._work: asyncio.Task[Outcome] | None = None
@@ -52,12 +65,14 @@ class Job:
         """Stop the work; stopping it again for a more urgent reason ends it at once."""
         work = self._work
         if work is None or work.done():
-            self._stopped = self._stopped or why
+            # What has ended by itself is reported as it is, unless the task is somebody else's by now.
+            self._stopped = self._stopped or (why if work is None or why.silent else None)
             return
         if self._stopped is not None and why.urgency <= self._stopped.urgency:
             return
         logger.warning("task %d: stopping the work: %s", self.task.id, why)
         self._context.grace = self._grace(why)
+        self._context.stopping = why
         self._stopped = why
         self._context.cancelled.set()
         self._logs.hurry()
@@ -102,6 +117,8 @@ class Job:
             return False
         if directive is Directive.CANCEL:
             await self.report(Released("cancelled before it began"))
+        elif directive is Directive.PARK:
+            await self.report(self._stopped_early(Stop.PARKED, None))
         elif self._stopped is not None:
             await self.report(Released("the worker is shutting down"))
         else:
@@ -122,14 +139,29 @@ class Job:
             logger.warning("task %d: the lease is lost, nothing is reported", self.task.id)
             return None
         error = asyncio.CancelledError() if work.cancelled() else work.exception()
-        if error is None and (self._stopped is None or isinstance(work.result(), Done)):
-            return work.result()
-        return self._failure(error) if self._stopped is None else self._stopped_early(self._stopped)
+        ended = work.result() if error is None else None
+        if self._stopped is None:
+            return ended or self._failure(error)
+        return ended if ended and not isinstance(ended, Failed) else self._stopped_early(self._stopped, ended)
 
-    def _stopped_early(self, why: Stop) -> Outcome:
+    def _stopped_early(self, why: Stop, ended: Outcome | None) -> Outcome:
+        known = self._notes.known
+        usage: Usage | None = (ended and ended.usage) or known.get("usage")
+        evidence = ended.evidence if ended else {}
         if why is Stop.TIMEOUT:
-            return Failed(type="Timeout", message=f"stopped: it was still running after {self.task.timeout_seconds:g} s")
-        return Released("cancelled on request" if why is Stop.CANCELLED else "the worker is shutting down")
+            message = f"stopped: it was still running after {self.task.timeout_seconds:g} s"
+            return Failed(type="Timeout", message=message, usage=usage, evidence=evidence)
+        if why is Stop.PARKED:
+            return Parked(
+                reason=ParkReason.BUDGET,
+                session_id=known.get("session_id"),
+                agent=known.get("agent"),
+                message=self._lease.reason,
+                usage=usage,
+                evidence=evidence,
+            )
+        reason = "cancelled on request" if why is Stop.CANCELLED else "the worker is shutting down"
+        return Released(reason, usage=usage, evidence=evidence)
 
     def _failure(self, error: BaseException | None) -> Outcome:
         if error is None or isinstance(error, asyncio.CancelledError):
@@ -139,6 +171,9 @@ class Job:
 
     async def report(self, outcome: Outcome) -> None:
         """Tell the server; a result that it refuses is reported as a failure instead."""
+        if isinstance(outcome, Released) and outcome.stop:
+            # First of all: the task must not come back to who can't do it.
+            self._give_up(outcome.reason)
         try:
             task = await self._client.send(outcome.report(self.task.id, self.task.lease), REPORTING)
             logger.info("task %d: %s, now %s", self.task.id, type(outcome).__name__.lower(), task.status)

@@ -11,7 +11,7 @@ from worker_client.client import AsyncClient
 from worker_client.clock import Clock
 from worker_client.contract.enums import Directive
 from worker_client.contract.reports import Heartbeat
-from worker_client.contract.tasks import ClaimedTask
+from worker_client.contract.tasks import ClaimedTask, HeartbeatAnswer
 from worker_client.errors import LeaseLost, NotFound, OrchestratorError, Retriable
 from worker_client.exchange import Retries
 from worker_client.runners.base import Notes
@@ -26,6 +26,8 @@ class Stop(StrEnum):
     """Why work is stopped before it has ended by itself."""
 
     CANCELLED = "cancelled"
+    PARKED = "parked"
+    """A budget is used up: the task waits until there is more."""
     TIMEOUT = "timeout"
     DRAINED = "drained"
     HURRIED = "drained at once"
@@ -62,6 +64,7 @@ class Lease:
         clock: Clock,
         stop: Callable[[Stop], None],
         extended: Callable[[], None],
+        drain: Callable[[], None],
     ) -> None:
         self._client = client
         self._task = task
@@ -70,8 +73,11 @@ class Lease:
         self._clock = clock
         self._stop = stop
         self._extended = extended
+        self._drain = drain
         self._sent = clock.now()
-        self._cancelling = False
+        self._ending = False
+        self.reason: str | None = None
+        """Why the server had the work stopped, in words."""
         self._telling = asyncio.Lock()
         # A claim that was delivered a second time has been running since the first.
         elapsed = max(0.0, (task.updated_at - (task.started_at or task.updated_at)).total_seconds())
@@ -94,7 +100,13 @@ class Lease:
         sent = self._clock.now()
         answer = await self._client.send(endpoints.heartbeat(self._task.id, Heartbeat(lease=self._task.lease)))
         self._sent = sent
+        self._heed(answer)
         return answer.directive
+
+    def _heed(self, answer: HeartbeatAnswer) -> None:
+        self.reason = answer.reason or self.reason
+        if answer.drain:
+            self._drain()
 
     async def tell_rest(self) -> None:
         """Say what is still unsaid, before the lease ends."""
@@ -114,11 +126,11 @@ class Lease:
         wait = third = self._seconds / 3
         while True:
             sent = self._clock.now()
-            pause = await self._beat(0.0 if self._cancelling else min(wait, 50.0))
+            pause = await self._beat(0.0 if self._ending else min(wait, 50.0))
             if pause is not None:
                 wait = 0.0
                 await self._clock.sleep(pause)
-            elif self._cancelling:
+            elif self._ending:
                 await self._clock.sleep(third)
             else:
                 wait = third
@@ -162,7 +174,9 @@ class Lease:
             return min(max(asked, random.uniform(0.2, 1.0)), self._seconds / 12)  # noqa: S311  spreads the load
         self._sent = max(self._sent, sent)
         self._extended()
-        if answer.directive is Directive.CANCEL:
-            self._cancelling = True
-            self._stop(Stop.CANCELLED)
+        self._heed(answer)
+        if answer.directive is not Directive.CONTINUE:
+            # Held, it would be answered at once.
+            self._ending = True
+            self._stop(Stop.CANCELLED if answer.directive is Directive.CANCEL else Stop.PARKED)
         return None

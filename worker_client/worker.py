@@ -3,44 +3,29 @@
 import asyncio
 import logging
 import os
-import random
 import secrets
-import signal
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker_client import endpoints
+from worker_client.asking import MOST_PAUSE, Asker
 from worker_client.client import AsyncClient
 from worker_client.clock import BootClock, Clock
 from worker_client.contract.tasks import ClaimedTask, ClaimMany, Task
 from worker_client.directories import Ground
 from worker_client.endpoints import Call
-from worker_client.errors import (
-    ConfigurationError,
-    Conflict,
-    Forbidden,
-    OrchestratorError,
-    Retriable,
-    Unauthorized,
-    ValidationFailed,
-)
-from worker_client.exchange import Retries
+from worker_client.errors import ConfigurationError
 from worker_client.job import Job
 from worker_client.lease import Stop
 from worker_client.runners.base import Runner
 from worker_client.runners.function import Handler, HandlerRunner
 from worker_client.runners.outcomes import Released
+from worker_client.shift import Shift
 
 logger = logging.getLogger("worker_client")
 CONFIRM_SECONDS = 15.0
 """A claim whose first heartbeat doesn't come within this goes back: its answer was lost."""
-MOST_PAUSE = 30.0
-ASKING = Retries(attempts=1)
-"""The worker asks again by itself, and says why."""
-FIRST_TRIES = 4
-"""One that is to do what waits and end gives up after so many, when no server has ever answered."""
 
 
 class Worker:
@@ -53,8 +38,10 @@ class Worker:
     >>> worker.run()  # doctest: +SKIP
 
     `client`: a client, or the server's address. `concurrency`: how many tasks at a time. `recursive`: also directories below.
-    `fence`: refuse directories that aren't below one of these. `drain_seconds`: how long running tasks may go on after SIGTERM
-    before they are given back. `until_idle`: end when nothing waits. `max_tasks`: end after so many.
+    `fence`: refuse directories that aren't below one of these. `agent`: of agent tasks ask for those of this one only; `account`:
+    what its quota hangs on. `exclusive`: have each directory to itself. `drain_seconds`: how long running tasks may go on after
+    SIGTERM before they are given back. `until_idle`: end when nothing waits. `max_tasks`: end after so many. `shift`: what it
+    shares with other Workers of this process, instead of these two.
     """
 
     def __init__(  # noqa: PLR0913  what a worker can be given
@@ -69,13 +56,16 @@ class Worker:
         fence: Sequence[str | Path] = (),
         host: str | None = None,
         worker_id: str | None = None,
+        agent: str | None = None,
         account: str | None = None,
+        exclusive: bool = False,
         tags: Sequence[str] = (),
         lease_seconds: float = 60.0,
         poll_seconds: float = 30.0,
         drain_seconds: float = 60.0,
         until_idle: bool = False,
         max_tasks: int | None = None,
+        shift: Shift | None = None,
         clock: Clock | None = None,
     ) -> None:
         if concurrency < 1:
@@ -87,20 +77,21 @@ class Worker:
         self._kinds = None if kinds is None else set(kinds)
         self._directories, self._recursive, self._fence = directories, recursive, fence
         self._concurrency = concurrency
-        self._account = account
+        self.agent, self._account, self._exclusive = agent, account, exclusive
         self._tags = list(tags)
         self._lease_seconds = lease_seconds
-        self._poll_seconds = 0.0 if until_idle else poll_seconds
+        self._shift = shift or Shift(until_idle=until_idle, max_tasks=max_tasks)
+        self._shift.join(self)
+        self._poll_seconds = 0.0 if self._shift.until_idle else poll_seconds
         self._drain_seconds = drain_seconds
-        self._until_idle = until_idle
-        self._max_tasks = max_tasks
         self._clock = clock or BootClock()
+        self._asker = Asker(self.client, self._clock, impatient=self._shift.until_idle)
         self._jobs: dict[asyncio.Task[None], Job | None] = {}
-        self._begun = 0
         self._refusals = 0
         self._place_free = asyncio.Event()
-        self._draining = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._asking: asyncio.Task[None] | None = None
+        self.unable: str | None = None
+        """Why it asks for nothing more, when it can do no task like those it was given."""
 
     def handler(self, kind: str) -> Callable[[Handler], Handler]:
         """Decorate the function that does the work of one kind; it is called with a RunContext and returns the result."""
@@ -121,24 +112,19 @@ class Worker:
         asyncio.run(self._run_with_signals())
 
     async def _run_with_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def told(number: int) -> None:
-            logger.info("%s: %s", signal.Signals(number).name, "giving back" if self._draining.is_set() else "draining")
-            self.drain()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                loop.add_signal_handler(number, told, number)
-            except NotImplementedError:  # pragma: no cover  Windows
-                signal.signal(number, lambda number, _: loop.call_soon_threadsafe(told, number))
+        self._shift.heed_signals()
         await self.serve()
 
     def drain(self) -> None:
         """Ask for nothing more, let what runs end within `drain_seconds`; called again: give everything back now."""
-        if self._draining.is_set():
-            self._hurry.set()
-        self._draining.set()
+        self._shift.drain()
+
+    def _give_up(self, reason: str) -> None:
+        if self.unable is None:
+            logger.error("%s asks for nothing more: %s", self.worker_id, reason)
+        self.unable = self.unable or reason
+        if self._asking is not None:
+            self._asking.cancel()
 
     async def serve(self) -> None:
         """Work until drained. Raises ConfigurationError, and what the server answers to a first question it refuses."""
@@ -149,31 +135,33 @@ class Worker:
         logger.info(
             "%s asks %s for %s tasks in %s", self.worker_id, self.client.url, ", ".join(self.kinds), ", ".join(ground.directories)
         )
-        asking = asyncio.create_task(self._ask(ground))
-        draining = asyncio.create_task(self._draining.wait())
+        self._asking = asking = asyncio.create_task(self._ask(ground))
+        over, draining = asyncio.create_task(self._shift.over.wait()), asyncio.create_task(self._shift.draining.wait())
         try:
-            await asyncio.wait({asking, draining}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asking, over}, return_when=asyncio.FIRST_COMPLETED)
             if not asking.done():
                 asking.cancel()
             await asyncio.wait({asking})
+            self._shift.leave(self)
             await self._finish_jobs(draining)
             if not asking.cancelled():
                 asking.result()
         finally:
-            for task in (asking, draining, *self._jobs):
+            self._shift.leave(self)
+            for task in (asking, over, draining, *self._jobs):
                 task.cancel()
-            await asyncio.gather(asking, draining, *self._jobs, return_exceptions=True)
+            await asyncio.gather(asking, over, draining, *self._jobs, return_exceptions=True)
             await self.client.close()
 
     async def _finish_jobs(self, draining: asyncio.Task[bool]) -> None:
         """Let what runs end by itself; from the moment of draining for `drain_seconds` or until hurried, then stop it."""
         ending: asyncio.Future[Any] = asyncio.gather(*self._jobs, return_exceptions=True)
         await asyncio.wait({ending, draining}, return_when=asyncio.FIRST_COMPLETED)
-        hurry: asyncio.Future[Any] = asyncio.ensure_future(self._hurry.wait())
+        hurry: asyncio.Future[Any] = asyncio.ensure_future(self._shift.hurried.wait())
         overdue: asyncio.Future[Any] = asyncio.ensure_future(self._clock.sleep(self._drain_seconds))
         try:
             await asyncio.wait({ending, hurry, overdue}, return_when=asyncio.FIRST_COMPLETED)
-            self._stop_jobs(Stop.HURRIED if self._hurry.is_set() else Stop.DRAINED)
+            self._stop_jobs(Stop.HURRIED if self._shift.hurried.is_set() else Stop.DRAINED)
             await asyncio.wait({ending, hurry}, return_when=asyncio.FIRST_COMPLETED)
             self._stop_jobs(Stop.HURRIED)
             await ending
@@ -187,33 +175,15 @@ class Worker:
                 job.stop(why)
 
     async def _ask(self, ground: Ground) -> None:
-        question: ClaimMany | None = None
-        answered, failures = False, 0
-        while question is not None or (limit := await self._free_places()):
-            # Until it is answered, the same question with the same poll_id: the server may have answered it already.
-            question = question or self._question(ground, limit)
-            try:
-                claimed = (await self.client.send(endpoints.claim_many(question), ASKING)).tasks
-            except (Unauthorized, Forbidden, ValidationFailed):
-                if not answered:
-                    raise
-                logger.exception("the server refuses to give tasks")
-                await self._clock.sleep(MOST_PAUSE)
+        while limit := await self._free_places():
+            ends = self._shift.ends
+            if (answer := await self._asker.ask(self._question(ground, limit))) is None:
                 continue
-            except OrchestratorError as error:
-                failures += 1
-                if self._until_idle and not answered and failures >= FIRST_TRIES:
-                    raise
-                question = None if isinstance(error, Conflict) else question
-                asked = error.retry_after if isinstance(error, Retriable) else 0.0
-                pause = max(asked, min(MOST_PAUSE, 2.0 ** min(failures, 5)) * random.uniform(0.5, 1.0))  # noqa: S311  spreads the load
-                logger.warning("asking for tasks failed, next try in %.0f s: %s", pause, error)
-                await self._clock.sleep(pause)
-                continue
-            answered, failures, question = True, 0, None
-            for task in claimed:
+            for task in answer.tasks:
                 self._begin(task, ground)
-            if self._until_idle and not claimed:
+            if answer.drain:
+                self._shift.told_to_drain()
+            if self._shift.until_idle and not answer.tasks and not await self._shift.more_to_ask(self, ends):
                 return
             if self._refusals:
                 await self._clock.sleep(min(MOST_PAUSE, 0.5 * 2.0 ** min(self._refusals, 6)))
@@ -223,7 +193,7 @@ class Worker:
         while (free := self._concurrency - len(self._jobs)) <= 0:
             self._place_free.clear()
             await self._place_free.wait()
-        return free if self._max_tasks is None else min(free, self._max_tasks - self._begun)
+        return free if self._shift.left is None else min(free, self._shift.left)
 
     def _question(self, ground: Ground, limit: int) -> ClaimMany:
         return ClaimMany(
@@ -236,6 +206,8 @@ class Worker:
             tags=self._tags,
             host=self.host,
             account=self._account,
+            agent=self.agent,
+            exclusive=self._exclusive,
             poll_id=secrets.token_hex(12),
             confirm_seconds=CONFIRM_SECONDS,
             limit=limit,
@@ -250,25 +222,40 @@ class Worker:
         if runner is None or objection is not None:
             self._refusals += 1
             logger.warning("task %d: given back: %s", claimed.id, objection)
-            released = Released(objection or "").report(claimed.id, claimed.lease)
-            self._start(None, asyncio.create_task(self._give_back(released)))
+            self._release(claimed, objection or "")
+            return
+        if not self._shift.begin():
+            # Another Worker of this process was quicker.
+            self._release(claimed, "this worker has begun as many tasks as it was to")
             return
         self._refusals = 0
-        self._begun += 1
         logger.info("task %d: attempt %d, %s in %s", claimed.id, claimed.attempt, claimed.kind, claimed.work_directory)
         directory = claimed.work_directory
-        job = Job(self.client, claimed, runner, directory=directory, lease_seconds=self._lease_seconds, clock=self._clock)
+        job = Job(
+            self.client,
+            claimed,
+            runner,
+            directory=directory,
+            lease_seconds=self._lease_seconds,
+            clock=self._clock,
+            drain=self._shift.told_to_drain,
+            give_up=self._give_up,
+        )
         self._start(job, asyncio.create_task(job.run()))
 
-    async def _give_back(self, released: Call[Task]) -> None:
-        await self.client.send(released)
+    def _release(self, claimed: ClaimedTask, reason: str) -> None:
+        self._start(None, asyncio.create_task(self._send(Released(reason).report(claimed.id, claimed.lease))))
+
+    async def _send(self, report: Call[Task]) -> None:
+        await self.client.send(report)
 
     def _start(self, job: Job | None, running: asyncio.Task[None]) -> None:
         self._jobs[running] = job
         running.add_done_callback(self._ended)
 
     def _ended(self, running: asyncio.Task[None]) -> None:
-        del self._jobs[running]
+        if self._jobs.pop(running) is not None:
+            self._shift.end()
         self._place_free.set()
         if not running.cancelled() and (error := running.exception()) is not None:
             logger.error("a task could not be handled", exc_info=error)

@@ -13,15 +13,17 @@ from worker_client.runners.outcomes import Outcome
 
 
 class Notes:
-    """What is to be said with the next heartbeat; `news` is set while there is something."""
+    """What is to be said with the next heartbeat; `news` is set while there is something, `known` is all that was noted."""
 
     def __init__(self) -> None:
         self._fields: dict[str, Any] = {}
+        self.known: dict[str, Any] = {}
         self.news = asyncio.Event()
 
     def put(self, **fields: Any) -> None:
         """Say this next; what is newer replaces what is older."""
         self._fields.update(fields)
+        self.known.update(fields)
         self.news.set()
 
     def take(self) -> dict[str, Any]:
@@ -40,8 +42,8 @@ class Notes:
 class RunContext:
     """One run of one task. Its methods may be called from any thread.
 
-    `directory`: where to work, symlinks resolved. `cancelled`: set when the work has to stop; a coroutine is cancelled as well
-    and has `grace` seconds, a second cancellation says to stop at once.
+    `directory`: where to work, symlinks resolved. `cancelled`: set when the work has to stop, `stopping` says why (a value of
+    Stop); a coroutine is cancelled as well and has `grace` seconds, a second cancellation says to stop at once.
     """
 
     def __init__(self, task: ClaimedTask, *, directory: str, server_url: str, logs: LogShipper, notes: Notes) -> None:
@@ -49,6 +51,7 @@ class RunContext:
         self.directory = directory
         self.server_url = server_url
         self.grace = 10.0
+        self.stopping: str | None = None
         self.cancelled = threading.Event()
         self.logs = logs
         self._notes = notes
@@ -106,4 +109,8 @@ class Runner(Protocol):
         """Whether the task's work directory has to exist."""
 
     async def run(self, context: RunContext) -> Outcome:
-        """Do the work. An exception is a failure; when cancelled, stop within `context.grace` seconds and raise on."""
+        """Do the work. An exception is a failure.
+
+        When cancelled, stop within `context.grace` seconds and raise on, or return what is known of the attempt: Failed then
+        lends its evidence and usage to what the worker reports of a stop, anything else is reported as it is.
+        """

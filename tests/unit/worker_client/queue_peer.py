@@ -17,7 +17,8 @@ class Queue:
     def __init__(self) -> None:
         self._waiting: list[dict[str, Any]] = []
         self._changed = threading.Condition()
-        self.cancelled: set[int] = set()
+        self.directives: dict[int, dict[str, Any]] = {}
+        self.drains = False
         self.silent = False
         self.refuses: dict[int, Reply] = {}
         self.polls: list[dict[str, Any]] = []
@@ -50,7 +51,11 @@ class Queue:
 
     def cancel(self, task_id: int) -> None:
         """Ask the worker to stop."""
-        self.cancelled.add(task_id)
+        self.directives[task_id] = {"directive": "cancel"}
+
+    def park(self, task_id: int, reason: str) -> None:
+        """Say that a budget is used up."""
+        self.directives[task_id] = {"directive": "park", "reason": reason}
 
     def text(self, task_id: int) -> str:
         """The stored output."""
@@ -88,15 +93,16 @@ class Queue:
         if self.answer_claim is not None:
             return self.answer_claim(body)
         deadline = asyncio.get_running_loop().time() + body.get("wait", 30)
-        while not self._waiting and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110  it's added in a thread
+        while not self._waiting and not self.drains and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110  it's added in a thread
             await asyncio.sleep(0.01)
         taken, self._waiting = self._waiting[: body.get("limit", 1)], self._waiting[body.get("limit", 1) :]
-        return Reply(data={"tasks": taken})
+        return Reply(data={"tasks": taken, "drain": self.drains})
 
     async def _beat(self, task_id: int, wait: float) -> Reply:
         deadline = asyncio.get_running_loop().time() + wait
-        while task_id not in self.cancelled and asyncio.get_running_loop().time() < deadline:
+        while task_id not in self.directives and not self.drains and asyncio.get_running_loop().time() < deadline:
             if task_id in self.refuses:
                 return self.refuses[task_id]
             await asyncio.sleep(0.01)
-        return Reply(data={"directive": "cancel" if task_id in self.cancelled else "continue", "lease_expires_at": NOW})
+        told = {"directive": "continue", **self.directives.get(task_id, {}), "drain": self.drains}
+        return Reply(data={**told, "lease_expires_at": NOW})
