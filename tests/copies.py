@@ -20,7 +20,7 @@ from orchestrator.store.copying.copy import Compared, Copy
 from orchestrator.store.copying.opening import opened
 from orchestrator.store.copying.tables import KEYS
 from tests import postgres
-from tests.rig import HOUR, STORES, Rig, Time, enqueue, make_store, new_task
+from tests.rig import HOUR, STORES, Rig, Time, enqueue, make_store, meddle, new_task
 from worker_client.contract.enums import LogStream
 
 WAYS = list(itertools.product(STORES, STORES))
@@ -130,6 +130,8 @@ def fill(rig: Rig) -> None:
     rig.rules = replace(rig.rules, secrets=frozenset({"TOKEN"}))
     by = Principal("one", ALL_SCOPES, secrets=None)
     rig.commit(ops.Submission(enqueue(new_task("/secret", secrets="TOKEN")), by, None, "::1"))
+    for row in ("accounts VALUES ('**', 'a', NULL, 1, NULL, 2)", "drains VALUES ('w', '**', NULL, 'why', 3)"):
+        rig._runner.run(meddle(rig.store, f"INSERT INTO {row}"))
     gone = rig.running("/gone", key="gone", key_hash="h")
     rig.do(ops.Complete(task_id=gone.task_id, lease=gone.lease))
     rig.do(ops.Delete(task_id=gone.task_id))

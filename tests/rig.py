@@ -94,6 +94,7 @@ def interest(  # one argument for each of its fields
     host: str = "",
     exclusive: bool = False,
     by: Principal = OPEN,
+    agent: str = "",
 ) -> ops.Interest:
     """What an asker takes; `/a` when no path is given."""
     return ops.Interest(
@@ -104,6 +105,7 @@ def interest(  # one argument for each of its fields
         host=host,
         exclusive=exclusive,
         principal=by,
+        agent=agent,
     )
 
 
@@ -179,7 +181,7 @@ class Rig:
 
     def claim(self, *paths: str, by: Principal = OPEN, **facts: Any) -> list[Grant]:
         """Ask for work."""
-        wanted = {name: facts.pop(name) for name in ("recursive", "kinds", "tags", "host", "exclusive") if name in facts}
+        wanted = {name: facts.pop(name) for name in ("recursive", "kinds", "tags", "host", "exclusive", "agent") if name in facts}
         claimed = self.do(claim(interest(*paths, by=by, **wanted), **facts), by)
         assert isinstance(claimed, Claimed)
         return claimed.grants
@@ -233,7 +235,7 @@ class Rig:
         """All rows that a refusal must leave alone."""
         tables = (
             "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events",
-            "directories", "task_counts", "task_rates", "task_durations", "api_keys", "addresses",
+            "directories", "task_counts", "task_rates", "task_durations", "api_keys", "addresses", "accounts", "drains",
         )  # fmt: skip
         return {table: sorted(self.fetch(f"SELECT * FROM {table}"), key=repr) for table in tables}  # noqa: S608 - names are ours
 

@@ -126,11 +126,11 @@ class Seat:
     async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         self.looks.append((paths, roots))
         (last,) = (await self._fetch("SELECT coalesce(max(id), 0) FROM events", ()))[0]
-        waiting = await self._fetch("SELECT DISTINCT path, host, kind FROM tasks WHERE status = 'waiting'", ())
+        waiting = await self._fetch("SELECT DISTINCT path, host, kind, agent FROM tasks WHERE status = 'waiting'", ())
         leases = await self._fetch("SELECT path, lease_host FROM tasks WHERE lease_mode = ?", (int(LeaseMode.EXCLUSIVE),))
         ready = [
-            Ready(0, path, host, kind, ())
-            for path, host, kind in waiting
+            Ready(0, path, host, kind, (), agent)
+            for path, host, kind, agent in waiting
             if (path in paths or any(contains(root, path) for root in roots))
             and (kind in DIRECTORYLESS or not any(contains(above, path) and on in {"", host or None} for above, on in leases))
         ]

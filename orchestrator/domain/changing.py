@@ -159,6 +159,7 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
         secrets.permit(head.secrets, by, "work_directory")
     names = (
         "path", "host", "title", "priority", "tags", "exclusive", "run_at", "max_attempts", "timeout_ms", "backoff", "secrets",
+        "agent",
     )  # fmt: skip
     facts: dict[str, Any] = {name: value for name in names if (value := getattr(op, name)) is not UNSET}
     if "run_at" in facts:
@@ -166,7 +167,7 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
         facts["due_at"] = run_at
         facts["ready_at"] = run_at if run_at is not None and run_at > world.now else min(head.ready_at, world.now)
     after = settle(head, world, rules, **facts)
-    changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at", "secrets"})
+    changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at", "secrets", "agent"})
     changes: list[Change] = [Edited(after, op.inputs), happened("updated", after, fields=changed)]
     return Decision(Changed(head.id), changes, wakes=[*ready(after), *stood_aside(head)])
 

@@ -1,5 +1,7 @@
 """How leases end: completed, failed, given back, parked, run out."""
 
+from msgspec.structs import replace
+
 from orchestrator.domain import backoff
 from orchestrator.domain import operations as ops
 from orchestrator.domain.lifecycle import Verb, permit
@@ -10,6 +12,7 @@ from orchestrator.domain.moves import (
     happened,
     leased,
     lost,
+    pinned,
     ready,
     revise,
     settle,
@@ -36,7 +39,7 @@ def complete(op: ops.Complete, by: Principal, world: World, rules: Rules) -> Dec
     done = finish(head, world, Status.COMPLETED, releases=0, reason=None, **unlease(Verb.COMPLETE))
     changes: list[Change] = [
         Saved(done),
-        *account(head, AttemptOutcome.COMPLETED, world, outputs=Outputs(result=op.result), usage=op.usage),
+        *account(head, AttemptOutcome.COMPLETED, world, outputs=Outputs(result=op.result), usage=op.usage, evidence=op.evidence),
         happened("completed", done, attempt=head.attempt, worker_id=head.worker_id),
     ]
     then: list[ops.Operation] = [ops.Satisfy(task_id=head.id)] if world.dependents(head.id) else []
@@ -68,7 +71,7 @@ def fail(op: ops.Fail, by: Principal, world: World, rules: Rules) -> Decision:
     """End an attempt badly: again after the backoff, or for good."""
     head = leased(op.task_id, op.lease, Verb.FAIL, by, world)
     changes: list[Change] = account(
-        head, AttemptOutcome.FAILED, world, outputs=Outputs(error=op.error), usage=op.usage, error=op.error
+        head, AttemptOutcome.FAILED, world, outputs=Outputs(error=op.error), usage=op.usage, error=op.error, evidence=op.evidence
     )
     return _lose(head, Verb.FAIL, world, rules, changes, retryable=op.retryable, delay=op.retry_after_ms, message=op.message)
 
@@ -126,7 +129,7 @@ def release(op: ops.Release, by: Principal, world: World, rules: Rules) -> Decis
         Verb.RELEASE,
         world,
         rules,
-        account(head, AttemptOutcome.RELEASED, world, reason=op.reason),
+        account(head, AttemptOutcome.RELEASED, world, usage=op.usage, reason=op.reason, evidence=op.evidence),
         due_at=due_at,
         ready_at=ready_at,
         releases=releases,
@@ -142,7 +145,10 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
     until = op.not_before
     if until is None and op.hold not in FOR_PEOPLE:
         until = world.now + rules.quota_hold
-    changes = account(head, AttemptOutcome.PARKED, world, outputs=op.outputs, reason=op.hold)
+    head = replace(head, agent=pinned(head, op.agent, op.outputs))
+    changes = account(
+        head, AttemptOutcome.PARKED, world, outputs=op.outputs, usage=op.usage, reason=op.hold, evidence=op.evidence
+    )
     return _give_back(
         head,
         Verb.PARK,
@@ -154,6 +160,7 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
         due_at=None,
         releases=0,
         account=op.account or head.account,
+        reason=op.message,
     )
 
 
@@ -185,7 +192,8 @@ def _give_back(head: Head, verb: Verb, world: World, rules: Rules, changes: list
         kind,
         after,
         worker_id=head.worker_id,
-        reason=facts.get("reason") or after.hold,
+        reason=after.hold if verb is Verb.PARK else facts.get("reason") or after.hold,
+        message=after.reason and after.reason[:500] if verb is Verb.PARK else None,
         due_at=after.hold_until if after.status is Status.PARKED else _due(after),
     )
     return Decision(Changed(head.id), [Saved(after), *changes, event], then, [freed(head, world, rules), *ready(after)])

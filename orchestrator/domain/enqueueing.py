@@ -126,4 +126,5 @@ def _head(task_id: int, task: NewTask, parents: dict[int, bool], world: World, r
         step_id=task.step_id,
         traceparent=world.trace,
         secrets=task.secrets,
+        agent=task.agent,
     )

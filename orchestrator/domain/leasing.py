@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from orchestrator.domain import operations as ops
 from orchestrator.domain import secrets
 from orchestrator.domain.lifecycle import Verb, permit
-from orchestrator.domain.moves import happened, leased, revise, to_json
+from orchestrator.domain.moves import happened, leased, pinned, revise, to_json
 from orchestrator.domain.outcomes import Beat, Change, Claimed, Decision, Grant, Logged, LogsAppended, Saved, Written
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Reservation, Rules
@@ -202,7 +202,8 @@ def heartbeat(op: ops.Heartbeat, by: Principal, world: World, rules: Rules) -> D
         until = min(until, head.cancel_requested_at + rules.cancel_grace)
     ends_at = max(until, head.lease_ends_at or 0)
     expire_at = expiry(world.now, ends_at, None, rules)
-    extended = revise(head, world, used=True, confirm_by=None, lease_ends_at=ends_at, expire_at=expire_at)
+    agent = pinned(head, op.agent, op.outputs)
+    extended = revise(head, world, used=True, confirm_by=None, lease_ends_at=ends_at, expire_at=expire_at, agent=agent)
     changes: list[Change] = [Saved(extended)]
     if op.outputs is not None:
         changes.append(Written(head.id, op.outputs))

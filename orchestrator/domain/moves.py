@@ -112,11 +112,16 @@ def finish(head: Head, world: World, status: Status, **facts: Any) -> Head:
     return revise(head, world, status=status, finished_at=world.now, hold=None, hold_until=None, **facts)
 
 
+def pinned(head: Head, agent: str, outputs: Outputs | None) -> str:
+    """The agent of a task that was told of a session: who else could go on with that, where the task named none?"""
+    return agent if outputs and outputs.session_id and not head.agent else head.agent
+
+
 def ready(head: Head) -> list[Wake]:
     """The wake for a task that may have become claimable."""
     if head.status is not Status.WAITING:
         return []
-    return [Ready(head.id, head.path, head.host, head.kind, head.tags)]
+    return [Ready(head.id, head.path, head.host, head.kind, head.tags, head.agent)]
 
 
 def stood_aside(head: Head) -> list[Wake]:
@@ -163,6 +168,7 @@ def account(
     usage: str | None = None,
     error: str | None = None,
     reason: str | None = None,
+    evidence: str | None = None,
 ) -> list[Change]:
     """Close the books on a lease: its row in the history, its usage added to the task's."""
     written = outputs
@@ -176,7 +182,7 @@ def account(
             written = replace(written or Outputs(), usage_before=total, usage_now="null")
         else:
             usage = None
-    changes: list[Change] = [AttemptEnded(head, outcome, world.now, error, usage, session_id, reason)]
+    changes: list[Change] = [AttemptEnded(head, outcome, world.now, error, usage, session_id, reason, evidence)]
     if written is not None:
         changes.append(Written(head.id, written))
     return changes

@@ -47,10 +47,11 @@ class Leased(OnTask, frozen=True, kw_only=True):
 
 
 class Heartbeat(Leased, frozen=True, kw_only=True):
-    """Extend the lease; carry what is new."""
+    """Extend the lease; carry what is new. `agent`: whose session it is (empty: it is not said)."""
 
     phase = Phase.EXTEND
     outputs: Outputs | None = None
+    agent: str = ""
 
 
 class LogLine(Struct, frozen=True):
@@ -84,6 +85,7 @@ class Complete(OnTask, frozen=True, kw_only=True):
     original_prompt: str | None = None
     result: str = "null"
     usage: str | None = None
+    evidence: str | None = None
 
 
 class Fail(Leased, frozen=True, kw_only=True):
@@ -96,6 +98,7 @@ class Fail(Leased, frozen=True, kw_only=True):
     retryable: bool = True
     retry_after_ms: int | None = None
     usage: str | None = None
+    evidence: str | None = None
 
 
 class Release(Leased, frozen=True, kw_only=True):
@@ -105,17 +108,23 @@ class Release(Leased, frozen=True, kw_only=True):
     ends = True
     reason: str | None = None
     not_before: Millis | None = None
+    usage: str | None = None
+    evidence: str | None = None
 
 
 class Park(Leased, frozen=True, kw_only=True):
-    """Give a task back until something outside happens."""
+    """Give a task back until something outside happens; `message` says why in words, `agent` whose session it is."""
 
     phase = Phase.END
     ends = True
     hold: str
     not_before: Millis | None = None
     account: str | None = None
+    agent: str = ""
     outputs: Outputs | None = None
+    usage: str | None = None
+    message: str | None = None
+    evidence: str | None = None
 
 
 class Undeliver(OnTask, frozen=True, kw_only=True):
@@ -188,6 +197,7 @@ class Update(OnTask, frozen=True, kw_only=True):
     timeout_ms: int | UnsetType = UNSET
     backoff: str | UnsetType | None = UNSET
     secrets: str | UnsetType = UNSET
+    agent: str | UnsetType = UNSET
     inputs: dict[str, str | None] = field(default_factory=dict)
 
 
@@ -309,7 +319,7 @@ class Enqueue(Operation, frozen=True, kw_only=True):
 
 
 class Interest(Struct, frozen=True, cache_hash=True):
-    """What an asker takes: polls with equal interest can stand in for each other."""
+    """What an asker takes: polls with equal interest can stand in for each other. `agent`: its tasks and those for any."""
 
     paths: tuple[str, ...]
     recursive: bool
@@ -318,6 +328,13 @@ class Interest(Struct, frozen=True, cache_hash=True):
     host: str
     exclusive: bool
     principal: Principal
+    agent: str = ""
+
+    def takes(self, kind: str, host: str, agent: str) -> bool:
+        """Whether tasks of a kind, for a host and an agent (empty: any) are among them, as far as these tell."""
+        return (
+            (not self.kinds or kind in self.kinds) and host in {"", self.host} and (not self.agent or agent in {"", self.agent})
+        )
 
 
 class Claim(Operation, frozen=True, kw_only=True):
@@ -345,7 +362,7 @@ class Claim(Operation, frozen=True, kw_only=True):
         """Equal for repetitions of one poll, different when its parameters differ; each task that it gets keeps it."""
         wanted = self.interest
         asked = repr((
-            wanted.paths, wanted.recursive, wanted.kinds, sorted(wanted.tags), wanted.host, wanted.exclusive,
+            wanted.paths, wanted.recursive, wanted.kinds, sorted(wanted.tags), wanted.host, wanted.exclusive, wanted.agent,
             self.lease_ms, self.limit, self.account, self.confirm_ms,
         ))  # fmt: skip
         return sha256(asked.encode()).hexdigest()

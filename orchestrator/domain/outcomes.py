@@ -162,6 +162,7 @@ class AttemptEnded(Struct, frozen=True):
     usage: str | None = None
     session_id: str | None = None
     reason: str | None = None
+    evidence: str | None = None
 
 
 class Happened(Struct, frozen=True):
@@ -255,6 +256,7 @@ class Ready(Struct, frozen=True):
     host: str
     kind: str
     tags: tuple[str, ...]
+    agent: str = ""
 
 
 class Freed(Struct, frozen=True):

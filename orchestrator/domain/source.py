@@ -7,8 +7,8 @@ from orchestrator.domain.credential import Credential
 from orchestrator.domain.outcomes import Forgotten
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 
-Stream = tuple[str, str, str]
-"""The path, kind and host of tasks that wait in one order."""
+Stream = tuple[str, str, str, str]
+"""The path, kind, host and agent of tasks that wait in one order; an empty host or agent: any."""
 Place = tuple[int, int]
 """A rank and an id."""
 

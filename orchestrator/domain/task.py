@@ -21,7 +21,8 @@ class Head(Struct, frozen=True, gc=False):
     """The row of `tasks`: everything that a rule may ask about. Times in ms; the order of fields is that of the columns.
 
     Up to `secrets` the fields change by PUT alone or never; from `version` on they change with every step. `secrets`: the names
-    of those that its inputs ask for, with spaces between them.
+    of those that its inputs ask for, with spaces between them. `agent`: the one that it is for (empty: any), which also the
+    first session of an agent decides.
     """
 
     id: int
@@ -45,6 +46,7 @@ class Head(Struct, frozen=True, gc=False):
     step_id: str | None
     traceparent: str | None
     secrets: str
+    agent: str
     version: int
     status: Status
     rank: int
@@ -143,6 +145,7 @@ class NewTask(Struct, frozen=True, kw_only=True):
     key_hash: str | None = None
     requires_approval: bool = False
     secrets: str = ""
+    agent: str = ""
     inputs: Inputs
     source: str = "api"
     schedule_id: int | None = None

@@ -209,7 +209,7 @@ class World:
                 (place, stream)
                 for path in interest.paths
                 for stream, place in self._streams_of(path, recursive=interest.recursive).items()
-                if (not interest.kinds or stream[1] in interest.kinds) and stream[2] in {interest.host, ""}
+                if interest.takes(*stream[1:])
             }
             firsts = self._asked[interest] = sorted(streams)
         return (head for head in self._merged(firsts, shuts) if not self.taken(head))

@@ -82,6 +82,7 @@ def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
         key_hash=None if body.key is None else _digest(body, path),
         requires_approval=body.requires_approval,
         secrets=asked(inputs, at),
+        agent=_agent(kind, body.spec),
         inputs=inputs,
     )
 
@@ -120,6 +121,7 @@ def change(view: TaskView, body: UpdateTask, settings: Settings) -> ops.Update:
         timeout_ms=UNSET if body.timeout_seconds is UNSET else round(body.timeout_seconds * 1000),
         backoff=UNSET if body.backoff is UNSET else _backoff(body.backoff),
         # Whoever changes one of them has the others' secrets work for what it says now.
+        agent=UNSET if body.spec is UNSET else _agent(view.head.kind, body.spec) or _resuming(view),
         secrets=asked(replace(view.inputs, **inputs)) if not inputs.keys().isdisjoint(ASKING) else UNSET,
         inputs=inputs,
     )
@@ -135,6 +137,7 @@ def claim(asked: ClaimNext, by: Principal, limit: int = 1) -> ops.Claim:
         host=asked.host,
         exclusive=asked.exclusive,
         principal=by,
+        agent=asked.agent or "",
     )
     return ops.Claim(
         interest=interest,
@@ -217,6 +220,16 @@ def _spec(kind: str, spec: dict[str, Any] | None, field: str) -> str | None:
         except msgspec.ValidationError as error:
             raise invalid(error, expected, spec or {}, within=field) from None
     return None if spec is None else json(spec, field)
+
+
+def _agent(kind: str, spec: dict[str, Any] | None) -> str:
+    """The agent that a task names, empty for any."""
+    return (spec or {}).get("agent") or "" if kind == "agent" else ""
+
+
+def _resuming(view: TaskView) -> str:
+    """The agent that a task stays with, as it has a session with it; empty for any."""
+    return view.head.agent if view.outputs.session_id else ""
 
 
 def _environment(environment: dict[str, str], field: str) -> str:

@@ -11,9 +11,11 @@ from orchestrator.doors.redaction import Redaction
 from orchestrator.http.intake import instant, json, masked, optional
 from worker_client.contract.enums import LogStream, ParkReason
 from worker_client.contract.logs import AppendLogs
-from worker_client.contract.reports import Complete, Fail, Heartbeat, Park
+from worker_client.contract.reports import Complete, Fail, Heartbeat, Park, Release
+from worker_client.errors import ValidationFailed
 
 _NOTHING_NEW: Final = Outputs()
+_MOST_EVIDENCE: Final = 64 * 1024
 
 
 def beat(task_id: int, body: Heartbeat, redaction: Redaction | None) -> ops.Heartbeat:
@@ -25,7 +27,9 @@ def beat(task_id: int, body: Heartbeat, redaction: Redaction | None) -> ops.Hear
         session_id=body.session_id,
         usage_now=optional(body.usage, "usage"),
     )
-    return ops.Heartbeat(task_id=task_id, lease=body.lease, outputs=None if news == _NOTHING_NEW else news)
+    return ops.Heartbeat(
+        task_id=task_id, lease=body.lease, outputs=None if news == _NOTHING_NEW else news, agent=body.agent or ""
+    )
 
 
 def completion(task_id: int, body: Complete, redaction: Redaction | None) -> ops.Complete:
@@ -36,6 +40,7 @@ def completion(task_id: int, body: Complete, redaction: Redaction | None) -> ops
         original_prompt=body.original_prompt,
         result="null" if body.result is None else json(body.result, "result", redaction),
         usage=optional(body.usage, "usage"),
+        evidence=evidence(task_id, body, redaction),
     )
 
 
@@ -49,6 +54,19 @@ def failure(task_id: int, body: Fail, redaction: Redaction | None) -> ops.Fail:
         retryable=body.retryable,
         retry_after_ms=None if body.retry_after_seconds is None else round(body.retry_after_seconds * 1000),
         usage=optional(body.usage, "usage"),
+        evidence=evidence(task_id, body, redaction),
+    )
+
+
+def giving_back(task_id: int, body: Release, redaction: Redaction | None) -> ops.Release:
+    """A release."""
+    return ops.Release(
+        task_id=task_id,
+        lease=body.lease,
+        reason=masked(body.reason, redaction),
+        not_before=None if body.not_before is None else instant(body.not_before, "not_before"),
+        usage=optional(body.usage, "usage"),
+        evidence=evidence(task_id, body, redaction),
     )
 
 
@@ -65,8 +83,26 @@ def parking(task_id: int, body: Park, redaction: Redaction | None) -> ops.Park:
         hold=str(body.reason),
         not_before=None if body.not_before is None else instant(body.not_before, "not_before"),
         account=body.account,
+        agent=body.agent or "",
         outputs=None if news == _NOTHING_NEW else news,
+        usage=optional(body.usage, "usage"),
+        message=masked(body.message, redaction),
+        evidence=evidence(task_id, body, redaction),
     )
+
+
+def evidence(task_id: int, body: Complete | Fail | Release | Park, redaction: Redaction | None) -> str | None:
+    """What is known of an attempt, None when nothing is said. Raises ValidationFailed when that is too much to keep."""
+    if not body.evidence:
+        return None
+    text = json(body.evidence, "evidence", redaction)
+    if (size := len(text.encode())) > _MOST_EVIDENCE:
+        raise ValidationFailed(
+            f"`evidence` of task {task_id} has {size} bytes, more than the {_MOST_EVIDENCE} that are kept: send less of it,"
+            " the output itself belongs into the task's log",
+            field="evidence",
+        )
+    return text
 
 
 def log_lines(body: AppendLogs, redaction: Redaction | None) -> tuple[ops.LogLine, ...]:

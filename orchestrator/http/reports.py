@@ -12,7 +12,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Beat, Changed
 from orchestrator.doors.redaction import Redaction
 from orchestrator.doors.secrets import Secrets
-from orchestrator.http import intake, reported, views
+from orchestrator.http import reported, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.holding import directive
@@ -83,9 +83,7 @@ async def release_task(request: Asked) -> Answer:
     """Give a task back unfinished; no attempt is counted."""
     task_id = path_id(request)
     body = await read(request, reports.Release)
-    not_before = None if body.not_before is None else intake.instant(body.not_before, "not_before")
-    reason = intake.masked(body.reason, request.app.state.redaction)
-    return await changed(request, ops.Release(task_id=task_id, lease=body.lease, reason=reason, not_before=not_before))
+    return await changed(request, await masked(request, reported.giving_back, task_id, body))
 
 
 @post("/tasks/{task_id:str}/park", opt=described(body=reports.Park, **_REPORT), scope=Scope.WORK)

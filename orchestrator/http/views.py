@@ -108,7 +108,7 @@ def task(view: TaskView) -> Shown:
         "cancel_requested_at": None if head.cancel_requested_at is None else _moment(head.cancel_requested_at),
         "reason": head.reason,
         "parked": _parked(head, outputs) if head.status is Status.PARKED else None,
-        "answer": outputs.answer,
+        "answer": outputs.answer or None,
         "progress": _raw(outputs.progress),
         "checkpoint": _raw(outputs.checkpoint),
         "session_id": outputs.session_id,
@@ -120,7 +120,8 @@ def task(view: TaskView) -> Shown:
         "workflow_id": head.workflow_id,
         "run_id": head.run_id,
         "step_id": head.step_id,
-        "agent": None,
+        "agent": head.agent or None,
+        "question": outputs.question,
     }
 
 
@@ -136,6 +137,7 @@ def _parked(head: Head, outputs: Outputs) -> Parked:
         question=outputs.question if reason is ParkReason.QUESTION else None,
         options=_decode_strings(outputs.options) if reason is ParkReason.QUESTION and outputs.options else [],
         account=head.account if reason is ParkReason.QUOTA else None,
+        message=head.reason,
     )
 
 

@@ -1,6 +1,7 @@
 """Why a task does not run, in sentences; what the asker may not see is there without its name."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from orchestrator.domain import secrets
 from orchestrator.domain.principal import PathScope
@@ -36,7 +37,7 @@ async def explained(head: Head, queue: Queue, visible: PathScope) -> Why:
     if queue.rules.max_running and (running := await queue.reads.running()) >= queue.rules.max_running:
         found.append(_full(running, queue.rules, visible))
     found += _secrets(head, queue)
-    if not queue.presence.asks_for(head.path, head.host, head.kind, head.tags, queue.now()):
+    if not queue.presence.asks_for(head.path, head.host, head.kind, head.tags, queue.now(), agent=head.agent):
         found.append(_unasked(head))
     summary = found[0].message if found else "Nothing is in its way: the next worker that asks gets it when its turn comes."
     return Why(id=head.id, status=head.status, summary=summary, obstacles=found)
@@ -54,8 +55,9 @@ def _own(head: Head) -> Iterator[Obstacle]:
     """What the task itself waits for."""
     if head.hold is not None:
         until = "" if head.hold_until is None else f", until {_at(head.hold_until)}"
+        said = f" It was told: {head.reason}" if head.reason and head.status is Status.PARKED else ""
         yield Obstacle(
-            code=head.hold, message=f"Parked{until}: {_PARKED[ParkReason(head.hold)]}.", until=perhaps(head.hold_until)
+            code=head.hold, message=f"Parked{until}: {_PARKED[ParkReason(head.hold)]}.{said}", until=perhaps(head.hold_until)
         )
     if head.status is Status.SCHEDULED and head.due_at is not None:
         yield Obstacle(code="due", message=f"Due at {_at(head.due_at)}.", until=moment(head.due_at))
@@ -110,7 +112,8 @@ def _secrets(head: Head, queue: Queue) -> Iterator[Obstacle]:
             message=f"It asks for the secret {missing[0]}, which this server does not have: provide it, or change the task.",
         )
     asked = head.path, head.host, head.kind, head.tags, queue.now()
-    if queue.presence.asks_for(*asked) and not queue.presence.asks_for(*asked, secrets=head.secrets):
+    asks_for = partial(queue.presence.asks_for, *asked, agent=head.agent)
+    if asks_for() and not asks_for(secrets=head.secrets):
         names = ", ".join(head.secrets.split())
         yield Obstacle(code="secret", message=f"Nobody who asks for such tasks may use its secrets ({names}): allow a key to.")
 
@@ -118,9 +121,10 @@ def _secrets(head: Head, queue: Queue) -> Iterator[Obstacle]:
 def _unasked(head: Head) -> Obstacle:
     host = f" on host {head.host}" if head.host else ""
     tags = f" with the tags {', '.join(head.tags)}" if head.tags else ""
+    agent = f" for {head.agent}" if head.agent else ""
     return Obstacle(
         code="no_worker",
-        message=f"No worker has asked lately for {head.kind} tasks{tags} of {head.path}{host}: start one there.",
+        message=f"No worker has asked lately for {head.kind} tasks{agent}{tags} of {head.path}{host}: start one there.",
     )
 
 

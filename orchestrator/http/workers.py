@@ -55,6 +55,7 @@ def _asker(one: Present, visible: PathScope) -> Worker:
         work_paths=sorted(paths),
         recursive=wanted.recursive,
         kinds=list(wanted.kinds),
+        agent=wanted.agent or None,
         tags=sorted(wanted.tags),
         polling=one.polling and wanted is one.interest,
         last_seen_at=moment(max((one.asked[asked] for asked in seen), default=one.seen_at)),

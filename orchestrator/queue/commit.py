@@ -379,7 +379,7 @@ class Queue:
             # Else the transaction since then knows better.
             self.next_due, self.leases = found.next_due, found.leases
             self.on_commit()
-        self._parked.wake(Waits(one.path, one.host, one.kind) for one in found.ready)
+        self._parked.wake(Waits(one.path, one.host, one.kind, one.agent) for one in found.ready)
         return found.last_event > self.feed.last_id
 
     def _writes(self) -> bool:

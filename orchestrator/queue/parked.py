@@ -40,7 +40,7 @@ class Parked:
         """Tasks that are about to wait are on their way."""
         for task in op.tasks if self.room.size else ():
             if not (task.depends_on or task.requires_approval or task.run_at or task.delay_ms):
-                self.room.expect(Ready(0, task.path, task.host, task.kind, task.tags))
+                self.room.expect(Ready(0, task.path, task.host, task.kind, task.tags, task.agent))
 
     def stays(self, pending: Pending, outcome: Claimed, returned: list[tuple[Poll, Claimed]]) -> bool:
         """Park a claim that found nothing, or leave it parked: then it is among those that returned."""

@@ -120,15 +120,22 @@ class Presence:
         return sorted(found.values(), key=lambda worker: worker.worker_id)
 
     def asks_for(
-        self, path: str, host: str, kind: str, tags: Collection[str], now: Millis | None = None, *, secrets: str = ""
+        self,
+        path: str,
+        host: str,
+        kind: str,
+        tags: Collection[str],
+        now: Millis | None = None,
+        *,
+        agent: str = "",
+        secrets: str = "",
     ) -> bool:
         """Whether some worker asked lately for what such a task is, and may use its secrets; `host` empty: on any host."""
         self._forget(now)
         oldest = 0 if now is None else now - UNSEEN_MS
         return any(
             (above == path or interest.recursive)
-            and host in {"", interest.host}
-            and (not interest.kinds or kind in interest.kinds)
+            and interest.takes(kind, host, agent)
             and interest.tags.issubset(tags)
             and interest.principal.paths.covers(path)
             and may_use(secrets, interest.principal)
@@ -213,7 +220,7 @@ def _merged(one: Present | None, other: Present) -> Present:
 
 
 def _size(interest: Interest) -> int:
-    return sum(map(len, (*interest.paths, *interest.kinds, *interest.tags)))
+    return sum(map(len, (*interest.paths, *interest.kinds, *interest.tags, interest.agent)))
 
 
 def _refresh(asked: dict[Interest, Millis], interest: Interest, now: Millis) -> None:

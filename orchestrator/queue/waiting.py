@@ -24,6 +24,7 @@ class Waits(Struct, frozen=True):
     path: str
     host: str
     kind: str
+    agent: str = ""
 
 
 Cause = Wake | Waits
@@ -87,8 +88,7 @@ class Group:
             return self.held_at is not None
         wanted = self.interest
         return (
-            (not wanted.kinds or cause.kind in wanted.kinds)
-            and cause.host in {"", wanted.host}
+            wanted.takes(cause.kind, cause.host, cause.agent)
             and (isinstance(cause, Waits) or wanted.tags.issubset(cause.tags))
             and wanted.principal.paths.covers(cause.path)
         )

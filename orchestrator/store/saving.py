@@ -126,7 +126,7 @@ class Writes:
         self._rows["add_attempt"].append((
             head.id, head.lease_no, head.attempt, str(change.outcome), head.path, head.lease_host or "", head.kind,
             head.worker_id, head.claimed_by, head.account, change.session_id, head.started_at, change.ended_at,
-            change.error, change.usage, change.reason,
+            change.error, change.usage, change.reason, head.agent or None, change.evidence,
         ))  # fmt: skip
 
     def _logs(self, change: LogsAppended) -> None:

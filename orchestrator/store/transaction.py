@@ -182,10 +182,10 @@ class Transaction:
 
     def _streams_between(self, low: str, high: str) -> Iterator[tuple[Stream, Place]]:
         """One after the other, each found by the index alone, however many tasks wait in it."""
-        stream = low, "", ""
+        stream = low, "", "", ""
         while rows := self._fetch("next_stream", *stream, high):
             *before, rank, task_id = rows[0]
-            stream = before[0], before[1], before[2]
+            stream = before[0], before[1], before[2], before[3]
             yield stream, (rank, task_id)
 
     def stream(self, stream: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:

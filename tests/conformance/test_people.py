@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.source import Stream
 from orchestrator.domain.task import Head
 from orchestrator.domain.world import World
 from tests.rig import Rig, claim, enqueue, interest, new_task
@@ -71,7 +72,7 @@ def test_who_asks_for_a_directory_that_somebody_owns_looks_at_none_of_its_tasks(
     looked_at: list[str] = []
     stream = World._stream
 
-    def watched(self: World, at: tuple[str, str, str]) -> Iterator[Head]:
+    def watched(self: World, at: Stream) -> Iterator[Head]:
         looked_at.append(at[0])
         return stream(self, at)
 

@@ -151,7 +151,7 @@ async def test_bodies_that_need_nothing_may_be_left_out(server: Running, directo
 async def test_questions_and_approvals(server: Running, directory: str) -> None:
     task = await server.task(directory, requires_approval=True)
     path = f"/tasks/{task['id']}"
-    nothing = {"until": None, "question": None, "options": [], "account": None, "message": None}
+    nothing: dict[str, Any] = {"until": None, "question": None, "options": [], "account": None, "message": None}
     assert task["parked"] == {"reason": "approval", **nothing}
     assert (await server.post(f"{path}/approve"))["status"] == "waiting"
     claimed = await server.claim(directory)

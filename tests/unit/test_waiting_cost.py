@@ -57,6 +57,19 @@ def test_by_a_claim(rig: Rig, wanted: ops.Interest) -> None:
     assert steps_of_claim(rig, wanted) <= few + 5
 
 
+def test_by_a_claim_for_another_agent(rig: Rig) -> None:
+    wanted = interest("/a", agent="claude", kinds=["agent"])
+    for _ in range(4):
+        rig.commit(claim(wanted))
+    rig.do(enqueue(new_task("/a", agent="codex"), new_task("/a", agent="claude")))
+    few = steps_of_claim(rig, wanted)
+    for _ in range(3):
+        rig.commit(enqueue(*(new_task("/a", agent="codex") for _ in range(MANY // 3))))
+    rig.do(enqueue(new_task("/a", agent="claude")))
+    assert steps_of_claim(rig, wanted) <= few + 5
+    assert {head.agent for head in rig.heads().values() if head.status == "running"} == {"", "claude"}
+
+
 def steps_of_statistics(rig: Rig, directory: Path) -> int:
     steps, database = Steps(), sqlite3.connect(str(directory / "queue.db"))
     database.set_progress_handler(steps, 100)

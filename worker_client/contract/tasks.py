@@ -143,6 +143,7 @@ class TaskFilter(Request, kw_only=True):
     tag: Tags | None = None
     work_path: Paths | None = None
     recursive: bool = False
+    agent: Name | None = None
     worker_id: Name | None = None
     schedule_id: Id | None = None
     workflow_id: Name | None = None
@@ -229,6 +230,7 @@ class Task(Struct, kw_only=True):
     run_id: int | None
     step_id: str | None
     agent: str | None = None
+    question: str | None = None
 
 
 class CreatedTask(Task, kw_only=True):

@@ -36,3 +36,4 @@ class Worker(Struct, kw_only=True):
     polling: bool
     last_seen_at: datetime | None
     holds: list[Holding]
+    agent: str | None = None

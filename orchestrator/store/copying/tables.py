@@ -18,6 +18,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "directories": ("path", "host"),
     "api_keys": ("id",),
     "addresses": ("list", "network"),
+    "accounts": ("scope", "account"),
+    "drains": ("worker_id", "scope"),
     "task_counts": ("path", "host", "status", "priority"),
     "task_rates": ("minute", "path"),
     "task_durations": ("hour", "path", "bucket"),

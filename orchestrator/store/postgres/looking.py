@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from orchestrator.domain.outcomes import Ready
 from orchestrator.domain.paths import span
+from orchestrator.domain.source import Stream
 from orchestrator.domain.task import Millis
 from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.protocol import Asker, Look
@@ -42,13 +43,13 @@ class Looking:
             last_event=last_event,
             next_due=standing.due,
             leases=standing.leases,
-            ready=await self._free({(path, kind, host) for path, kind, host, *_ in streams}),
+            ready=await self._free({(path, kind, host, agent) for path, kind, host, agent, *_ in streams}),
         )
 
-    async def _free(self, streams: set[tuple[str, str, str]]) -> list[Ready]:
+    async def _free(self, streams: set[Stream]) -> list[Ready]:
         if not streams:
             return []
-        asked = sorted({(path, host or _NOBODY) for path, _, host in streams})
+        asked = sorted({(path, host or _NOBODY) for path, _, host, _ in streams})
         facts: list[dict[str, Any]] = []
         for path, host in asked:
             low, high = span(path)
@@ -56,8 +57,8 @@ class Looking:
         rows = await self._fetch(self._sql["leases_among"], (json.dumps(facts),))
         owned = {(path, host) for path, host, held, *_ in rows if held}
         return [
-            Ready(0, path, host, kind, ())
-            for path, kind, host in sorted(streams)
+            Ready(0, path, host, kind, (), agent)
+            for path, kind, host, agent in sorted(streams)
             if kind in DIRECTORYLESS or (path, host or _NOBODY) not in owned
         ]
 

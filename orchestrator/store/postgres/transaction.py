@@ -23,7 +23,7 @@ _FEW: Final = 32
 _NOTIFIED: Final = 500
 """Ids of tasks in one notification, which may be 8,000 bytes long."""
 
-_PLACE: Final = ("path", "kind", "host", "rank", "id")
+_PLACE: Final = ("path", "kind", "host", "agent", "rank", "id")
 _LOWEST: Final = (-(2**63), 0)
 
 Clock = Callable[[Millis, Millis], tuple[Millis, int]]
@@ -144,8 +144,8 @@ class PostgresTransaction(Transaction):
             self._streams[path, True] = [*self._streams[path, False], *(self._first(*row) for row in rows())]
         self._expect_streams(claims)
 
-    def _first(self, path: str, kind: str, host: str, rank: int, task_id: int) -> Stream:
-        stream = path, kind, host
+    def _first(self, path: str, kind: str, host: str, agent: str, rank: int, task_id: int) -> Stream:
+        stream = path, kind, host, agent
         self._firsts[stream] = rank, task_id
         return stream
 
@@ -157,7 +157,7 @@ class PostgresTransaction(Transaction):
             wanted = op.interest
             for path in wanted.paths:
                 for stream in self._streams[path, wanted.recursive]:
-                    if (not wanted.kinds or stream[1] in wanted.kinds) and stream[2] in {wanted.host, ""}:
+                    if wanted.takes(*stream[1:]):
                         asked.add(stream)
                         place = stream[0], wanted.host
                         around[place] = wanted.exclusive or around.get(place, False)
@@ -169,7 +169,7 @@ class PostgresTransaction(Transaction):
         found: dict[Stream, list[Head]] = {stream: [] for stream in asked}
         for row in pages():
             head = self._loaded.setdefault(row[0], head_of(row))
-            found[head.path, head.kind, head.host].append(head)
+            found[head.path, head.kind, head.host, head.agent].append(head)
         self._pages = {stream: (heads, len(heads) < most) for stream, heads in found.items()}
         self._leases = {(path, host): (owned, exclusive, leased) for path, host, owned, exclusive, leased in leases()}
 
@@ -187,7 +187,7 @@ class PostgresTransaction(Transaction):
         if known is not None:
             return {stream: self._firsts[stream] for stream in known}
         rows = self._fetch("streams_among", [path]) + (self._fetch("streams_below", *span(path)) if recursive else [])
-        return {(at, kind, host): (rank, task_id) for at, kind, host, rank, task_id in rows}
+        return {(at, kind, host, agent): (rank, task_id) for at, kind, host, agent, rank, task_id in rows}
 
     def stream(self, stream: Stream, after: Place | None, limit: int) -> tuple[list[Head], bool]:
         """The waiting tasks of a stream in order, and whether these are the last."""

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any, Final
 
+import msgspec
+
 from orchestrator.domain.principal import PathScope
 from orchestrator.store.reads.conditions import ALWAYS, NEVER, Condition, of_attempts, of_running, within
 from orchestrator.store.reads.tasks import refuse_both
@@ -24,13 +26,14 @@ from worker_client.contract.enums import AttemptOutcome
 
 _ENDED: Final = (
     "SELECT a.id, a.task_id, a.lease_no, a.attempt, a.outcome, a.path, a.host, a.kind, a.worker_id, a.session_id,"
-    " a.started_at, a.ended_at, a.error, a.usage, a.reason FROM attempts a"
+    " a.started_at, a.ended_at, a.error, a.usage, a.reason, a.agent, a.evidence FROM attempts a"
 )
 _RUNNING: Final = (
     "SELECT NULL, t.id, t.lease_no, t.attempt, 'running', t.path, t.lease_host, t.kind, t.worker_id, o.session_id,"
-    " t.started_at, NULL, NULL, o.usage_now, NULL"
+    " t.started_at, NULL, NULL, o.usage_now, NULL, t.agent, NULL"
 )
 _OUTPUTS: Final = "LEFT JOIN task_outputs o ON o.task_id = t.id"
+_evidence = msgspec.json.Decoder(dict[str, Any])
 _SHARES: Final = (0.5, 0.95, 0.99)
 _DECIDED: Final = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.EXPIRED)
 """Outcomes that say something about the work; released, parked and cancelled do not."""
@@ -136,9 +139,9 @@ def _next(items: list[Attempt]) -> str:
 
 
 def _attempt(row: tuple[Any, ...]) -> Attempt:
-    (id_, task_id, lease_no, attempt, outcome, path, host, kind, worker_id, session_id, started, ended, error, usage, reason) = (
-        row
-    )
+    (id_, task_id, lease_no, attempt, outcome, path, host, kind, worker_id, session_id, started, ended, *said) = row
+    error, usage, reason, agent, text = said
+    evidence = {} if text is None else _evidence.decode(text)
     return Attempt(
         id=id_,
         task_id=task_id,
@@ -156,4 +159,7 @@ def _attempt(row: tuple[Any, ...]) -> Attempt:
         error=error_of(error),
         usage=usage_of(usage),
         reason=reason,
+        # Whose session nobody told of, its worker has said what it ran.
+        agent=agent or (named if isinstance(named := evidence.get("agent"), str) else None),
+        evidence=evidence,
     )

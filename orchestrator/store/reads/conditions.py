@@ -92,7 +92,7 @@ def of_tasks(where: TaskFilter, dialect: Dialect) -> Condition:
     parts += [Condition(f"EXISTS (SELECT 1 FROM {tags} g WHERE g.value = ?)", (tag,)) for tag in where.tag or ()]
     parts += [
         Condition(f"t.{column} = ?", (value,))
-        for column in ("worker_id", "schedule_id", "workflow_id", "run_id")
+        for column in ("agent", "worker_id", "schedule_id", "workflow_id", "run_id")
         if (value := getattr(where, column)) is not None
     ]
     if where.q:

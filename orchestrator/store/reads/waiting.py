@@ -14,11 +14,13 @@ class WaitingReads(Reading):
         """Those of the tasks that wait, by id."""
         among = self._dialect.each.format("?")
         rows = await self._fetch(
-            "SELECT t.id, t.path, t.host, t.kind, t.tags FROM tasks t "
+            "SELECT t.id, t.path, t.host, t.kind, t.tags, t.agent FROM tasks t "
             f"WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM {among}) AND t.status = 'waiting' ORDER BY t.id",
             (json.dumps(sorted(ids)),),
         )
-        return [Ready(task_id, path, host, kind, tuple(json.loads(tags))) for task_id, path, host, kind, tags in rows]
+        return [
+            Ready(task_id, path, host, kind, tuple(json.loads(tags)), agent) for task_id, path, host, kind, tags, agent in rows
+        ]
 
     async def limited(self) -> frozenset[str]:
         """The directories below which no more than some tasks may run, on any host."""

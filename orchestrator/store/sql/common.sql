@@ -84,7 +84,7 @@ SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ? ORDER B
 
 -- name: stream_after
 SELECT t.id FROM tasks t
-WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.rank, t.id) > (?, ?)
+WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND t.agent = ? AND (t.rank, t.id) > (?, ?)
 ORDER BY t.rank, t.id LIMIT ?;
 
 -- name: running_everywhere
@@ -185,8 +185,8 @@ INSERT INTO task_logs (task_id, number, lease_no, line, at, stream, text) VALUES
 
 -- name: add_attempt
 INSERT INTO attempts (task_id, lease_no, attempt, outcome, path, host, kind, worker_id, claimed_by, account, session_id,
-    started_at, ended_at, error, usage, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    started_at, ended_at, error, usage, reason, agent, evidence)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_event
 INSERT INTO events (id, at, type, task_id, path, host, status, data, actor, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

@@ -99,51 +99,56 @@ SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key {in} ORDER 
 
 -- name: streams_among
 -- With the first task of each: what stands before it in the index is dead, and is passed only once.
-SELECT w.path, s.kind, s.host, s.rank, s.id
+SELECT w.path, s.kind, s.host, s.agent, s.rank, s.id
 FROM unnest(?::text[]) AS w (path) CROSS JOIN LATERAL (
-    WITH RECURSIVE stream (kind, host, rank, id) AS (
-        (SELECT t.kind, t.host, t.rank, t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.path
-         ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1)
+    WITH RECURSIVE stream (kind, host, agent, rank, id) AS (
+        (SELECT t.kind, t.host, t.agent, t.rank, t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.path
+         ORDER BY t.kind, t.host, t.agent, t.rank, t.id LIMIT 1)
         UNION ALL
-        SELECT n.kind, n.host, n.rank, n.id FROM stream CROSS JOIN LATERAL (
-            SELECT t.kind, t.host, t.rank, t.id FROM tasks t
-            WHERE t.status = 'waiting' AND t.path = w.path AND (t.kind, t.host) > (stream.kind, stream.host)
-            ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1
+        SELECT n.kind, n.host, n.agent, n.rank, n.id FROM stream CROSS JOIN LATERAL (
+            SELECT t.kind, t.host, t.agent, t.rank, t.id FROM tasks t
+            WHERE t.status = 'waiting' AND t.path = w.path AND (t.kind, t.host, t.agent) > (stream.kind, stream.host, stream.agent)
+            ORDER BY t.kind, t.host, t.agent, t.rank, t.id LIMIT 1
         ) n
     )
-    SELECT kind, host, rank, id FROM stream
+    SELECT kind, host, agent, rank, id FROM stream
 ) s;
 
 -- name: streams_below
-WITH RECURSIVE stream (path, kind, host, rank, id) AS (
-    (SELECT t.path, t.kind, t.host, t.rank, t.id FROM tasks t
-     WHERE t.status = 'waiting' AND t.path > ?1 AND t.path < ?2 ORDER BY t.path, t.kind, t.host, t.rank, t.id LIMIT 1)
+WITH RECURSIVE stream (path, kind, host, agent, rank, id) AS (
+    (SELECT t.path, t.kind, t.host, t.agent, t.rank, t.id FROM tasks t
+     WHERE t.status = 'waiting' AND t.path > ?1 AND t.path < ?2 ORDER BY t.path, t.kind, t.host, t.agent, t.rank, t.id LIMIT 1)
     UNION ALL
-    SELECT n.path, n.kind, n.host, n.rank, n.id FROM stream CROSS JOIN LATERAL (
-        SELECT t.path, t.kind, t.host, t.rank, t.id FROM tasks t
-        WHERE t.status = 'waiting' AND (t.path, t.kind, t.host) > (stream.path, stream.kind, stream.host) AND t.path < ?2
-        ORDER BY t.path, t.kind, t.host, t.rank, t.id LIMIT 1
+    SELECT n.path, n.kind, n.host, n.agent, n.rank, n.id FROM stream CROSS JOIN LATERAL (
+        SELECT t.path, t.kind, t.host, t.agent, t.rank, t.id FROM tasks t
+        WHERE t.status = 'waiting' AND t.path < ?2
+          AND (t.path, t.kind, t.host, t.agent) > (stream.path, stream.kind, stream.host, stream.agent)
+        ORDER BY t.path, t.kind, t.host, t.agent, t.rank, t.id LIMIT 1
     ) n
 )
-SELECT path, kind, host, rank, id FROM stream;
+SELECT path, kind, host, agent, rank, id FROM stream;
 
 -- name: pages
-SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, rank bigint, id bigint) CROSS JOIN LATERAL (
-    SELECT * FROM tasks w WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host
+SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, agent text, rank bigint, id bigint)
+CROSS JOIN LATERAL (
+    SELECT * FROM tasks w
+    WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host AND w.agent = r.agent
       AND (w.rank, w.id) >= (r.rank, r.id)
     ORDER BY w.rank, w.id LIMIT ?2
 ) t ORDER BY t.rank, t.id;
 
 -- name: pages_free
-SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, rank bigint, id bigint) CROSS JOIN LATERAL (
-    SELECT * FROM tasks w WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host
+SELECT {head} FROM json_to_recordset(?1) AS r (path text, kind text, host text, agent text, rank bigint, id bigint)
+CROSS JOIN LATERAL (
+    SELECT * FROM tasks w
+    WHERE w.status = 'waiting' AND w.path = r.path AND w.kind = r.kind AND w.host = r.host AND w.agent = r.agent
       AND (w.rank, w.id) >= (r.rank, r.id)
     ORDER BY w.rank, w.id LIMIT ?2 FOR NO KEY UPDATE SKIP LOCKED
 ) t ORDER BY t.rank, t.id;
 
 -- name: page_after
 SELECT {head} FROM tasks t
-WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND (t.rank, t.id) > (?, ?)
+WHERE t.status = 'waiting' AND t.path = ? AND t.kind = ? AND t.host = ? AND t.agent = ? AND (t.rank, t.id) > (?, ?)
 ORDER BY t.rank, t.id LIMIT ?;
 
 -- name: leases_among

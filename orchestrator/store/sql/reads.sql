@@ -2,25 +2,29 @@
 -- {each ?1} and {order index}: see store/reads/dialect.py.
 
 -- name: oldest_waiting
--- The first waiting tasks of every stream (path, kind, host) of the listed paths, up to ?2 of each: the least ready_at
+-- The first waiting tasks of every stream (path, kind, host, agent) of the listed paths, up to ?2 of each: the least ready_at
 -- by directory. Ranks put priorities before each other, so that the first in rank need not be the oldest. A comparison of rows
 -- would have SQLite look at every task of the stream before.
 WITH RECURSIVE first (id) AS (
-    SELECT (SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.value ORDER BY t.kind, t.host, t.rank, t.id LIMIT 1)
+    SELECT (SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.value ORDER BY t.kind, t.host, t.agent, t.rank, t.id LIMIT 1)
     FROM {each ?1} w
     UNION ALL
     SELECT coalesce(
+        (SELECT n.id FROM tasks n
+         WHERE n.status = 'waiting' AND n.path = t.path AND n.kind = t.kind AND n.host = t.host AND n.agent > t.agent
+         ORDER BY n.agent, n.rank, n.id LIMIT 1),
         (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = t.path AND n.kind = t.kind AND n.host > t.host
-         ORDER BY n.host, n.rank, n.id LIMIT 1),
+         ORDER BY n.host, n.agent, n.rank, n.id LIMIT 1),
         (SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = t.path AND n.kind > t.kind
-         ORDER BY n.kind, n.host, n.rank, n.id LIMIT 1)
+         ORDER BY n.kind, n.host, n.agent, n.rank, n.id LIMIT 1)
     )
     FROM first JOIN tasks t ON t.id = first.id
 )
 SELECT t.path, t.host, min((
     SELECT min(s.ready_at) FROM (
         SELECT n.ready_at FROM tasks n
-        WHERE n.status = 'waiting' AND n.path = t.path AND n.kind = t.kind AND n.host = t.host ORDER BY n.rank, n.id LIMIT ?2
+        WHERE n.status = 'waiting' AND n.path = t.path AND n.kind = t.kind AND n.host = t.host AND n.agent = t.agent
+        ORDER BY n.rank, n.id LIMIT ?2
     ) s
 ))
 FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;

@@ -5,11 +5,14 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tasks'), 0),
        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0);
 
 -- name: next_stream
--- ?1 to ?3 the stream before it, ?4 where to end. A comparison of rows would use the index for their first column alone, and
+-- ?1 to ?4 the stream before it, ?5 where to end. A comparison of rows would use the index for their first column alone, and
 -- look at every task of the stream before it.
-SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND path = ?1 AND kind = ?2 AND host > ?3
+SELECT path, kind, host, agent, rank, id FROM tasks
+WHERE status = 'waiting' AND path = ?1 AND kind = ?2 AND host = ?3 AND agent > ?4
 UNION ALL
-SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND path = ?1 AND kind > ?2
+SELECT path, kind, host, agent, rank, id FROM tasks WHERE status = 'waiting' AND path = ?1 AND kind = ?2 AND host > ?3
 UNION ALL
-SELECT path, kind, host, rank, id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?4
-ORDER BY path, kind, host, rank, id LIMIT 1;
+SELECT path, kind, host, agent, rank, id FROM tasks WHERE status = 'waiting' AND path = ?1 AND kind > ?2
+UNION ALL
+SELECT path, kind, host, agent, rank, id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?5
+ORDER BY path, kind, host, agent, rank, id LIMIT 1;
