@@ -14,6 +14,7 @@ from worker_client.errors import LeaseLost, NotFound, OrchestratorError, ServerU
 from worker_client.exchange import Retries
 from worker_client.lease import Lease, Stop
 from worker_client.logs import LogShipper
+from worker_client.places import NoPlace, Place, Places
 from worker_client.runners.base import Notes, RunContext, Runner
 from worker_client.runners.outcomes import Done, Failed, Outcome, Parked, Released
 
@@ -28,13 +29,14 @@ REPORTING = Retries(attempts=None, seconds=600.0)
 class Job:
     """Runs one task. `run` never raises for what went wrong with it; cancelling `run` abandons the task."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a task has to do with
         self,
         client: AsyncClient,
         task: ClaimedTask,
         runner: Runner,
         *,
         directory: str,
+        places: Places,
         lease_seconds: float,
         clock: Clock,
         drain: Callable[[], None],
@@ -42,6 +44,7 @@ class Job:
     ) -> None:
         self._client = client
         self._runner = runner
+        self._places, self._place = places, Place(directory)
         self._give_up = give_up
         self.task = task
         self._notes = Notes()
@@ -96,18 +99,33 @@ class Job:
         """Do the task."""
         if not await self._may_begin():
             return
-        self._work = asyncio.create_task(self._runner.run(self._context), name=f"task-{self.task.id}")
+        self._work = asyncio.create_task(self._do(), name=f"task-{self.task.id}")
         background = [asyncio.create_task(self._lease.keep()), asyncio.create_task(self._logs.run())]
         try:
             outcome = await self._outcome(self._work)
             if outcome is not None:
                 await self._logs.flush(FLUSH_SECONDS)
                 await self._lease.tell_rest()
-                await self.report(outcome)
+                await self.report(self._place.described(outcome))
         finally:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+
+    async def _do(self) -> Outcome:
+        outcome: Outcome | None = None
+        try:
+            async with self._places.open(self._context) as self._place:
+                self._context.directory = self._place.directory
+                self._context.worktree = self._place.evidence.get("worktree")
+                outcome = await self._runner.run(self._context)
+        except NoPlace as none:
+            return none.outcome
+        except asyncio.CancelledError:
+            # What is stopped only while its place is being closed has ended.
+            if outcome is None:
+                raise
+        return outcome
 
     async def _may_begin(self) -> bool:
         try:
@@ -186,3 +204,5 @@ class Job:
             if isinstance(outcome, Done):
                 message = f"the work was done, but its result could not be reported: {error}"
                 await self.report(Failed(type="ReportRefused", message=message, retryable=False))
+        else:
+            await self._places.settle(task, self._place)

@@ -42,7 +42,7 @@ def remember(state: Path, session: Session) -> None:
         draft.replace(path)
     except (OSError, ValueError) as error:
         logger.warning(
-            "session %s of %s can't be written down, so it can't be resumed: %s", session.session_id, session.agent, error
+            "session %r of %r can't be written down, so it can't be resumed: %s", session.session_id, session.agent, error
         )
         with contextlib.suppress(OSError):
             draft.unlink()
@@ -56,7 +56,7 @@ def recorded(state: Path, agent: str, session_id: str) -> Session | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        logger.warning("what is written down of session %s of %s can't be read: %s: %s", session_id, agent, path, error)
+        logger.warning("what is written down of session %r of %r can't be read: %s: %s", session_id, agent, path, error)
         return None
     return session if (session.agent, session.session_id) == (agent, session_id) else None
 

@@ -18,6 +18,7 @@ from worker_client.endpoints import Call
 from worker_client.errors import ConfigurationError
 from worker_client.job import Job
 from worker_client.lease import Stop
+from worker_client.places import OwnDirectory, Places
 from worker_client.runners.base import Runner
 from worker_client.runners.function import Handler, HandlerRunner
 from worker_client.runners.outcomes import Released
@@ -41,7 +42,8 @@ class Worker:
     `fence`: refuse directories that aren't below one of these. `agent`: of agent tasks ask for those of this one only; `account`:
     what its quota hangs on. `exclusive`: have each directory to itself. `drain_seconds`: how long running tasks may go on after
     SIGTERM before they are given back. `until_idle`: end when nothing waits. `max_tasks`: end after so many. `shift`: what it
-    shares with other Workers of this process, instead of these two.
+    shares with other Workers of this process, instead of these two. `places`: where tasks that need their directory run, such
+    as Worktrees; by default in the directory itself.
     """
 
     def __init__(  # noqa: PLR0913  what a worker can be given
@@ -60,6 +62,7 @@ class Worker:
         account: str | None = None,
         exclusive: bool = False,
         tags: Sequence[str] = (),
+        places: Places | None = None,
         lease_seconds: float = 60.0,
         poll_seconds: float = 30.0,
         drain_seconds: float = 60.0,
@@ -79,6 +82,7 @@ class Worker:
         self._concurrency = concurrency
         self.agent, self._account, self._exclusive = agent, account, exclusive
         self._tags = list(tags)
+        self._places = places or OwnDirectory()
         self._lease_seconds = lease_seconds
         self._shift = shift or Shift(until_idle=until_idle, max_tasks=max_tasks)
         self._shift.join(self)
@@ -136,6 +140,7 @@ class Worker:
             "%s asks %s for %s tasks in %s", self.worker_id, self.client.url, ", ".join(self.kinds), ", ".join(ground.directories)
         )
         self._asking = asking = asyncio.create_task(self._ask(ground))
+        tidying = asyncio.create_task(self._places.tidy(self.client))
         over, draining = asyncio.create_task(self._shift.over.wait()), asyncio.create_task(self._shift.draining.wait())
         try:
             await asyncio.wait({asking, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,9 +153,9 @@ class Worker:
                 asking.result()
         finally:
             self._shift.leave(self)
-            for task in (asking, over, draining, *self._jobs):
+            for task in (asking, over, draining, tidying, *self._jobs):
                 task.cancel()
-            await asyncio.gather(asking, over, draining, *self._jobs, return_exceptions=True)
+            await asyncio.gather(asking, over, draining, tidying, *self._jobs, return_exceptions=True)
             await self.client.close()
 
     async def _finish_jobs(self, draining: asyncio.Task[bool]) -> None:
@@ -230,12 +235,12 @@ class Worker:
             return
         self._refusals = 0
         logger.info("task %d: attempt %d, %s in %s", claimed.id, claimed.attempt, claimed.kind, claimed.work_directory)
-        directory = claimed.work_directory
         job = Job(
             self.client,
             claimed,
             runner,
-            directory=directory,
+            directory=claimed.work_directory,
+            places=self._places if runner.needs_directory else OwnDirectory(),
             lease_seconds=self._lease_seconds,
             clock=self._clock,
             drain=self._shift.told_to_drain,
