@@ -33,11 +33,15 @@ class Shift:
             self.hurried.set()
         self._drain()
 
-    def told_to_drain(self) -> None:
-        """The server says so; it goes on saying it, which hurries nobody."""
+    def ensure_drained(self, why: str) -> None:
+        """Drain; said again and again, it hurries nobody."""
         if not self.draining.is_set():
-            logger.info("the server says that this worker is to drain")
+            logger.warning("draining: %s", why)
         self._drain()
+
+    def told_to_drain(self) -> None:
+        """The server says so."""
+        self.ensure_drained("the server says so")
 
     def _drain(self) -> None:
         self.draining.set()
