@@ -75,3 +75,38 @@ class Tail:
 
     def __str__(self) -> str:
         return "\n".join(self._lines)[-self._limit :]
+
+
+class WholeLines:
+    """Lines of any length up to `limit` bytes, as they are: of a longer one only a note is left."""
+
+    def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> list[str]:
+        """The lines that this chunk ends."""
+        first, *others = chunk.split(b"\n")
+        self._add(first)
+        lines = []
+        for other in others:
+            lines.append(self._take())
+            self._add(other)
+        if final and self._size:
+            lines.append(self._take())
+        return lines
+
+    def _add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size <= self._limit:
+            self._parts.append(part)
+        else:
+            self._parts = []
+
+    def _take(self) -> str:
+        text = b"".join(self._parts).decode(errors="replace").replace("\0", "\ufffd").rstrip("\r")
+        if self._size > self._limit:
+            text = f"[a line of {self._size} bytes is left out]"
+        self._parts, self._size = [], 0
+        return text

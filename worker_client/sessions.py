@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
+
+from worker_client.contract.reports import Usage
 
 logger = logging.getLogger("worker_client")
 MOST: Final = 10_000
@@ -21,7 +23,7 @@ _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """A session as it was last worked in; `worktree`: the one that `directory` is in."""
+    """A session as it was last worked in; `worktree`: the one that `directory` is in. `used`: in all of its runs."""
 
     agent: str
     session_id: str
@@ -29,6 +31,7 @@ class Session(Struct, frozen=True, kw_only=True):
     task_id: int
     at: datetime
     worktree: str | None = None
+    used: Usage = field(default_factory=Usage)
 
 
 def remember(state: Path, session: Session) -> None:

@@ -81,6 +81,7 @@ async def execute(
     argv: Sequence[str],
     environment: Mapping[str, str],
     *,
+    own: Mapping[str, str | None] | None = None,
     stdin: Path | None = None,
     splitter: Callable[[], Splitter] = plain_lines,
     take: Take = lambda line, _: (line,),
@@ -88,7 +89,8 @@ async def execute(
 ) -> Ran:
     """Run a program to the end of all that it started; when cancelled, end it within `context.grace` seconds and raise on.
 
-    `environment` is what it inherits; the task's own and facts about the task come on top. `stdin`: a file to read from.
+    `environment` is what it inherits; the task's own and facts about the task come on top, and over all of them `own`: what no
+    task may change, None for what isn't to be there. `stdin`: a file to read from.
     """
     tail = Tail()
     started = time.monotonic()
@@ -98,7 +100,8 @@ async def execute(
             tail.add(shown)
             context.log(shown, stream)
 
-    whole = {**environment, **context.task.environment, **_about(context)}
+    mixed = {**environment, **context.task.environment, **_about(context), **(own or {})}
+    whole = {name: value for name, value in mixed.items() if value is not None}
     async with await ProcessTree.start(argv, directory=context.directory, environment=whole, stdin=stdin) as tree:
         output = asyncio.gather(
             _pump(tree.stdout, splitter(), LogStream.STDOUT, context, note),

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from worker_client.contract.reports import Usage
 from worker_client.processes import Ended
 from worker_client.runners.agent.events import EventReader, amount_of, count_of, list_of, object_of, shown, text_of
@@ -18,6 +20,7 @@ AUTH_RETRIES: Final = 4
 SIGNALLED: Final = frozenset({130, 137, 143})
 """Exit codes of a program that ends itself after a signal, or was run by a shell."""
 _LOGIN: Final = ("Not logged in", "Please run /login", "Invalid API key", "OAuth token")
+_NO_CREDIT: Final = "Credit balance is too low"
 _SPENT: Final = "error_max_budget_usd"
 
 
@@ -26,6 +29,7 @@ class Claude:
 
     name = "claude"
     program = "claude"
+    resumes = True
     inherit: tuple[str, ...] = (
         *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", "CLAUDE_CONFIG_DIR"),
         *("CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "XDG_CONFIG_HOME"),
@@ -117,8 +121,10 @@ class ClaudeReader(EventReader):
             self.report.usage = _usage(list(self._messages.values()), model=self.report.model)
 
     def _rate_limit(self, info: dict[str, Any]) -> list[str]:
-        self._resets_at = _time(info.get("resetsAt")) or self._resets_at
-        return [f"the account's limit is reached until {self._resets_at}"] if info.get("status") == "rejected" else []
+        if info.get("status") != "rejected":
+            return []
+        self._resets_at = _time(info.get("resetsAt"))
+        return [f"the account's limit is reached until {self._resets_at or 'it is lifted'}"]
 
     def _end(self, event: dict[str, Any]) -> None:
         self._result = event
@@ -126,9 +132,10 @@ class ClaudeReader(EventReader):
         if not event.get("is_error"):
             self.report.final_text = text_of(event.get("result")) or self.report.final_text
         self._status = count_of(event.get("api_error_status")) or (self._status if event.get("is_error") else None)
-        self.report.usage = _usage(
-            [object_of(event.get("usage"))],
-            model=self.report.model,
+        # Of this run alone: what is said of a resumed session doesn't include what it had used before.
+        summed = _usage([object_of(event.get("usage"))], model=self.report.model)
+        self.report.usage = structs.replace(
+            summed if summed.output_tokens else self.report.usage,
             cost_usd=amount_of(event.get("total_cost_usd")),
             duration_ms=count_of(event.get("duration_ms")),
         )
@@ -147,8 +154,10 @@ class ClaudeReader(EventReader):
             return Verdict(outcome=Class.FAILED, message=message, session_lost=True)
         if result.get("subtype") == _SPENT:
             return Verdict(outcome=Class.BUDGET, message=message)
+        details = {"subtype": text_of(result.get("subtype")), "status": self._status}
+        # A model that doesn't exist won't when asked again.
         return self._refused(message) or Verdict(
-            outcome=Class.FAILED, message=message, details={"subtype": result.get("subtype"), "status": self._status}
+            outcome=Class.FAILED, message=message, details=details, retryable=self._status != 404
         )
 
     def _unfinished(self, ended: Ended) -> Verdict:
@@ -161,7 +170,7 @@ class ClaudeReader(EventReader):
         return Verdict(outcome=Class.NO_EVIDENCE, message=message)
 
     def _refused(self, message: str) -> Verdict | None:
-        if self._status == 429:
+        if self._status == 429 or _NO_CREDIT in message:
             return Verdict(outcome=Class.QUOTA, message=message, resets_at=self._resets_at)
         if self._status in {401, 403} or any(words in message for words in _LOGIN):
             return Verdict(outcome=Class.AUTH, message=message)
@@ -190,7 +199,7 @@ def _results(message: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _usage(parts: list[dict[str, Any]], *, model: str | None, cost_usd: float = 0.0, duration_ms: int = 0) -> Usage:
+def _usage(parts: list[dict[str, Any]], *, model: str | None) -> Usage:
     def total(*names: str) -> int:
         return sum(count_of(part.get(name)) for part in parts for name in names)
 
@@ -198,8 +207,6 @@ def _usage(parts: list[dict[str, Any]], *, model: str | None, cost_usd: float = 
         input_tokens=total("input_tokens", "cache_creation_input_tokens"),
         output_tokens=total("output_tokens"),
         cached_tokens=total("cache_read_input_tokens"),
-        cost_usd=cost_usd,
-        duration_ms=duration_ms,
         model=model,
     )
 

@@ -1,5 +1,6 @@
 """Reading the output of command lines that print one JSON object a line."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -40,14 +41,18 @@ def parsed(text: str) -> dict[str, Any] | None:
     """The JSON object of a line, or None when it is none, or broken."""
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+    except (msgspec.DecodeError, UnicodeError):
+        # It refuses half of a surrogate pair, which JavaScript prints where it has cut a text.
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
     return value if isinstance(value, dict) else None
 
 
 def text_of(value: Any) -> str:
-    """What stands at a place where a text is expected."""
-    return value if isinstance(value, str) else ""
+    """What stands at a place where a text is expected, without what a database refuses."""
+    return value.replace("\0", "\ufffd").encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def object_of(value: Any) -> dict[str, Any]:

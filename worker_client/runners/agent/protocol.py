@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from worker_client.contract.enums import LogStream
 from worker_client.contract.reports import Usage
@@ -45,7 +45,7 @@ class Assignment(Struct, frozen=True, kw_only=True):
     fresh_session_id: str
     model: str | None = None
     budget_usd: float | None = None
-    spent: Usage = Usage()
+    spent: Usage = field(default_factory=Usage)
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class Report(Struct, kw_only=True):
     """
 
     session_id: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     final_text: str = ""
     activity: str | None = None
     denials: list[str] = []
@@ -100,11 +100,15 @@ class Reader(Protocol):
 
 
 class Agent(Protocol):
-    """One command line. `program` is its name on PATH; `inherit`: variables of the worker's environment that it needs."""
+    """One command line. `program` is its name on PATH; `inherit`: variables of the worker's environment that it needs.
+
+    `resumes`: whether it can go on in a session.
+    """
 
     name: str
     program: str
     inherit: tuple[str, ...]
+    resumes: bool
 
     def launch(self, assignment: Assignment, settings: AgentSettings) -> Launch:
         """How to start it for this; `argv[0]` is `settings.program` where that is set."""

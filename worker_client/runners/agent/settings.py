@@ -1,10 +1,11 @@
 """The worker's file of settings: how each agent is run, and what is checked in which directory."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,6 +13,8 @@ from msgspec import Meta, Struct
 from worker_client.errors import ConfigurationError
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
+Pattern = NonEmpty
+"""A regular expression, looked for in each line."""
 STALL_SECONDS = 900.0
 """An agent that has printed nothing for so long is taken for stuck."""
 
@@ -21,8 +24,8 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `args` are appended to the command line. `inherit`: further variables of the worker's environment that the agent may see.
     `stall_seconds`: how long it may be silent. The rest is for agents that are described here (see `custom.py`): `command` and
-    `resume_command` with `{prompt}`, `{prompt_file}`, `{session_id}`, `{model}`, `{directory}`; regular expressions for output
-    that says `done`, `quota` or `auth`; `preset` to begin with.
+    `resume_command` with `{prompt}`, `{prompt_file}`, `{session_id}`, `{model}`, `{directory}`; `output`: what it prints, text or
+    the events of Claude Code; regular expressions for a line that says `done`, `quota` or `auth`; `preset` to begin with.
     """
 
     program: NonEmpty | None = None
@@ -33,11 +36,12 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     account: NonEmpty | None = None
     stall_seconds: Annotated[float, Meta(gt=0)] = STALL_SECONDS
     preset: NonEmpty | None = None
+    output: Literal["text", "stream-json"] = "text"
     command: Annotated[list[str], Meta(min_length=1)] | None = None
     resume_command: Annotated[list[str], Meta(min_length=1)] | None = None
-    done: NonEmpty | None = None
-    quota: NonEmpty | None = None
-    auth: NonEmpty | None = None
+    done: Pattern | None = None
+    quota: Pattern | None = None
+    auth: Pattern | None = None
 
 
 class DirectorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,10 +77,17 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> W
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: can't be read: {error}") from error
     try:
-        return msgspec.convert(tomllib.loads(text), WorkerSettings)
+        settings = msgspec.convert(tomllib.loads(text), WorkerSettings)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: no valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = where.rstrip("`").replace("[...]", ".NAME").lstrip(".")
         raise ConfigurationError(f"{path}: {key or 'the file'}: {what}") from error
+    for name, agent in settings.agents.items():
+        for key, pattern in (("done", agent.done), ("quota", agent.quota), ("auth", agent.auth)):
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                raise ConfigurationError(f"{path}: agents.{name}.{key}: {pattern!r} is no regular expression: {error}") from error
+    return settings

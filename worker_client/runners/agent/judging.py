@@ -1,0 +1,127 @@
+"""From what came of a run to what is reported of it, and the facts that are kept with the attempt."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from worker_client.contract.enums import ParkReason
+from worker_client.contract.reports import Usage
+from worker_client.runners.agent.protocol import Assignment, Class, Launch, Report, Verdict
+from worker_client.runners.agent.running import Run
+from worker_client.runners.outcomes import Failed, Outcome, Parked, Released
+
+MOST_TEXT: Final = 100_000
+"""Characters of the final text that are kept."""
+MOST_MESSAGE: Final = 10_000
+LATEST: Final = timedelta(days=32)
+"""No account's limit lasts longer; who says so has a broken clock."""
+_SECRET: Final = re.compile(r"key|token|secret|password|auth", re.IGNORECASE)
+_PARKS: Final = {Class.QUOTA: ParkReason.QUOTA, Class.BUDGET: ParkReason.BUDGET}
+_TYPES: Final = {Class.KILLED: "Killed", Class.NO_EVIDENCE: "NoEvidence"}
+
+
+class Ending(Struct, kw_only=True):
+    """A run that has ended, as far as the reader understood it."""
+
+    agent: str
+    account: str | None
+    run: Run
+    report: Report
+    verdict: Verdict
+    evidence: dict[str, Any]
+
+    @property
+    def usage(self) -> Usage:
+        """What the run used; the time it took when it doesn't say so itself."""
+        used = self.report.usage
+        return used if used.duration_ms else structs.replace(used, duration_ms=self.run.duration_ms)
+
+
+def judged(ending: Ending) -> Outcome | None:
+    """What to report; None when the agent is done, as far as it says."""
+    run, verdict, evidence = ending.run, ending.verdict, ending.evidence
+    if verdict.outcome is Class.DONE:
+        return None
+    message = verdict.message.strip()[:MOST_MESSAGE]
+    if run.stalled:
+        words = f"silent for {run.stall_seconds:g} s, so it was ended; it last said: {message or run.tail[-500:]}"
+        return _failed(ending, "Stalled", words, outcome="stalled")
+    unable = _unable(ending)
+    if unable is not None:
+        return Released(f"{ending.agent} {unable}: {message}", stop=True, usage=ending.usage, evidence=evidence)
+    if verdict.outcome in _PARKS:
+        return _parked(ending, _PARKS[verdict.outcome], message)
+    words = message or f"it ended with exit code {run.ended.exit_code} and said nothing about how"
+    return _failed(ending, _TYPES.get(verdict.outcome, "AgentFailed"), words)
+
+
+def _unable(ending: Ending) -> str | None:
+    """Why no other task would fare better."""
+    if ending.verdict.outcome is Class.AUTH:
+        return "isn't allowed to work"
+    unheard = ending.report.session_id is None and ending.verdict.outcome is Class.NO_EVIDENCE
+    return "can't be started" if unheard and ending.run.ended.exit_code in {126, 127} else None
+
+
+def _failed(ending: Ending, kind: str, message: str, **facts: str) -> Failed:
+    return Failed(
+        type=kind,
+        message=message,
+        details={**ending.verdict.details, "output_tail": ending.run.tail},
+        retryable=ending.verdict.retryable,
+        usage=ending.usage,
+        evidence={**ending.evidence, **facts},
+    )
+
+
+def _parked(ending: Ending, reason: ParkReason, message: str) -> Parked:
+    return Parked(
+        reason=reason,
+        not_before=_soon(ending.verdict.resets_at),
+        account=ending.account if reason is ParkReason.QUOTA else None,
+        session_id=ending.report.session_id,
+        agent=ending.agent,
+        message=message,
+        usage=ending.usage,
+        evidence=ending.evidence,
+    )
+
+
+def _soon(at: datetime | None) -> datetime | None:
+    """A reset that is over already is waited for a minute; one that can't be is not believed."""
+    now = datetime.now(UTC)
+    return None if at is None or at > now + LATEST else max(at, now + timedelta(minutes=1))
+
+
+def evidence_of(agent: str, assignment: Assignment, launch: Launch, run: Run, report: Report, verdict: Verdict) -> dict[str, Any]:
+    """Facts about the attempt; only those that apply."""
+    facts = {
+        "agent": agent,
+        "version": report.version,
+        "argv": without_secrets(launch.argv, assignment.prompt),
+        "session_id": report.session_id,
+        "pid": run.pid,
+        "started_at": run.started_at.isoformat(),
+        "cwd": assignment.directory,
+        "outcome": str(verdict.outcome),
+        "exit_code": run.ended.exit_code,
+        "signal": run.ended.signal,
+        "not_before": verdict.resets_at and verdict.resets_at.isoformat(),
+        "denials": report.denials,
+    }
+    return {name: fact for name, fact in facts.items() if fact not in (None, [])}
+
+
+def without_secrets(argv: Sequence[str], prompt: str) -> list[str]:
+    """A command line as it may be shown: what an option that sounds secret is given, and the prompt, left out."""
+    shown, hide = [], False
+    for argument in argv:
+        option, equals, _ = argument.partition("=")
+        secret = option.startswith("-") and _SECRET.search(option) is not None
+        text = "***" if hide else f"{option}=***" if secret and equals else argument
+        shown.append(text.replace(prompt, "{prompt}")[:1000])
+        hide = secret and not equals
+    return shown

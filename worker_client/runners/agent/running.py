@@ -1,0 +1,83 @@
+"""One run of an agent's command line: started, read while it speaks, ended when it is silent for too long or has said all."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from worker_client.contract.enums import LogStream
+from worker_client.output import WholeLines
+from worker_client.processes import Ended, ProcessTree
+from worker_client.runners.agent.protocol import Launch, Reader, Report
+from worker_client.runners.base import RunContext
+from worker_client.runners.programs import execute
+
+FINISH_SECONDS: Final = 10.0
+"""How long a command line may take to end after it has said its last word."""
+STOP_GRACE: Final = 10.0
+
+
+class Run:
+    """`stalled`: it was ended for being silent; `stopped`: because the work has to stop; `ended`: how the program ended."""
+
+    def __init__(self, context: RunContext, reader: Reader, *, stall_seconds: float, told: Callable[[Report], None]) -> None:
+        self._context = context
+        self._reader = reader
+        self.stall_seconds = stall_seconds
+        self._told = told
+        self._heard_at = time.monotonic()
+        self._finished = asyncio.Event()
+        self.stalled = False
+        self.stopped = False
+        self.pid: int | None = None
+        self.started_at = datetime.now(UTC)
+        self.duration_ms = 0
+        self.ended = Ended(None, None, 0.0, 0)
+        self.tail = ""
+
+    async def go(self, launch: Launch, environment: Mapping[str, str], own: Mapping[str, str | None]) -> None:
+        """Run it to its end; when cancelled, end it and return: what it did until then counts."""
+        try:
+            ran = await execute(
+                self._context,
+                launch.argv,
+                environment,
+                own={**own, **launch.environment},
+                stdin=launch.stdin,
+                splitter=WholeLines,
+                take=self._take,
+                watch=self._watch,
+            )
+        except asyncio.CancelledError:
+            self.stopped = True
+            self.ended = Ended(None, "SIGTERM", 0.0, 0)
+        else:
+            self.ended, self.tail = ran.ended, ran.tail
+        self.duration_ms = int((datetime.now(UTC) - self.started_at).total_seconds() * 1000)
+
+    def _take(self, line: str, stream: LogStream) -> Iterable[str]:
+        self._heard_at = time.monotonic()
+        shown = self._reader.line(line, stream)
+        self._told(self._reader.report)
+        if self._reader.report.finished:
+            self._finished.set()
+        return shown
+
+    async def _watch(self, tree: ProcessTree) -> None:
+        self.pid = tree.pid
+        while not self._finished.is_set():
+            left = self._heard_at + self.stall_seconds - time.monotonic()
+            if left <= 0:
+                self.stalled = True
+                self._context.log(f"silent for {self.stall_seconds:g} s: it is ended", LogStream.SYSTEM)
+                await tree.stop(STOP_GRACE)
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._finished.wait()
+            except TimeoutError:
+                continue
+        await asyncio.sleep(FINISH_SECONDS)
+        self._context.log(f"still running {FINISH_SECONDS:g} s after its last word: it is ended", LogStream.SYSTEM)
+        await tree.stop(STOP_GRACE)
