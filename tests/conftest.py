@@ -24,9 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Temporary folders in memory where there is such a file system: the tests commit some ten thousand times."""
     # Shells have what they start in the background ignore it, and so would all that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        _made.append(Path(tempfile.mkdtemp(prefix="orchestrator-state-")))
+        os.environ["XDG_STATE_HOME"] = str(_made[-1])
     if config.option.basetemp is None and not hasattr(config, "workerinput") and os.access(_MEMORY, os.W_OK):
         _made.append(Path(tempfile.mkdtemp(prefix="orchestrator-tests-", dir=_MEMORY)))
-        config.option.basetemp = _made[0] / "run"
+        config.option.basetemp = _made[-1] / "run"
 
 
 def pytest_unconfigure() -> None:

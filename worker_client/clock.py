@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from worker_client.guardian import boot_clock
+from worker_client.guardian.clock import boot_clock
 
 
 class Clock(Protocol):

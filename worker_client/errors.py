@@ -27,6 +27,14 @@ class ConfigurationError(ValueError):
     """The worker was set up in a way that can't work; the message says how to mend it."""
 
 
+class CannotBegin(Exception):
+    """A run can't begin here and now, through no fault of the task's: it is given back, for `again_seconds` from now."""
+
+    def __init__(self, message: str, *, again_seconds: float = 60.0) -> None:
+        super().__init__(message)
+        self.again_seconds = again_seconds
+
+
 class ValidationFailed(OrchestratorError):
     """Something in the request is not as the contract says; `details.field` names it."""
 

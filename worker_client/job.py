@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from worker_client.client import AsyncClient
 from worker_client.clock import Clock
 from worker_client.contract.enums import Directive, ParkReason
 from worker_client.contract.reports import Usage
 from worker_client.contract.tasks import ClaimedTask
-from worker_client.errors import LeaseLost, NotFound, OrchestratorError, ServerUnreachable
+from worker_client.errors import CannotBegin, LeaseLost, NotFound, OrchestratorError, ServerUnreachable
 from worker_client.exchange import Retries
 from worker_client.lease import Lease, Stop
 from worker_client.logs import LogShipper
@@ -37,6 +38,7 @@ class Job:
         *,
         directory: str,
         places: Places,
+        exclusive: bool,
         lease_seconds: float,
         clock: Clock,
         drain: Callable[[], None],
@@ -49,7 +51,9 @@ class Job:
         self.task = task
         self._notes = Notes()
         self._logs = LogShipper(client, task.id, task.lease, lost=lambda: self.stop(Stop.LOST))
-        self._context = RunContext(task, directory=directory, server_url=client.url, logs=self._logs, notes=self._notes)
+        self._context = RunContext(
+            task, directory=directory, exclusive=exclusive, server_url=client.url, logs=self._logs, notes=self._notes
+        )
         self._lease = Lease(
             client,
             task,
@@ -184,6 +188,8 @@ class Job:
     def _failure(self, error: BaseException | None) -> Outcome:
         if error is None or isinstance(error, asyncio.CancelledError):
             return Failed(type="Cancelled", message="the runner cancelled itself")
+        if isinstance(error, CannotBegin):
+            return Released(str(error), not_before=datetime.now(UTC) + timedelta(seconds=error.again_seconds))
         logger.error("task %d: the runner raised", self.task.id, exc_info=error)
         return Failed(type=type(error).__name__, message=str(error))
 

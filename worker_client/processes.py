@@ -15,22 +15,32 @@ import psutil
 from msgspec import Struct
 
 from worker_client import guardian
+from worker_client.contract.limits import ResourceLimits
+from worker_client.entering import opened
+from worker_client.guardian.clock import boot_clock
+from worker_client.guardian.orders import Orders
+from worker_client.locks import Held
+from worker_client.remains import MARK, end_remains
 
-_GUARDIAN = str(Path(guardian.__file__).resolve())
-MARK = "ORCHESTRATOR_TREE"
-"""Variable that every process of a tree has in its environment, with a value of the tree's own."""
+_GUARDIAN = str(Path(guardian.__file__).resolve().parent)
+_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+"""All that a guardian gets of our environment: where to find what Python itself may need."""
 _LINE_LIMIT = 1 << 18
 _SAMPLES = (0.1, 5.0)
 """Seconds to the first look at the memory, and the most between two of them."""
 
 
 class Ended(Struct, frozen=True):
-    """How a program ended: `exit_code`, or the name of the `signal` that ended it; CPU seconds and bytes of the whole tree."""
+    """How a program ended: `exit_code`, or the name of the `signal` that ended it; CPU seconds and bytes of the whole tree.
+
+    `exceeded`: the bytes of memory for which the guardian ended it, being more than its limit; else 0.
+    """
 
     exit_code: int | None
     signal: str | None
     cpu_seconds: float
     peak_memory_bytes: int
+    exceeded: int = 0
 
 
 class ProcessTree:
@@ -39,10 +49,11 @@ class ProcessTree:
     On POSIX systems `worker_client.guardian` stands in between; elsewhere the tree is found by the parents of its processes.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, status_fd: int | None, mark: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, status_fd: int | None, mark: str, lock: Held | None = None) -> None:
         self._process = process
         self._status_fd = status_fd
         self._mark = mark
+        self._lock = lock
         self._seen: set[psutil.Process] = set()
         self._peak = 0
         self._hunting: asyncio.Task[None] | None = None
@@ -52,35 +63,68 @@ class ProcessTree:
 
     @classmethod
     async def start(
-        cls, argv: Sequence[str], *, directory: str, environment: Mapping[str, str], stdin: Path | None = None
+        cls,
+        argv: Sequence[str],
+        *,
+        directory: str,
+        environment: Mapping[str, str],
+        stdin: Path | None = None,
+        alive_for: float | None = None,
+        limits: ResourceLimits | None = None,
+        lock: Held | None = None,
     ) -> Self:
         """Start a program in a session of its own; a program that can't be started ends with exit code 127 or 126.
 
-        `stdin`: the file that it reads, else it reads nothing.
+        `directory`: its real name; a symlink in it raises CannotBegin, also one that has been put there a moment ago.
+        `stdin`: the file that it reads, else it reads nothing. `alive_for`: seconds after which all of it is killed, until
+        `live` says otherwise. `lock` is passed on to it.
         """
-        mark = secrets.token_hex(8)
+        mark = secrets.token_hex(8) if lock is None else lock.mark
         environment = {**environment, MARK: mark}
-        pipes = {"stdin": -1, "stdout": -1, "stderr": -1, "limit": _LINE_LIMIT, "cwd": directory, "env": environment}
+        pipes = {"stdin": -1, "stdout": -1, "stderr": -1, "limit": _LINE_LIMIT}
         if os.name != "posix":
-            with (stdin or Path(os.devnull)).open("rb") as source:
-                process = await asyncio.create_subprocess_exec(*argv, **{**pipes, "stdin": source})  # type: ignore[arg-type]
-            return cls(process, None, mark)
-        source_fd = os.open(stdin or os.devnull, os.O_RDONLY)
-        status, write = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", _GUARDIAN, str(write), str(source_fd), *argv),
-                pass_fds=(write, source_fd),
-                start_new_session=True,
-                **pipes,  # type: ignore[arg-type]
+            with (stdin or Path(os.devnull)).open("rb") as file:
+                process = await asyncio.create_subprocess_exec(
+                    *argv,
+                    cwd=directory,
+                    env=environment,
+                    **{**pipes, "stdin": file},  # type: ignore[arg-type]
+                )
+            return cls(process, None, mark, lock)
+        until = None if alive_for is None else boot_clock()() + alive_for
+        with contextlib.ExitStack() as ours:
+            if lock is not None:
+                ours.callback(lock.passed_on)
+            place = opened(directory)
+            ours.callback(os.close, place)
+            source = os.open(stdin or os.devnull, os.O_RDONLY)
+            ours.callback(os.close, source)
+            status, write = os.pipe()
+            ours.callback(os.close, write)
+            orders = Orders(
+                environment=environment,
+                report=write,
+                directory=place,
+                source=source,
+                until=until,
+                lock=None if lock is None else lock.fd,
+                record=None if lock is None else str(lock.record),
+                memory=None if limits is None else limits.memory_bytes,
+                cpu=None if limits is None else limits.cores,
             )
-        except BaseException:
-            os.close(status)
-            raise
-        finally:
-            os.close(write)
-            os.close(source_fd)
-        return cls(process, status, mark)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-I", "-S", _GUARDIAN, mark, *argv),
+                    pass_fds=[fd for fd in (write, place, source, orders.lock) if fd is not None],
+                    start_new_session=True,
+                    env={name: os.environ[name] for name in _LOADER if name in os.environ},
+                    **pipes,  # type: ignore[arg-type]
+                )
+            except BaseException:
+                os.close(status)
+                raise
+            process.stdin.write(orders.line())  # type: ignore[union-attr]
+            return cls(process, status, mark, lock)
 
     @property
     def pid(self) -> int:
@@ -120,12 +164,12 @@ class ProcessTree:
 
     def live(self, seconds: float) -> None:
         """Kill all of it after so many seconds even if this process has died, hangs or is stopped by then."""
-        self._tell(f"live {guardian.boot_clock()() + seconds}")
+        self._tell(f"live {boot_clock()() + seconds}")
 
     def kill(self) -> None:
         """Kill all of it now."""
         if self._status_fd is None:
-            self._hunting = asyncio.create_task(asyncio.to_thread(self._hunt))
+            self._hunting = asyncio.create_task(asyncio.to_thread(end_remains, self._mark))
         elif self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -138,27 +182,19 @@ class ProcessTree:
         if self._status_fd is None:
             code = await self._process.wait()
             self._sampler.cancel()
-            await asyncio.to_thread(self._hunt)
+            await asyncio.to_thread(end_remains, self._mark)
             return _ended(code, sum(self._cpu.values()), self._peak)
         # The end of the status pipe is the end of the guardian; the process's own may be told only when its output ends.
         report = await _read_all(self._status_fd)
         self._sampler.cancel()
+        if not report or sys.platform != "linux":
+            await asyncio.to_thread(end_remains, self._mark)
+            if self._lock is not None:
+                self._lock.forget()
         if not report:
-            await asyncio.to_thread(self._hunt)
             return _ended(-signal.SIGKILL, sum(self._cpu.values()), self._peak)
-        _, status, cpu, peak = report.split()
-        return _ended(os.waitstatus_to_exitcode(int(status)), float(cpu), max(self._peak, int(peak)))
-
-    def _hunt(self) -> None:
-        """Without a guardian, or when somebody killed it: find all of the tree by the mark in its environment, and end it."""
-        found = True
-        while found:
-            found = False
-            for process in psutil.process_iter():
-                with contextlib.suppress(psutil.Error):
-                    if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
-                        process.kill()
-                        found = True
+        _, status, cpu, peak, exceeded = report.split()
+        return _ended(os.waitstatus_to_exitcode(int(status)), float(cpu), max(self._peak, int(peak)), int(exceeded))
 
     async def _sample(self) -> None:
         pause, most = _SAMPLES
@@ -213,11 +249,11 @@ async def _read_all(fd: int) -> bytes:
         os.close(fd)
 
 
-def _ended(code: int, cpu_seconds: float, peak: int) -> Ended:
+def _ended(code: int, cpu_seconds: float, peak: int, exceeded: int = 0) -> Ended:
     if code >= 0:
-        return Ended(code, None, cpu_seconds, peak)
+        return Ended(code, None, cpu_seconds, peak, exceeded)
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    return Ended(None, name, cpu_seconds, peak)
+    return Ended(None, name, cpu_seconds, peak, exceeded)

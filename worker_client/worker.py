@@ -18,11 +18,13 @@ from worker_client.endpoints import Call
 from worker_client.errors import ConfigurationError
 from worker_client.job import Job
 from worker_client.lease import Stop
+from worker_client.locks import Locks
 from worker_client.places import OwnDirectory, Places
 from worker_client.runners.base import Runner
 from worker_client.runners.function import Handler, HandlerRunner
 from worker_client.runners.outcomes import Released
 from worker_client.shift import Shift
+from worker_client.state import state_folder
 
 logger = logging.getLogger("worker_client")
 CONFIRM_SECONDS = 15.0
@@ -135,6 +137,8 @@ class Worker:
         if not self.kinds:
             raise ConfigurationError("no runner for any kind of task: register a handler, or name kinds this worker can run")
         existing = any(self._runners[kind].needs_directory for kind in self.kinds)
+        if existing:
+            await Locks(state_folder() / "locks").sweep()
         ground = Ground(self._directories, recursive=self._recursive, fence=self._fence, existing=existing)
         logger.info(
             "%s asks %s for %s tasks in %s", self.worker_id, self.client.url, ", ".join(self.kinds), ", ".join(ground.directories)
@@ -241,6 +245,7 @@ class Worker:
             runner,
             directory=claimed.work_directory,
             places=self._places if runner.needs_directory else OwnDirectory(),
+            exclusive=claimed.exclusive or self._exclusive,
             lease_seconds=self._lease_seconds,
             clock=self._clock,
             drain=self._shift.told_to_drain,

@@ -42,15 +42,18 @@ class Notes:
 class RunContext:
     """One run of one task. Its methods may be called from any thread.
 
-    `directory`: where to work, symlinks resolved; `worktree`: the top of the git worktree it is in, when one was made for the
-    task. `cancelled`: set when the work has to stop, `stopping` says why (a value of Stop); a coroutine is cancelled as well and
-    has `grace` seconds, a second cancellation says to stop at once.
+    `directory`: where to work, symlinks resolved; `exclusive`: with nobody else in it; `worktree`: the top of the git worktree
+    that it is in, when one was made for the task. `cancelled`: set when the work has to stop, `stopping` says why (a value of
+    Stop); a coroutine is cancelled as well and has `grace` seconds, a second cancellation says to stop at once.
     """
 
-    def __init__(self, task: ClaimedTask, *, directory: str, server_url: str, logs: LogShipper, notes: Notes) -> None:
+    def __init__(
+        self, task: ClaimedTask, *, directory: str, exclusive: bool, server_url: str, logs: LogShipper, notes: Notes
+    ) -> None:
         self.task = task
         self.directory = directory
         self.worktree: str | None = None
+        self.exclusive = exclusive
         self.server_url = server_url
         self.grace = 10.0
         self.stopping: str | None = None

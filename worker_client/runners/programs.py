@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from worker_client.contract.enums import LogStream
+from worker_client.contract.limits import ResourceLimits
+from worker_client.locks import Locks
 from worker_client.output import LineSplitter, Tail
 from worker_client.processes import Ended, ProcessTree
 from worker_client.runners.base import RunContext
+from worker_client.state import state_folder
 
 CHUNK: Final = 65_536
 INHERITED: Final = (
@@ -53,6 +58,9 @@ class Ran(Struct, frozen=True):
     def told(self, what: str) -> str:
         """How `what` ended, in words."""
         code = self.ended.exit_code
+        if self.ended.exceeded:
+            used = self.ended.exceeded / 2**20
+            return f"{what} was ended: it had {used:.0f} MiB of memory, more than `resource_limits.memory` allows"
         how = f"was ended by {self.ended.signal}" if code is None else f"ended with exit code {code}"
         if code in _MEANINGS:
             how += f": {_MEANINGS[code]}"
@@ -89,6 +97,7 @@ async def execute(
 ) -> Ran:
     """Run a program to the end of all that it started; when cancelled, end it within `context.grace` seconds and raise on.
 
+    Waits until no other run is in the way, raises CannotBegin when one stays, and holds the program to the task's limits.
     `environment` is what it inherits; the task's own and facts about the task come on top, and over all of them `own`: what no
     task may change, None for what isn't to be there. `stdin`: a file to read from.
     """
@@ -102,7 +111,19 @@ async def execute(
 
     mixed = {**environment, **context.task.environment, **_about(context), **(own or {})}
     whole = {name: value for name, value in mixed.items() if value is not None}
-    async with await ProcessTree.start(argv, directory=context.directory, environment=whole, stdin=stdin) as tree:
+    limits = _limits(context)
+    lock = await Locks(state_folder() / "locks").take(
+        context.directory, exclusive=context.exclusive, waiting=lambda what: context.log(what, LogStream.SYSTEM)
+    )
+    async with await ProcessTree.start(
+        argv,
+        directory=context.directory,
+        environment=whole,
+        stdin=stdin,
+        alive_for=context.lease_left(),
+        limits=limits,
+        lock=lock,
+    ) as tree:
         output = asyncio.gather(
             _pump(tree.stdout, splitter(), LogStream.STDOUT, context, note),
             _pump(tree.stderr, plain_lines(), LogStream.STDERR, context, note),
@@ -122,6 +143,16 @@ async def execute(
                 with contextlib.suppress(asyncio.CancelledError):
                     await watching
     return Ran(ended, int((time.monotonic() - started) * 1000), str(tail))
+
+
+def _limits(context: RunContext) -> ResourceLimits:
+    try:
+        limits = msgspec.convert(context.task.resource_limits, ResourceLimits)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"`resource_limits` of the task can't be kept: {error}") from error
+    if sys.platform != "linux" and (limits.cpu or limits.memory):
+        context.log("`resource_limits` of cpu and memory hold on Linux only: this run is not limited", LogStream.SYSTEM)
+    return limits
 
 
 def _about(context: RunContext) -> dict[str, str]:

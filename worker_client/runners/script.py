@@ -34,7 +34,8 @@ class ScriptRunner:
         ran = await execute(context, arguments(spec.command, spec.args), self._environment)
         usage = Usage(duration_ms=ran.duration_ms)
         if ran.ended.exit_code != 0:
-            return Failed(type="ExitCode", message=ran.told("the command"), details=ran.result(), usage=usage)
+            kind = "MemoryLimit" if ran.ended.exceeded else "ExitCode"
+            return Failed(type=kind, message=ran.told("the command"), details=ran.result(), usage=usage)
         check = self._checks.command(context, spec.verify)
         if check is not None:
             verified = await verify(context, check, self._environment)

@@ -100,7 +100,7 @@ class Stage:
                 sys.executable,
                 *("-m", module, *arguments),
                 cwd=self.folder,
-                env=_environment(),
+                env={**_environment(), "ORCHESTRATOR_STATE_DIR": str(self.folder / "state")},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=PIPE,
                 stderr=log,

@@ -13,6 +13,7 @@ import pytest
 
 from worker_client import processes
 from worker_client.processes import Ended, ProcessTree
+from worker_client.remains import MARK
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="shell scripts")
 STUBBORN = "trap '' TERM; while :; do sleep 100; done"
@@ -232,7 +233,7 @@ def test_without_a_guardian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     pid_file = tmp_path / "pid"
 
     async def start(command: str) -> ProcessTree:
-        environment = {**os.environ, processes.MARK: "it"}
+        environment = {**os.environ, MARK: "it"}
         process = await asyncio.create_subprocess_exec("/bin/sh", "-c", command, stdin=-1, stdout=-1, stderr=-1, env=environment)
         return ProcessTree(process, None, "it")
 
