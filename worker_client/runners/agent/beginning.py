@@ -37,9 +37,9 @@ def spec_of(task: ClaimedTask) -> AgentSpec:
         spec = msgspec.convert(task.spec or {}, AgentSpec)
     except msgspec.ValidationError as error:
         raise InvalidSpec(f"spec of an agent task: {error}") from error
-    for field, value in (("model", spec.model), ("session_id", spec.session_id)):
+    for name, value in (("model", spec.model), ("session_id", spec.session_id)):
         if value is not None and not _ARGUMENT.fullmatch(value):
-            raise InvalidSpec(f"spec of an agent task: {field} is {value!r}; letters, digits and -_.:/@[]+ can be passed on")
+            raise InvalidSpec(f"spec of an agent task: {name} is {value!r}; letters, digits and -_.:/@[]+ can be passed on")
     if not (task.prompt or "").strip():
         raise InvalidSpec("an agent task needs a prompt; this one has none")
     return spec

@@ -1,9 +1,10 @@
 """Stands in for an agent's command line: says and does what the steps of a file tell it to, and writes down how it was called.
 
-Run as PROGRAM FOLDER [ARGUMENT ...]; the n-th call follows `FOLDER/n.json`, or the last one there is. `$SESSION` in what it says
-is the session that the arguments name.
+Run as PROGRAM FOLDER [ARGUMENT ...]; the n-th call, counted from 0, follows `FOLDER/n.json`, or the last one before it that there
+is. `$SESSION` in what it says is the session that the arguments name.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -18,22 +19,18 @@ def main(folder: Path, arguments: list[str]) -> int:
     call = {"argv": arguments, "stdin": sys.stdin.read(), "cwd": str(Path.cwd()), "env": dict(os.environ), "pid": os.getpid()}
     with calls.open("a") as file:
         file.write(json.dumps(call) + "\n")
-    session = next(
-        (two for one, two in zip(arguments, arguments[1:], strict=False) if one in {"--session-id", "--resume"}), "none"
-    )
-    scripts = sorted((int(path.stem) for path in folder.glob("*.json")), key=lambda n: (n > number, -n))
-    for verb, value in json.loads((folder / f"{scripts[0]}.json").read_text()):
+    session = next((value for name, value in itertools.pairwise(arguments) if name in {"--session-id", "--resume"}), "none")
+    last = max(int(path.stem) for path in folder.glob("*.json") if int(path.stem) <= number)
+    for verb, value in json.loads((folder / f"{last}.json").read_text()):
         match verb:
             case "say":
-                print(json.dumps(value).replace("$SESSION", session), flush=True)
-            case "print":
-                print(value.replace("$SESSION", session), flush=True)
+                tell(sys.stdout, value if isinstance(value, str) else json.dumps(value), session)
             case "complain":
-                print(value, file=sys.stderr, flush=True)
+                tell(sys.stderr, value, session)
             case "write":
                 Path(value).write_text(f"{os.getpid()}\n")
             case "spawn":
-                subprocess.Popen(value, shell=True, start_new_session=True)
+                subprocess.Popen(["/bin/sh", "-c", value], start_new_session=True)
             case "sleep":
                 time.sleep(value)
             case "exit":
@@ -41,6 +38,10 @@ def main(folder: Path, arguments: list[str]) -> int:
             case "kill":
                 os.kill(os.getpid(), value)
     return 0
+
+
+def tell(stream: object, text: str, session: str) -> None:
+    print(text.replace("$SESSION", session), file=stream, flush=True)  # type: ignore[call-overload]  # noqa: T201  it is a program
 
 
 if __name__ == "__main__":
