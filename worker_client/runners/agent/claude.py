@@ -212,8 +212,8 @@ def _usage(parts: list[dict[str, Any]], *, model: str | None) -> Usage:
 
 
 def _time(value: Any) -> datetime | None:
-    seconds = amount_of(value) if not isinstance(value, int) else value
+    """A moment in seconds since 1970."""
     try:
-        return datetime.fromtimestamp(seconds, UTC) if seconds else None
-    except (OverflowError, OSError, ValueError):
+        return datetime.fromtimestamp(value, UTC)
+    except (TypeError, OverflowError, OSError, ValueError):
         return None

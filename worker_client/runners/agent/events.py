@@ -41,7 +41,7 @@ def parsed(text: str) -> dict[str, Any] | None:
     """The JSON object of a line, or None when it is none, or broken."""
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         # It refuses half of a surrogate pair, which JavaScript prints where it has cut a text.
         try:
             value = json.loads(text)

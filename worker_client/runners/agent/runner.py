@@ -115,7 +115,7 @@ class AgentRunner:
                     f"{self._agent.name} takes its prompt as an argument of its command line, which can't hold this much"
                 )
             reader = self._agent.reader(assignment, self._settings)
-            run = Run(context, reader, stall_seconds=self._settings.stall_seconds, told=self._teller(context, start.used))
+            run = Run(context, reader, stall_seconds=self._settings.stall_seconds, told=self._teller(context, start))
             await run.go(launch, self._environment, self._own)
         report = reader.report
         verdict = reader.verdict(run.ended)
@@ -135,7 +135,7 @@ class AgentRunner:
             evidence=evidence,
         )
 
-    def _teller(self, context: RunContext, used: Usage) -> Callable[[Report], None]:
+    def _teller(self, context: RunContext, start: Beginning) -> Callable[[Report], None]:
         """Says to the server what is new in a report; the session first of all, since without it nothing can be gone on with."""
         told = Report()
 
@@ -143,7 +143,8 @@ class AgentRunner:
             if report.session_id is not None and report.session_id != told.session_id:
                 told.session_id = report.session_id
                 context.set_session(report.session_id, self._agent.name)
-                self._remember(context, report.session_id, used)
+                if report.session_id != start.session_id:
+                    self._remember(context, report.session_id, Usage())
             if report.usage != told.usage:
                 told.usage = report.usage
                 context.used(report.usage)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def main(folder: Path, arguments: list[str]) -> int:
@@ -22,26 +23,33 @@ def main(folder: Path, arguments: list[str]) -> int:
     session = next((value for name, value in itertools.pairwise(arguments) if name in {"--session-id", "--resume"}), "none")
     last = max(int(path.stem) for path in folder.glob("*.json") if int(path.stem) <= number)
     for verb, value in json.loads((folder / f"{last}.json").read_text()):
-        match verb:
-            case "say":
-                tell(sys.stdout, value if isinstance(value, str) else json.dumps(value), session)
-            case "complain":
-                tell(sys.stderr, value, session)
-            case "write":
-                Path(value).write_text(f"{os.getpid()}\n")
-            case "spawn":
-                subprocess.Popen(["/bin/sh", "-c", value], start_new_session=True)
-            case "sleep":
-                time.sleep(value)
-            case "exit":
-                return int(value)
-            case "kill":
-                os.kill(os.getpid(), value)
+        if verb == "exit":
+            return int(value)
+        act(verb, value, session)
     return 0
 
 
+def act(verb: str, value: Any, session: str) -> None:
+    match verb:
+        case "say":
+            tell(sys.stdout, value if isinstance(value, str) else json.dumps(value), session)
+        case "complain":
+            tell(sys.stderr, value, session)
+        case "write":
+            Path(value).write_text(f"{os.getpid()}\n")
+        case "wait":
+            while not Path(value).exists():
+                time.sleep(0.01)
+        case "spawn":
+            subprocess.Popen(["/bin/sh", "-c", value], start_new_session=True)
+        case "sleep":
+            time.sleep(value)
+        case "kill":
+            os.kill(os.getpid(), value)
+
+
 def tell(stream: object, text: str, session: str) -> None:
-    print(text.replace("$SESSION", session), file=stream, flush=True)  # type: ignore[call-overload]  # noqa: T201  it is a program
+    print(text.replace("$SESSION", session), file=stream, flush=True)  # type: ignore[call-overload]
 
 
 if __name__ == "__main__":
