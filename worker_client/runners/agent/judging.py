@@ -46,6 +46,8 @@ def judged(ending: Ending) -> Outcome | None:
     if verdict.outcome is Class.DONE:
         return None
     message = verdict.message.strip()[:MOST_MESSAGE]
+    if run.ended.exceeded:
+        return _failed(ending, "MemoryLimit", run.told_end)
     if run.stalled:
         words = f"silent for {run.stall_seconds:g} s, so it was ended; it last said: {message or run.tail[-500:]}"
         return _failed(ending, "Stalled", words, outcome="stalled")
@@ -54,7 +56,7 @@ def judged(ending: Ending) -> Outcome | None:
         return Released(f"{ending.agent} {unable}: {message}", stop=True, usage=ending.usage, evidence=evidence)
     if verdict.outcome in _PARKS:
         return _parked(ending, _PARKS[verdict.outcome], message)
-    words = message or f"it ended with exit code {run.ended.exit_code} and said nothing about how"
+    words = message or f"it said nothing about how it went, and {run.told_end or 'was stopped'}"
     return _failed(ending, _TYPES.get(verdict.outcome, "AgentFailed"), words)
 
 

@@ -19,7 +19,10 @@ STOP_GRACE: Final = 10.0
 
 
 class Run:
-    """`stalled`: it was ended for being silent; `stopped`: because the work has to stop; `ended`: how the program ended."""
+    """`stalled`: it was ended for being silent; `stopped`: because the work has to stop.
+
+    `ended`, `told_end`: how the program ended, also in words.
+    """
 
     def __init__(self, context: RunContext, reader: Reader, *, stall_seconds: float, told: Callable[[Report], None]) -> None:
         self._context = context
@@ -35,6 +38,7 @@ class Run:
         self.duration_ms = 0
         self.ended = Ended(None, None, 0.0, 0)
         self.tail = ""
+        self.told_end = ""
 
     async def go(self, launch: Launch, environment: Mapping[str, str], own: Mapping[str, str | None]) -> None:
         """Run it to its end; when cancelled, end it and return: what it did until then counts."""
@@ -53,7 +57,7 @@ class Run:
             self.stopped = True
             self.ended = Ended(None, "SIGTERM", 0.0, 0)
         else:
-            self.ended, self.tail = ran.ended, ran.tail
+            self.ended, self.tail, self.told_end = ran.ended, ran.tail, ran.told("it")
         self.duration_ms = int((datetime.now(UTC) - self.started_at).total_seconds() * 1000)
 
     def _take(self, line: str, stream: LogStream) -> Iterable[str]:

@@ -167,7 +167,7 @@ def test_what_it_is_started_with() -> None:
     assert launch.argv[5:] == ["--session-id", ASSIGNMENT.fresh_session_id, "--permission-mode", "dontAsk"]
     assert launch.stdin == ASSIGNMENT.prompt_file
     again = msgspec.structs.replace(ASSIGNMENT, session_id="s-1", model="opus", budget_usd=0.25)
-    settings = AgentSettings(program="/opt/claude", args=["--permission-mode=acceptEdits", "--allowedTools", "Bash"])
+    settings = AgentSettings(program="/usr/local/bin/claude", args=["--permission-mode=acceptEdits", "--allowedTools", "Bash"])
     assert CLAUDE.launch(again, settings).argv[5:] == [
         *("--resume", "s-1", "--model", "opus", "--max-budget-usd", "0.2500"),
         *settings.args,

@@ -23,7 +23,7 @@ def test_all_of_it(tmp_path: Path) -> None:
             tmp_path,
             """
             [agents.claude]
-            program = "/opt/claude"
+            program = "/usr/local/bin/claude"
             args = ["--permission-mode", "acceptEdits"]
             model = "opus"
             inherit = ["AWS_PROFILE"]
