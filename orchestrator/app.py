@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from orchestrator import __version__
+from orchestrator.companion import Companion, Manned, reachable
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.doors.doors import Doors
@@ -37,6 +39,7 @@ from orchestrator.reloading import Reload, hung_up, put
 from orchestrator.settings import Settings
 from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
+from orchestrator.telemetry import logs
 from orchestrator.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -120,11 +123,14 @@ def _announce(address: str) -> None:
 
 
 async def served(
-    settings: Settings, ready: Callable[[str], None] = _announce, read: Callable[[], Settings] | None = None
+    settings: Settings,
+    ready: Callable[[str], None] = _announce,
+    read: Callable[[], Settings] | None = None,
+    manned: Manned | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and read settings anew at SIGHUP; `ready` gets the address once it answers.
 
-    Raises AddressTakenError, CertificateError, DatabaseInUseError, SettingsError.
+    `manned`: with a worker beside it. Raises AddressTakenError, CertificateError, DatabaseInUseError, SettingsError.
     """
     tls = certified(settings.server)
     app = compose(settings, read)
@@ -133,24 +139,47 @@ async def served(
         async with cast("AbstractAsyncContextManager[None]", app.lifespan()):
             doors.look()
 
+            companion = None if manned is None else _companion(manned, settings, doors)
+
             def answers(address: str) -> None:
                 announce(address)
                 ready(address)
+                if companion is not None:
+                    companion.begin(reachable(address))
 
-            server = Server(configured(app, settings.server), drain=app.state.queue.drain, ready=answers, tls=tls)
+            server = Server(
+                configured(app, settings.server),
+                drain=app.state.queue.drain,
+                ready=answers,
+                tls=tls,
+                before=None if companion is None else companion.leave,
+            )
             app.state.connections = lambda: len(server.server_state.connections)
             # Only while the file is this server's: another one may leave its own there.
             with announced(settings.database.path, doors.local) as announce:
-                await server.serve(sockets=[listening])
+                try:
+                    await server.serve(sockets=[listening])
+                finally:
+                    if companion is not None:
+                        await companion.end()
 
 
-def serve(settings: Settings, ready: Callable[[str], None] = _announce, read: Callable[[], Settings] | None = None) -> None:
+def _companion(manned: Manned, settings: Settings, doors: Doors) -> Companion:
+    return Companion(manned, doors.lend("worker", manned.patterns), pretty=logs.pretty(settings.log, sys.stderr))
+
+
+def serve(
+    settings: Settings,
+    ready: Callable[[str], None] = _announce,
+    read: Callable[[], Settings] | None = None,
+    manned: Manned | None = None,
+) -> None:
     """`served`, on the fastest event loop there is."""
     _spare_the_collector()
     open_files(raised=True)
     factory = configured(cast("Any", None), settings.server).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(served(settings, ready, read))
+        runner.run(served(settings, ready, read, manned))
 
 
 def _spare_the_collector() -> None:

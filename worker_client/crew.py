@@ -4,12 +4,16 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Final
 
+from worker_client import leash
 from worker_client.errors import ConfigurationError, OrchestratorError
 from worker_client.shift import Shift
 from worker_client.worker import Worker
 
 logger = logging.getLogger("worker_client")
+DESERTED_SECONDS: Final = 5.0
+"""How long the work may take to end, and to be given back, when the process that this one belongs to has ended."""
 
 
 class Exit(IntEnum):
@@ -57,10 +61,24 @@ class Crew:
             return Exit.FAILED
         return Exit.UNABLE if any(worker.unable for worker in self.workers) else Exit.DRAINED
 
-    def run(self) -> Exit:
-        """Work until SIGTERM or SIGINT; a second one gives everything back at once."""
-        return asyncio.run(self._run_with_signals())
+    def run(self, *, leashed: bool = False) -> Exit:
+        """Work until SIGTERM or SIGINT; a second one gives everything back at once.
 
-    async def _run_with_signals(self) -> Exit:
+        `leashed`: end at once, too, when the process that has the other end of standard input ends.
+        """
+        return asyncio.run(self._run(leashed=leashed))
+
+    async def _run(self, *, leashed: bool) -> Exit:
         self.shift.heed_signals()
-        return await self.serve()
+        serving = asyncio.create_task(self.serve())
+        if leashed:
+            leash.hold(lambda: self._deserted(serving))
+        await asyncio.wait({serving})
+        return Exit.FAILED if serving.cancelled() else serving.result()
+
+    def _deserted(self, serving: asyncio.Task[Exit]) -> None:
+        logger.warning("the process that this worker belongs to has ended")
+        self.shift.drain()
+        self.shift.drain()
+        # Who would take the reports is gone, most likely.
+        asyncio.get_running_loop().call_later(DESERTED_SECONDS, serving.cancel)

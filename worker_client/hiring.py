@@ -1,9 +1,13 @@
 """Which Workers a process consists of: one per agent, and one for the other kinds of tasks."""
 
+import getpass
+import logging
 import os
 import secrets
+import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +15,20 @@ from msgspec import Struct, structs
 
 from worker_client.client import AsyncClient
 from worker_client.errors import ConfigurationError
-from worker_client.runners.agent.settings import WorkerSettings, load
+from worker_client.runners.agent.known import KNOWN, agent_named
+from worker_client.runners.agent.runner import AgentRunner
+from worker_client.runners.agent.settings import AgentSettings, WorkerSettings, load
 from worker_client.runners.base import Runner
 from worker_client.runners.script import ScriptRunner
 from worker_client.runners.verify import Checks
 from worker_client.shift import Shift
+from worker_client.state import state_folder
 from worker_client.worker import Worker
 
+logger = logging.getLogger("worker_client")
 SCRIPT: Final = "script"
+AGENT: Final = "agent"
+AUTO: Final = "auto"
 
 
 class UnknownNameError(ConfigurationError):
@@ -32,6 +42,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
     fence: tuple[Path, ...] = ()
     recursive: bool = True
     kinds: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    accounts: tuple[tuple[str, str], ...] = ()
+    stall_seconds: float | None = None
     concurrency: int = 1
     config: Path | None = None
     url: str | None = None
@@ -57,16 +70,69 @@ def hire(wanted: Wanted, shift: Shift, environ: Mapping[str, str] = os.environ) 
     def worker(worker_id: str, runners: list[Runner], **more: Any) -> Worker:
         return Worker(AsyncClient(wanted.url, wanted.api_key), runners=runners, worker_id=worker_id, **shared, **more)
 
-    workers = []
+    workers = [
+        _agent_worker(name, wanted, settings, host, worker=partial(worker, f"{base}-{name}"), environ=environ)
+        for name in _agents(wanted, settings, environ)
+    ]
     if runners := _other_runners(wanted, settings):
         workers.append(worker(base, runners))
     return workers
 
 
+def _agents(wanted: Wanted, settings: WorkerSettings, environ: Mapping[str, str]) -> list[str]:
+    """The names of the agents, each once; `auto` stands for those on PATH of the known ones and of the settings."""
+    found: dict[str, None] = {}
+    for name in wanted.agents:
+        if name != AUTO:
+            try:
+                found[agent_named(name, settings).name] = None
+            except ConfigurationError as error:
+                raise UnknownNameError(str(error)) from None
+            continue
+        there = [one for one in dict.fromkeys((*KNOWN, *settings.agents)) if _program(one, settings, environ)]
+        if not there:
+            logger.warning("no agent is found on PATH: of %s there is none", ", ".join(KNOWN))
+        found |= dict.fromkeys(there)
+    if unnamed := sorted({name for name, _ in wanted.accounts}.difference(found)):
+        raise UnknownNameError(
+            f"--account names {unnamed[0]}, which is no agent of this worker; it has: {', '.join(found) or 'none'}"
+        )
+    return list(found)
+
+
+def _program(name: str, settings: WorkerSettings, environ: Mapping[str, str]) -> str | None:
+    """Where its program is, if it is."""
+    own = settings.agents.get(name, AgentSettings())
+    return shutil.which(own.program or agent_named(name, settings).program, path=environ.get("PATH"))
+
+
+def _agent_worker(
+    name: str,
+    wanted: Wanted,
+    settings: WorkerSettings,
+    host: str,
+    *,
+    worker: Callable[..., Worker],
+    environ: Mapping[str, str],
+) -> Worker:
+    agent, own = agent_named(name, settings), settings.agents.get(name, AgentSettings())
+    if wanted.stall_seconds is not None:
+        own = structs.replace(own, stall_seconds=wanted.stall_seconds)
+    account = dict(wanted.accounts).get(name) or own.account or f"{name}:{getpass.getuser()}@{host}"
+    runner = AgentRunner(agent, own, state=state_folder(environ), account=account, checks=_checks(settings), environ=environ)
+    made = worker([runner], agent=name, account=account, exclusive=True)
+    if _program(name, settings, environ) is None:
+        made.give_up(f"{name} is not installed: there is no {own.program or agent.program} on PATH")
+    return made
+
+
+def _checks(settings: WorkerSettings) -> Checks:
+    return Checks({path: found.verify for path, found in settings.directories.items() if found.verify})
+
+
 def _other_runners(wanted: Wanted, settings: WorkerSettings) -> list[Runner]:
-    checks = Checks({path: found.verify for path, found in settings.directories.items() if found.verify})
-    known: dict[str, Runner] = {SCRIPT: ScriptRunner(checks=checks)}
-    kinds = wanted.kinds or (SCRIPT,)
+    known: dict[str, Runner] = {SCRIPT: ScriptRunner(checks=_checks(settings))}
+    kinds = [kind for kind in wanted.kinds or (SCRIPT,) if kind != AGENT or not wanted.agents]
     if unknown := sorted(set(kinds).difference(known)):
         raise UnknownNameError(
             f"this worker can't run tasks of kind {', '.join(unknown)}; it can run: {', '.join(sorted(known))}"

@@ -125,7 +125,8 @@ class Worker:
         """Ask for nothing more, let what runs end within `drain_seconds`; called again: give everything back now."""
         self._shift.drain()
 
-    def _give_up(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
+        """Ask for nothing more: it can do no task like those it was given."""
         if self.unable is None:
             logger.error("%s asks for nothing more: %s", self.worker_id, reason)
         self.unable = self.unable or reason
@@ -136,6 +137,10 @@ class Worker:
         """Work until drained. Raises ConfigurationError, and what the server answers to a first question it refuses."""
         if not self.kinds:
             raise ConfigurationError("no runner for any kind of task: register a handler, or name kinds this worker can run")
+        if self.unable is not None:
+            self._shift.leave(self)
+            await self.client.close()
+            return
         existing = any(self._runners[kind].needs_directory for kind in self.kinds)
         if existing:
             await Locks(state_folder() / "locks").sweep()
@@ -249,7 +254,7 @@ class Worker:
             lease_seconds=self._lease_seconds,
             clock=self._clock,
             drain=self._shift.told_to_drain,
-            give_up=self._give_up,
+            give_up=self.give_up,
         )
         self._start(job, asyncio.create_task(job.run()))
 

@@ -21,20 +21,53 @@ INSTALL = "the server's libraries are not installed here: pip install 'task-orch
 @click.option("--port", type=click.IntRange(0, 65_535), help="0 takes a free one.  [default: 8080] [env var: APP_SERVER_PORT]")
 @database_option
 @config_option
-def serve(host: str | None, port: int | None, database: str | None, config: Path | None) -> None:
+@click.option(
+    "--with-worker",
+    "directories",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Also run a worker in this directory and below; may be repeated.",
+)
+@click.option(
+    "--agent",
+    "agents",
+    metavar="NAME",
+    multiple=True,
+    help="An agent for that worker: claude, codex, ... or auto, all that are found on PATH; may be repeated.  [default: auto]",
+)
+def serve(
+    host: str | None,
+    port: int | None,
+    database: str | None,
+    config: Path | None,
+    directories: tuple[Path, ...],
+    agents: tuple[str, ...],
+) -> None:
     """Start the server, until SIGTERM or SIGINT; at SIGHUP it reads its settings anew.
 
-    Makes or migrates the database, prints one line with its address when it answers, and logs to standard error.
+    Makes or migrates the database, prints one line with its address when it answers, and logs to standard error. A worker drains
+    first when the server is told to stop: told once more, it gives back its tasks at once. It takes its other options from the
+    environment, such as ORCHESTRATOR_CONCURRENCY.
     """
+    if agents and not directories:
+        raise click.UsageError("--agent is for the worker of --with-worker DIR; name a directory, too")
     flags: dict[str, dict[str, Any]] = {"server": {"host": host, "port": port}, "database": {"url": database}}
     settings = load(config, **flags)
+    if directories and settings.server.tls_certfile:
+        raise click.UsageError(
+            "--with-worker can't be combined with [server] tls_certfile: the certificate is for another name than the address "
+            "that such a worker uses. Start it by itself: orchestrator-worker run --dir DIR --url https://NAME:PORT"
+        )
     with problems(settings):
         from orchestrator import app
+        from orchestrator.companion import Manned
         from orchestrator.telemetry import logs
 
         logs.setup(settings.log)
         _warn()
-        app.serve(settings, read=lambda: read(config, **flags))
+        manned = Manned(directories=directories, agents=agents or ("auto",)) if directories else None
+        app.serve(settings, read=lambda: read(config, **flags), manned=manned)
 
 
 @click.command()

@@ -7,7 +7,7 @@ import structlog
 
 from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.operations import Use
-from orchestrator.domain.principal import OPEN, Principal
+from orchestrator.domain.principal import OPEN, Principal, path_scope
 from orchestrator.domain.task import Millis
 from orchestrator.doors import trust
 from orchestrator.doors.addresses import Addresses
@@ -16,6 +16,7 @@ from orchestrator.doors.keyring import BOOTSTRAP, LOCAL, Caller, Keyring, Means,
 from orchestrator.doors.rates import Rates
 from orchestrator.doors.tokens import Tokens
 from orchestrator.settings import Settings, SettingsError, is_loopback, without_password
+from worker_client.contract.enums import Scope
 from worker_client.errors import Unauthorized
 
 log = structlog.get_logger()
@@ -115,6 +116,16 @@ class Doors:
         """The id of a new key or session, and the text that is shown to nobody but its owner."""
         made = self.chance(6)
         return made, f"{prefix}{made}_{self.chance(24)}"
+
+    def lend(self, name: str, patterns: Iterable[str]) -> str:
+        """A key for a worker of this server's own: to work in directories, for as long as the server runs.
+
+        It is in no database, so that making it shuts no door that is open.
+        """
+        key = self.chance(24)
+        scopes = frozenset({str(Scope.WORK), str(Scope.READ)})
+        self.keyring.lend(key, Principal(id=name, scopes=scopes, paths=path_scope(patterns), secrets=None))
+        return key
 
     def used(self, caller: Caller, origin: str) -> None:
         """A key was used, by itself or by a session or token that was made with it."""

@@ -63,6 +63,7 @@ class Keyring:
 
     def __init__(self) -> None:
         self._own: dict[bytes, Caller] = {}
+        self._lent: dict[bytes, Caller] = {}
         self._stored: tuple[Credential, ...] = ()
         self._callers: dict[bytes, Caller] = {}
         self._shut: dict[bytes, str] = {}
@@ -76,6 +77,11 @@ class Keyring:
     def own(self, keys: Mapping[str, str]) -> None:
         """Take keys that are in no database, by the id of their principal: whoever has them may do everything."""
         self._own = {digest(key): _almighty(name, digest(key).hex()[:12]) for name, key in keys.items() if key}
+        self._sort()
+
+    def lend(self, key: str, principal: Principal) -> None:
+        """Take a key that ends with this process, for a helper of it."""
+        self._lent[digest(key)] = Caller(principal=principal, means=Means.KEY, key=f"{principal.id}-{digest(key).hex()[:12]}")
         self._sort()
 
     def load(self, credentials: Iterable[Credential]) -> None:
@@ -104,8 +110,8 @@ class Keyring:
         return self._shut.get(shown, "it is not known here")
 
     def _sort(self) -> None:
-        self._callers, self._shut = dict(self._own), {}
-        self._by_id = {caller.key: caller for caller in self._own.values()}
+        self._callers, self._shut = {**self._own, **self._lent}, {}
+        self._by_id = {caller.key: caller for caller in self._callers.values()}
         # Parents first: a session can do what its key can by now, and ends with it.
         for one in sorted(self._stored, key=lambda one: one.parent is not None):
             shown = bytes.fromhex(one.digest)

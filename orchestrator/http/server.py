@@ -29,6 +29,7 @@ _TLS_END_S: Final = 5
 _FULL_TICKS: Final = 100
 _CERTIFICATE_TICKS: Final = 600
 log = structlog.get_logger()
+_TOLD_BEFORE: Final = 2
 _DRAIN_S: Final = 10
 """How long answers under way may take once the server is to stop; parked polls are answered at once."""
 
@@ -47,11 +48,14 @@ class Server(uvicorn.Server):
         drain: Callable[[], None],
         ready: Callable[[str], None],
         tls: Certificate | None = None,
+        before: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         super().__init__(config)
         self._drain = drain
         self._ready = ready
         self._tls = tls
+        self._before = before
+        self._told = 0
         self._sheds = Shedding(cast("Any", config.app).state, self.server_state.tasks, config.root_path)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: Ends | None = None
@@ -100,7 +104,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
-        """Stop; at the second signal without waiting for answers under way."""
+        """Stop; at the second signal without waiting for answers under way.
+
+        `before` goes first while there is such, and goes on with what it is given: once more at the second signal.
+        """
+        self._told += 1
+        if self._before is not None and self._loop is not None and self._told <= _TOLD_BEFORE:
+            self._loop.call_soon_threadsafe(self._before, self.stop)
+            return
         self.force_exit = self.should_exit
         self.stop()
 

@@ -61,7 +61,7 @@ def setup(settings: Log, stream: TextIO | None = None) -> None:
     """
     stream = stream or sys.stderr
     file = _rotating(settings) if settings.file else None
-    pretty = settings.format == "pretty" or (settings.format == "auto" and stream.isatty())
+    readable = pretty(settings, stream)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -70,7 +70,7 @@ def setup(settings: Log, stream: TextIO | None = None) -> None:
             _redaction,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_renderers(file, pretty=pretty, colors=stream.isatty()),
+            *_renderers(file, pretty=readable, colors=stream.isatty()),
         ],
         wrapper_class=_Logger,
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Forgiving(stream))),
@@ -81,6 +81,11 @@ def setup(settings: Log, stream: TextIO | None = None) -> None:
     # That the database is away is said once, by the queue, not every half second.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     choose(settings.level)
+
+
+def pretty(settings: Log, stream: TextIO) -> bool:
+    """Whether lines are for people to read."""
+    return settings.format == "pretty" or (settings.format == "auto" and stream.isatty())
 
 
 def choose(level: str) -> None:

@@ -49,6 +49,23 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
     show_default=True,
     help="How many tasks at a time, of each agent and of the other kinds together.",
 )
+@option(
+    "--agent",
+    "agents",
+    multiple=True,
+    help="Do tasks with this agent: claude, codex, ..., one of the settings, or auto (all found on PATH); may be repeated.",
+)
+@option(
+    "--account",
+    "accounts",
+    multiple=True,
+    type=Assigned(),
+    metavar="AGENT=NAME",
+    help="What the quota of an agent hangs on: all who name it wait together.  [default: AGENT:USER@HOST]",
+)
+@option(
+    "--stall-seconds", type=click.FloatRange(min=1), help="An agent that prints nothing for so long is stuck.  [default: 900]"
+)
 @option("--config", type=DIRECTORY, help="File of the worker's settings.  [default: ~/.config/task-orchestrator/worker.toml]")
 @option("--url", help="Address of the server.  [default: http://127.0.0.1:8080]")
 @option("--api-key", help="Key for the server; the environment variable keeps it out of the process list.")
@@ -72,7 +89,8 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
 @option("--max-tasks", type=click.IntRange(min=1), help="End after so many tasks.")
 @option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
 @option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, **options: Any) -> None:
+@click.option("--leash", is_flag=True, hidden=True, help="End at once when standard input ends.")
+def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, leash: bool, **options: Any) -> None:
     """Ask for tasks and run them, until SIGTERM or SIGINT; at the second signal give everything back at once.
 
     A list in an environment variable is separated by spaces; for paths by colons (semicolons on Windows).
@@ -93,4 +111,4 @@ def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, **op
     except ConfigurationError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(Exit.FAILED)
-    sys.exit(crew.run())
+    sys.exit(crew.run(leashed=leash))
