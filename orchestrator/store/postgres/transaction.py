@@ -9,10 +9,13 @@ from orchestrator.domain.operations import Claim
 from orchestrator.domain.paths import span
 from orchestrator.domain.source import Place, Stream
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
+from orchestrator.store.clock import steady_ms
 from orchestrator.store.postgres.session import PostgresSession
 from orchestrator.store.postgres.standing import Search, Standing
+from orchestrator.store.postgres.timing import JUMP_MS
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import Row, head_of, outputs_of, setting_of
+from orchestrator.store.session import StaleRowError
 from orchestrator.store.transaction import Transaction
 
 CLAIMS: Final = 1
@@ -43,6 +46,7 @@ class PostgresTransaction(Transaction):
         super().__init__(session, queries, 0)
         self._clock = clock
         self._alive_at: Millis = 0
+        self._asked_at: tuple[Millis, Millis] = (0, 0)
         self.xid: str | None = None
         self._edges: dict[int, list[int]] = {}
         self._keys: dict[tuple[str, str], tuple[int, str] | None] = {}
@@ -68,6 +72,7 @@ class PostgresTransaction(Transaction):
 
     def expect(self, needs: Needs) -> None:
         """Lock and load what may be changed: tasks in the order of their ids, then the parents of new ones."""
+        steady = steady_ms()
         clock = self._ask("clock")
         self._timely = needs.timely
         heads = self._ask("heads", needs.heads) if needs.heads else list
@@ -82,6 +87,7 @@ class PostgresTransaction(Transaction):
         reserved = self._session.reserve(needs.created) if needs.created else lambda: None
         ((now, alive_at),) = clock()
         self._alive_at = int(alive_at)
+        self._asked_at = steady, now
         self.now, self.jump_ms = self._clock(now, self._alive_at)
         for row in [*heads(), *parents()]:
             self._loaded.setdefault(row[0], head_of(row))
@@ -125,6 +131,7 @@ class PostgresTransaction(Transaction):
     def expect_claims(self, needs: Needs) -> None:
         """Wait for the claims of other servers, then load what the batch's claims look at, in two goes."""
         self._hold_claims()
+        clock = self._ask("clock")
         claims = [submission.op for submission in needs.claims if isinstance(submission.op, Claim)]
         at = sorted({path for op in claims for path in op.interest.paths})
         below = sorted({path for op in claims if op.interest.recursive for path in op.interest.paths})
@@ -133,6 +140,7 @@ class PostgresTransaction(Transaction):
         streams_at = self._ask("streams_among", at)
         streams_below = {path: self._ask("streams_below", *span(path)) for path in below}
         self._set = [setting_of(row) for row in settings()]
+        self._refuse_another_time(clock()[0][0])
         self._polls = {poll: [] for poll in needs.polls}
         for row in delivered():
             head = self._loaded.setdefault(row[0], head_of(row))
@@ -143,6 +151,12 @@ class PostgresTransaction(Transaction):
         for path, rows in streams_below.items():
             self._streams[path, True] = [*self._streams[path, False], *(self._first(*row) for row in rows())]
         self._expect_streams(claims)
+
+    def _refuse_another_time(self, at: Millis) -> None:
+        """Leases that begin at a time from before the clock was set forward would not get what others gave back then."""
+        steady, asked = self._asked_at
+        if at - asked > steady_ms() - steady + JUMP_MS:
+            raise StaleRowError("the database's clock was set forward while the claims of others were waited for")
 
     def _first(self, path: str, kind: str, host: str, agent: str, rank: int, task_id: int) -> Stream:
         stream = path, kind, host, agent
@@ -209,6 +223,13 @@ class PostgresTransaction(Transaction):
         """Whether an exclusive lease on or above a path is live on the host."""
         facts = self._leases.get((path, host))
         return super().owned(path, host) if facts is None else facts[0]
+
+    # Leases that are given time back
+
+    def alive_at(self) -> Millis:
+        """When a server last told that it is alive; until the commit no other one tells it, nor gives any leases."""
+        self._hold_claims()
+        return super().alive_at()
 
     # The end
 
