@@ -63,7 +63,6 @@ def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
         key=body.key,
         requires_approval=body.requires_approval,
     )
-    timeout = task.default_task_timeout if body.timeout_seconds is None else body.timeout_seconds
     return NewTask(
         path=path,
         host=body.host,
@@ -75,7 +74,9 @@ def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
         run_at=None if body.run_at is None else instant(body.run_at, f"{at}run_at"),
         delay_ms=None if body.delay_seconds is None else round(body.delay_seconds * 1000),
         max_attempts=1 + task.max_task_retries if body.max_attempts is None else body.max_attempts,
-        timeout_ms=round(timeout * 1000),
+        timeout_ms=_timeout_ms(
+            body.timeout_seconds, None if body.resource_limits is None else body.resource_limits.timeout, settings
+        ),
         backoff=_backoff(body.backoff),
         depends_on=_distinct(body.depends_on),
         key=body.key,
@@ -118,13 +119,28 @@ def change(view: TaskView, body: UpdateTask, settings: Settings) -> ops.Update:
         exclusive=body.exclusive,
         run_at=_run_at(body.run_at),
         max_attempts=body.max_attempts,
-        timeout_ms=UNSET if body.timeout_seconds is UNSET else round(body.timeout_seconds * 1000),
+        timeout_ms=_changed_timeout_ms(view, body, settings),
         backoff=UNSET if body.backoff is UNSET else _backoff(body.backoff),
         # Whoever changes one of them has the others' secrets work for what it says now.
         agent=UNSET if body.spec is UNSET else _agent(view.head.kind, body.spec) or _resuming(view),
         secrets=asked(replace(view.inputs, **inputs)) if not inputs.keys().isdisjoint(ASKING) else UNSET,
         inputs=inputs,
     )
+
+
+def _timeout_ms(seconds: float | None, limit: float | None, settings: Settings) -> Millis:
+    """The smaller one of what was asked for, the default when nothing was."""
+    asked = [timeout for timeout in (seconds, limit) if timeout is not None]
+    return round(min(asked, default=settings.task.default_task_timeout) * 1000)
+
+
+def _changed_timeout_ms(view: TaskView, body: UpdateTask, settings: Settings) -> Millis | UnsetType:
+    if body.timeout_seconds is UNSET and body.resource_limits is UNSET:
+        return UNSET
+    seconds = view.head.timeout_ms / 1000 if body.timeout_seconds is UNSET else body.timeout_seconds
+    limits = msgspec.json.decode(view.inputs.resource_limits) if body.resource_limits is UNSET else {}
+    limit = limits.get("timeout") if body.resource_limits is UNSET else body.resource_limits.timeout
+    return _timeout_ms(seconds, limit, settings)
 
 
 def claim(asked: ClaimNext, by: Principal, limit: int = 1) -> ops.Claim:

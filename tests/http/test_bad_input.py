@@ -81,6 +81,16 @@ CASES = {
         body(kind="http", spec={"url": "ftp://x"}), "spec.url", '"ftp://x": expected an address that begins with http'
     ),
     "agent with a wrong spec": create(body(spec={"budget": {"tokens": -1}}), "spec.budget.tokens", ">= 0"),
+    "share of a core": create(
+        body(resource_limits={"cpu": "half"}), "resource_limits.cpu", 'is "half": expected cores such as 2, 0.5 or "0.5", or'
+    ),
+    "no core": create(body(resource_limits={"cpu": 0}), "resource_limits.cpu", "is 0: expected integer >= 1"),
+    "memory in thousandths": create(
+        body(resource_limits={"memory": "256m"}), "resource_limits.memory", 'is "256m": expected bytes, or an amount such as'
+    ),
+    "memory for nothing": create(body(resource_limits={"memory": 64}), "resource_limits.memory", "is 64: expected integer >= "),
+    "no time": create(body(resource_limits={"timeout": "1h"}), "resource_limits.timeout", 'is "1h": expected number'),
+    "unknown limit": create(body(resource_limits={"memroy": "1Gi"}), "resource_limits.memroy", "did you mean `memory`?"),
     "no JSON": create(b"{", "", "not JSON"),
     "no body": create(b"", "", "it is empty"),
     "an array": create(b"[]", "", "an array"),

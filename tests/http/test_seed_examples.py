@@ -48,6 +48,15 @@ async def test_the_life_of_a_task(server: Running) -> None:
     assert read["worker_id"] == "worker-1"
 
 
+async def test_limits_and_environment(server: Running) -> None:
+    limits = {"cpu": "500m", "memory": "256Mi", "timeout": 3600}
+    body = {"work_directory": "/path/to/work", "kind": "script", "spec": {"command": "true"}, "resource_limits": limits}
+    task = await server.post("/tasks", {**body, "environment": {"BACKUP_PATH": "/data/backup"}})
+    assert (task["resource_limits"], task["timeout_seconds"]) == (limits, 3600)
+    claimed = await server.claim("/path/to/work")
+    assert (claimed["resource_limits"], claimed["environment"]) == (limits, {"BACKUP_PATH": "/data/backup"})
+
+
 async def test_cancel_and_retry(server: Running) -> None:
     task = await server.task("/path/to/cancel")
     cancelled = await server.post(f"/tasks/{task['id']}/cancel", {"reason": "User requested cancellation"})

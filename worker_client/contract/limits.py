@@ -19,23 +19,22 @@ _UNITS: Final = {
     "Gi": 2**30,
     "Ti": 2**40,
 }
-CPU: Final = 'a share of one core such as "500m", or cores such as 0.5, "2", from 0.01 to 1024'
-MEMORY: Final = 'bytes, or an amount such as "256Mi", "1.5Gi", "500M", from 1Mi to 1024Ti'
+CPU: Final = 'cores such as 2, 0.5 or "0.5", or thousandths of one such as "500m"; from 0.01 to 999'
+MEMORY: Final = 'bytes, or an amount such as "256Mi", "1.5Gi" or "500M"; a million bytes at least'
+_CORES: Final = r"^([1-9][0-9]{1,5}m|0\.(0[1-9]|[1-9])[0-9]{0,4}|[1-9][0-9]{0,2}(\.[0-9]{1,6})?)$"
+_AMOUNT: Final = r"^([1-9][0-9]{6,17}|[1-9][0-9]{3,14}(k|Ki)|[1-9][0-9]{0,5}(\.[0-9]{1,6})?[MGT]i?)$"
 
 
 class ResourceLimits(Request, kw_only=True):
-    """Of a task's command and all that it starts: the cores it may keep busy on average, its memory, its time."""
+    """Of a task's program and all that it starts: the cores that it may keep busy on average, its memory, its time."""
 
     cpu: (
-        Annotated[str, Meta(pattern=r"^([1-9][0-9]{1,6}m|0\.[0-9]{0,5}[1-9]|[1-9][0-9]{0,2}(\.[0-9]{1,6})?)$", description=CPU)]
-        | Annotated[float, Meta(ge=0.01, le=1024)]
+        Annotated[str, Meta(pattern=_CORES, description=CPU)]
+        | Annotated[int, Meta(ge=1, le=999)]
+        | Annotated[float, Meta(ge=0.01, le=999)]
         | None
     ) = None
-    memory: (
-        Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,14}(\.[0-9]{1,6})?([kMGT]|[KMGT]i)?$", description=MEMORY)]
-        | Annotated[int, Meta(ge=2**20, le=2**60)]
-        | None
-    ) = None
+    memory: Annotated[str, Meta(pattern=_AMOUNT, description=MEMORY)] | Annotated[int, Meta(ge=10**6, le=10**18)] | None = None
     timeout: TimeoutSeconds | None = None
 
     @property

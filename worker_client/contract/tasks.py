@@ -26,6 +26,7 @@ from worker_client.contract.fields import (
     WaitSeconds,
     When,
 )
+from worker_client.contract.limits import ResourceLimits
 from worker_client.contract.reports import Progress, TaskError, Usage
 from worker_client.contract.request import Request
 
@@ -64,7 +65,7 @@ class CreateTask(Request, kw_only=True):
     requires_approval: bool = False
     metadata: JsonObject = {}
     environment: dict[str, str] = {}
-    resource_limits: JsonObject = {}
+    resource_limits: ResourceLimits | None = None
 
 
 class CreateTasks(Request, kw_only=True):
@@ -92,7 +93,7 @@ class UpdateTask(Request, kw_only=True):
     exclusive: bool | UnsetType = UNSET
     metadata: JsonObject | UnsetType = UNSET
     environment: dict[str, str] | UnsetType = UNSET
-    resource_limits: JsonObject | UnsetType = UNSET
+    resource_limits: ResourceLimits | UnsetType = UNSET
 
 
 class ClaimNext(Request, kw_only=True):
