@@ -19,6 +19,7 @@ from worker_client.contract import (
     statistics,
     system,
     tasks,
+    usage,
     workers,
 )
 from worker_client.contract import logs as output
@@ -258,6 +259,11 @@ def append_logs(task_id: int, body: output.AppendLogs) -> Call[output.Appended]:
 def get_statistics() -> Call[statistics.Statistics]:
     """Counts, throughput and durations."""
     return _read(f"{API}/statistics", statistics.Statistics)
+
+
+def list_usage(query: usage.ListUsage) -> Call[Page[usage.UsageRow]]:
+    """A page of what was used, by day or what `by` names."""
+    return _read(f"{API}/usage", Page[usage.UsageRow], query)
 
 
 def list_attempts(query: attempts.ListAttempts) -> Call[Page[attempts.Attempt]]:

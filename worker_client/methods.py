@@ -16,6 +16,7 @@ from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.audit import ListAudit
 from worker_client.contract.directories import ListDirectories, SetDirectory
 from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
+from worker_client.contract.usage import ListUsage
 from worker_client.contract.workers import ListWorkers
 from worker_client.endpoints import Call
 
@@ -97,6 +98,7 @@ class Methods:
     logs_as_text = _on(endpoints.read_logs_as_text, output.ReadLogs)
     append_logs = _on(endpoints.append_logs, output.AppendLogs)
     statistics = Method(endpoints.get_statistics)
+    usage = _of(endpoints.list_usage, ListUsage)
     list_attempts = _of(endpoints.list_attempts, ListAttempts)
     get_attempt = Method(endpoints.get_attempt)
     attempt_stats = Method(endpoints.attempt_stats)

@@ -1,16 +1,18 @@
 """What people do to tasks and directories: cancel, retry, execute, answer, approve, reject, change, delete, pause."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 
+from orchestrator.domain import budgets, secrets
 from orchestrator.domain import operations as ops
-from orchestrator.domain import secrets
+from orchestrator.domain.accounts import usage_of
 from orchestrator.domain.dependencies import lost_parents
 from orchestrator.domain.ending import FOR_PEOPLE
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, ready, revise, settle, stood_aside, to_json, visible
 from orchestrator.domain.outcomes import (
+    BudgetReached,
     Change,
     Changed,
     Decision,
@@ -30,6 +32,9 @@ from orchestrator.domain.task import DirectorySetting, Head, Outputs
 from orchestrator.domain.world import World
 from worker_client.contract.enums import ParkReason, Status
 from worker_client.errors import Conflict, Forbidden, ValidationFailed
+
+_MOST_HELD: Final = 1_000
+"""Those that ran when the budget was used up: seldom more than some tens."""
 
 
 def cancel(op: ops.Cancel, by: Principal, world: World, _rules: Rules) -> Decision:
@@ -109,10 +114,20 @@ def answer(op: ops.Answer, by: Principal, world: World, rules: Rules) -> Decisio
 
 
 def approve(op: ops.Approve, by: Principal, world: World, rules: Rules) -> Decision:
-    """Let a task run that waits for an approval; before its first run the time of approval counts for its rank."""
+    """Let a task run that waits for an approval; before its first run the time of approval counts for its rank.
+
+    A task whose budget is used up gets as much again.
+    """
     head = _awaiting_approval(Verb.APPROVE, op.task_id, by, world)
     ready_at = head.ready_at if head.lease_no else max(head.ready_at, world.now)
-    after = settle(head, world, rules, hold=None, hold_until=None, ready_at=ready_at)
+    budget = budgets.granted(head.budget) if head.hold == ParkReason.BUDGET else head.budget
+    if head.hold == ParkReason.BUDGET and budgets.used_up(budget) is not None:
+        raise Conflict(
+            f"task {head.id} was given a budget of nothing, and as much again is nothing: give it another `spec.budget`",
+            task_id=head.id,
+            status=str(head.status),
+        )
+    after = settle(head, world, rules, hold=None, hold_until=None, reason=None, ready_at=ready_at, budget=budget)
     return Decision(Changed(head.id), [Saved(after), happened("approved", after)], wakes=ready(after))
 
 
@@ -166,8 +181,14 @@ def update(op: ops.Update, by: Principal, world: World, rules: Rules) -> Decisio
         run_at = facts["run_at"]
         facts["due_at"] = run_at
         facts["ready_at"] = run_at if run_at is not None and run_at > world.now else min(head.ready_at, world.now)
+    if op.budget is not UNSET:
+        budget = budgets.given(op.budget, head.budget, usage_of(world.outputs(head.id).usage_before))
+        if budget != head.budget:
+            facts["budget"] = budget
+            if head.hold == ParkReason.BUDGET and head.hold_until is None:
+                facts |= {"hold": None, "reason": None}
     after = settle(head, world, rules, **facts)
-    changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at", "secrets", "agent"})
+    changed = sorted({*facts, *op.inputs} - {"due_at", "ready_at", "secrets", "agent", "budget", "hold", "reason"})
     changes: list[Change] = [Edited(after, op.inputs), happened("updated", after, fields=changed)]
     return Decision(Changed(head.id), changes, wakes=[*ready(after), *stood_aside(head)])
 
@@ -180,8 +201,8 @@ def delete(op: ops.Delete, by: Principal, world: World, _rules: Rules) -> Decisi
     return Decision(Done(1), [Removed(head), happened("deleted", head)], then, stood_aside(head))
 
 
-def set_directory(op: ops.SetDirectory, by: Principal, world: World, _rules: Rules) -> Decision:
-    """Pause, resume or limit a directory and everything below it."""
+def set_directory(op: ops.SetDirectory, by: Principal, world: World, rules: Rules) -> Decision:
+    """Pause, resume or limit a directory and everything below it, or give it budgets per day."""
     if not by.paths.covers_below(op.path):
         raise Forbidden(f"this key may not change {op.path} and what is below it", field="work_directory")
     before = world.setting(op.path, op.host) or DirectorySetting(
@@ -195,8 +216,30 @@ def set_directory(op: ops.SetDirectory, by: Principal, world: World, _rules: Rul
         reason=(before.reason if op.reason is UNSET else op.reason) if paused else None,
         max_running=before.max_running if op.max_running is UNSET else op.max_running,
         updated_at=world.now,
+        daily_tokens=before.daily_tokens if op.daily_tokens is UNSET else op.daily_tokens,
+        daily_micros=before.daily_micros if op.daily_micros is UNSET else op.daily_micros,
+        daily_attempts=before.daily_attempts if op.daily_attempts is UNSET else op.daily_attempts,
+        reached_day=before.reached_day,
     )
-    told = {"paused": paused, "reason": setting.reason, "max_running": setting.max_running}
-    return Decision(
-        Done(1), [DirectorySet(setting), Noted("directory.changed", to_json(told), op.path, op.host)], wakes=[Freed(op.path)]
-    )
+    decision = Decision(Done(1), [DirectorySet(setting)], wakes=[Freed(op.path)])
+    told: dict[str, Any] = {"paused": paused, "reason": setting.reason, "max_running": setting.max_running}
+    if budgets.daily(setting):
+        told |= {
+            "daily_tokens": setting.daily_tokens,
+            "daily_cost_usd": None if setting.daily_micros is None else budgets.usd(setting.daily_micros),
+            "daily_attempts": setting.daily_attempts,
+        }
+    decision.changes.append(Noted("directory.changed", to_json(told), op.path, op.host))
+    if budgets.allowed(setting) != budgets.allowed(before):
+        _begin_anew(setting, decision, world, rules)
+    return decision
+
+
+def _begin_anew(setting: DirectorySetting, decision: Decision, world: World, rules: Rules) -> None:
+    """Another budget for the day: whoever was parked for the last one asks whether this one has something left."""
+    if setting.reached_day is not None:
+        decision.changes.append(BudgetReached(setting.path, setting.host, None))
+    for head in world.held_for_the_day(setting.path, setting.host, _MOST_HELD):
+        after = settle(head, world, rules, hold=None, hold_until=None, reason=None)
+        decision.changes += [Saved(after), happened("ready", after)]
+        decision.wakes += ready(after)

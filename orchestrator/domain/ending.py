@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 
-from orchestrator.domain import backoff
+from orchestrator.domain import backoff, budgets, daily
 from orchestrator.domain import operations as ops
+from orchestrator.domain.accounts import account
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import (
-    account,
     finish,
     freed,
     happened,
@@ -36,10 +36,13 @@ FOR_PEOPLE = frozenset({ParkReason.QUESTION, ParkReason.APPROVAL, ParkReason.BUD
 def complete(op: ops.Complete, by: Principal, world: World, rules: Rules) -> Decision:
     """End a task well, also one whose cancellation was asked for: the work is done."""
     head = _by_prompt(op, by, world) if op.lease is None else leased(op.task_id, op.lease, Verb.COMPLETE, by, world)
+    head, books = account(
+        head, AttemptOutcome.COMPLETED, world, outputs=Outputs(result=op.result), usage=op.usage, evidence=op.evidence
+    )
     done = finish(head, world, Status.COMPLETED, releases=0, reason=None, **unlease(Verb.COMPLETE))
     changes: list[Change] = [
         Saved(done),
-        *account(head, AttemptOutcome.COMPLETED, world, outputs=Outputs(result=op.result), usage=op.usage, evidence=op.evidence),
+        *books,
         happened("completed", done, attempt=head.attempt, worker_id=head.worker_id),
     ]
     then: list[ops.Operation] = [ops.Satisfy(task_id=head.id)] if world.dependents(head.id) else []
@@ -70,7 +73,7 @@ def _by_prompt(op: ops.Complete, by: Principal, world: World) -> Head:
 def fail(op: ops.Fail, by: Principal, world: World, rules: Rules) -> Decision:
     """End an attempt badly: again after the backoff, or for good."""
     head = leased(op.task_id, op.lease, Verb.FAIL, by, world)
-    changes: list[Change] = account(
+    head, changes = account(
         head, AttemptOutcome.FAILED, world, outputs=Outputs(error=op.error), usage=op.usage, error=op.error, evidence=op.evidence
     )
     return _lose(head, Verb.FAIL, world, rules, changes, retryable=op.retryable, delay=op.retry_after_ms, message=op.message)
@@ -124,12 +127,13 @@ def release(op: ops.Release, by: Principal, world: World, rules: Rules) -> Decis
         delay = min(rules.release_delay << min(releases - rules.free_releases - 1, 30), rules.release_delay_cap)
         due_at = max(due_at or 0, world.now + delay)
     hold = ParkReason.RELEASES if releases >= rules.max_releases else None
+    head, changes = account(head, AttemptOutcome.RELEASED, world, usage=op.usage, reason=op.reason, evidence=op.evidence)
     return _give_back(
         head,
         Verb.RELEASE,
         world,
         rules,
-        account(head, AttemptOutcome.RELEASED, world, usage=op.usage, reason=op.reason, evidence=op.evidence),
+        changes,
         due_at=due_at,
         ready_at=ready_at,
         releases=releases,
@@ -146,9 +150,12 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
     if until is None and op.hold not in FOR_PEOPLE:
         until = world.now + rules.quota_hold
     head = replace(head, agent=pinned(head, op.agent, op.outputs))
-    changes = account(
+    head, changes = account(
         head, AttemptOutcome.PARKED, world, outputs=op.outputs, usage=op.usage, reason=op.hold, evidence=op.evidence
     )
+    used_up = budgets.used_up(head.budget) if op.hold == ParkReason.BUDGET else None
+    if until is None and op.hold == ParkReason.BUDGET and used_up is None and _spent_today(head, world):
+        until = budgets.tomorrow(world.now)
     return _give_back(
         head,
         Verb.PARK,
@@ -160,8 +167,13 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
         due_at=None,
         releases=0,
         account=op.account or head.account,
-        reason=op.message,
+        reason=op.message or used_up,
     )
+
+
+def _spent_today(head: Head, world: World) -> bool:
+    """Whether it was the budget of a directory that is used up: then nobody need decide, a new day will do."""
+    return daily.overspent(head.path, head.lease_host or "", head.kind, world) is not None
 
 
 def undeliver(op: ops.Undeliver, by: Principal, world: World, rules: Rules) -> Decision:
@@ -204,8 +216,8 @@ def recall(_op: ops.Recall, _by: Principal, world: World, rules: Rules) -> Decis
     decided = Decision(Done())
     reason = "the server was restored from a backup"
     for head in world.running():
-        changes = account(head, AttemptOutcome.RELEASED, world, reason=reason)
-        _add(decided, _give_back(head, Verb.RELEASE, world, rules, changes, reason=reason), world)
+        charged, changes = account(head, AttemptOutcome.RELEASED, world, reason=reason)
+        _add(decided, _give_back(charged, Verb.RELEASE, world, rules, changes, reason=reason), world)
     return decided
 
 
@@ -244,5 +256,5 @@ def _expire_one(head: Head, world: World, rules: Rules) -> Decision:
         ),
     )
     text = to_json(error)
-    changes = account(head, AttemptOutcome.EXPIRED, world, outputs=Outputs(error=text), error=text)
+    head, changes = account(head, AttemptOutcome.EXPIRED, world, outputs=Outputs(error=text), error=text)
     return _lose(head, Verb.EXPIRE, world, rules, changes, message=error.message)

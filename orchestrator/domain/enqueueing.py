@@ -1,7 +1,7 @@
 """New tasks."""
 
+from orchestrator.domain import budgets, secrets
 from orchestrator.domain import operations as ops
-from orchestrator.domain import secrets
 from orchestrator.domain.lifecycle import derive
 from orchestrator.domain.moves import happened, ready
 from orchestrator.domain.outcomes import Created, Decision, Inserted, KeyTaken
@@ -71,7 +71,7 @@ def _head(task_id: int, task: NewTask, parents: dict[int, bool], world: World, r
     now = world.now
     run_at = task.run_at if task.delay_ms is None else now + task.delay_ms
     ready_at = max(now, run_at or 0)
-    hold = ParkReason.APPROVAL if task.requires_approval else None
+    hold = ParkReason.APPROVAL if task.requires_approval else ParkReason.BUDGET if budgets.used_up(task.budget) else None
     status = derive(open_parents=not all(parents.values()), held=hold is not None, due_at=run_at, now=now)
     return Head(
         id=task_id,
@@ -127,4 +127,5 @@ def _head(task_id: int, task: NewTask, parents: dict[int, bool], world: World, r
         traceparent=world.trace,
         secrets=task.secrets,
         agent=task.agent,
+        budget=task.budget,
     )

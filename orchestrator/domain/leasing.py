@@ -5,8 +5,8 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
+from orchestrator.domain import accounts, budgets, daily, secrets
 from orchestrator.domain import operations as ops
-from orchestrator.domain import secrets
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, leased, pinned, revise, to_json
 from orchestrator.domain.outcomes import Beat, Change, Claimed, Decision, Grant, Logged, LogsAppended, Saved, Written
@@ -43,6 +43,7 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
         if len(grants) == op.limit:
             break
         world.apply(step)  # the next grant must see this one
+    changes += gate.reached()
     return Decision(Claimed(grants, gate.held_at, gate.leased_at, gate.full), changes)
 
 
@@ -62,12 +63,13 @@ class _Gate:
         self._world = world
         self._rules = rules
         self._starved: list[Reservation] = []
+        self._spent: dict[tuple[str, str], str] = {}
 
     def shuts(self, path: str, kind: str) -> bool:
         """Whether no task of a kind in a directory can be given now, so that none of them need be looked at."""
         if self._op.interest.tags:
             return False  # what is held would be said of tasks that are not asked for
-        if self._limited(path):
+        if self._limited(path, kind):
             self.held_at = self.held_at or path
             return True
         # A lease above owns all that a task here could touch, so also what a starved task here would reserve.
@@ -89,7 +91,7 @@ class _Gate:
             if self._rules.max_running and self._world.running_below(None, "") >= self._rules.max_running:
                 self.held_at, self.full = head.path, True
                 return
-            if self._limited(head.path):
+            if self._limited(head.path, head.kind):
                 self.held_at = self.held_at or head.path
             elif self._excluded(head):
                 self.held_at = self.held_at or head.path
@@ -106,7 +108,12 @@ class _Gate:
             return False
         return True
 
-    def _limited(self, path: str) -> bool:
+    def reached(self) -> list[Change]:
+        """What follows for the directories whose budget for today kept something back."""
+        found = ((self._world.setting(*place), words) for place, words in self._spent.items())
+        return [change for setting, words in found if setting for change in daily.reached(setting, words, self._world)]
+
+    def _limited(self, path: str, kind: str) -> bool:
         for setting in self._world.settings_over(path, self._op.interest.host):
             if setting.paused:
                 return True
@@ -114,6 +121,9 @@ class _Gate:
                 running = self._world.running_below(setting.path, setting.host)
                 if running >= setting.max_running:
                     return True
+            if (words := daily.forbids(setting, kind, self._world)) is not None:
+                self._spent[setting.path, setting.host] = words
+                return True
         return False
 
     def _excluded(self, head: Head) -> bool:
@@ -193,7 +203,10 @@ def _again(op: ops.Claim, delivered: list[Head], world: World) -> Decision:
 
 
 def heartbeat(op: ops.Heartbeat, by: Principal, world: World, rules: Rules) -> Decision:
-    """Extend the lease, but neither past the attempt's time-out nor long past a cancel request."""
+    """Extend the lease, but neither past the attempt's time-out nor long past a cancel request.
+
+    What the attempt has used counts at once; when a budget is used up by now, the worker is told to park.
+    """
     head = leased(op.task_id, op.lease, Verb.HEARTBEAT, by, world)
     until = world.now + head.lease_ms
     if head.lease_deadline is not None:
@@ -205,10 +218,20 @@ def heartbeat(op: ops.Heartbeat, by: Principal, world: World, rules: Rules) -> D
     agent = pinned(head, op.agent, op.outputs)
     extended = revise(head, world, used=True, confirm_by=None, lease_ends_at=ends_at, expire_at=expire_at, agent=agent)
     changes: list[Change] = [Saved(extended)]
+    before = used = None if head.budget is None else accounts.usage_of(world.outputs(head.id).usage_now)
     if op.outputs is not None:
-        changes.append(Written(head.id, op.outputs))
-    directive = Directive.CONTINUE if head.cancel_requested_at is None else Directive.CANCEL
-    return Decision(Beat(directive, ends_at, head.lease_ms), changes)
+        outputs, counted = accounts.told(head, op.outputs, world)
+        changes += [Written(head.id, outputs), *counted]
+        used = accounts.usage_of(outputs.usage_now) or used
+    if head.cancel_requested_at is not None:
+        return Decision(Beat(Directive.CANCEL, ends_at, head.lease_ms), changes)
+    if words := budgets.used_up(head.budget, used):
+        if budgets.used_up(head.budget, before) is None:
+            changes.append(happened("budget_reached", extended, message=words))
+        return Decision(Beat(Directive.PARK, ends_at, head.lease_ms, budgets.own(words)), changes)
+    if found := daily.overspent(head.path, head.lease_host or "", head.kind, world):
+        return Decision(Beat(Directive.PARK, ends_at, head.lease_ms, daily.said(*found, by)), changes)
+    return Decision(Beat(Directive.CONTINUE, ends_at, head.lease_ms), changes)
 
 
 def append_logs(op: ops.AppendLogs, by: Principal, world: World, rules: Rules) -> Decision:

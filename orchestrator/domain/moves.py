@@ -6,14 +6,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.domain import budgets
 from orchestrator.domain.lifecycle import Verb, derive, permit
-from orchestrator.domain.outcomes import AttemptEnded, Change, Freed, Happened, Ready, Wake, Written
+from orchestrator.domain.outcomes import Freed, Happened, Ready, Wake
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Lease, Outputs
 from orchestrator.domain.world import World
-from worker_client.contract.enums import AttemptOutcome, LeaseEnd, Status
-from worker_client.contract.reports import MOST, MOST_USD, Usage
+from worker_client.contract.enums import LeaseEnd, ParkReason, Status
 from worker_client.errors import LeaseLost, NotFound, ValidationFailed
 
 DEPENDENCY_FAILED = "dependency_failed"
@@ -26,7 +26,6 @@ _ENDS = {
     Verb.UNDELIVER: LeaseEnd.RELEASED,
 }
 _encoder = msgspec.json.Encoder()
-_usage = msgspec.json.Decoder(Usage | None)
 
 
 def to_json(value: object) -> str:
@@ -83,6 +82,9 @@ def revise(head: Head, world: World, **facts: Any) -> Head:
 def settle(head: Head, world: World, rules: Rules, **facts: Any) -> Head:
     """The head with other facts and the status and rank that follow from them; not for running or final."""
     settled = revise(head, world, **facts)
+    if settled.hold is None and (words := budgets.used_up(settled.budget)) is not None:
+        # So there is no way on which a task comes back whose budget is used up.
+        settled = replace(settled, hold=ParkReason.BUDGET, hold_until=None, reason=words)
     status = derive(
         open_parents=world.has_open_parents(settled), held=settled.hold is not None, due_at=settled.due_at, now=world.now
     )
@@ -134,7 +136,9 @@ def freed(head: Head, world: World, rules: Rules) -> Wake:
     if rules.max_running:
         return Freed(None)
     limited = [
-        setting.path for setting in world.settings_over(head.path, head.lease_host or "") if setting.max_running is not None
+        setting.path
+        for setting in world.settings_over(head.path, head.lease_host or "")
+        if (setting.max_running, setting.daily_attempts) != (None, None)
     ]
     return Freed(limited[-1] if limited else head.path)
 
@@ -157,49 +161,3 @@ class Facts(Struct, kw_only=True, omit_defaults=True):
 def happened(kind: str, head: Head, **facts: Any) -> Happened:
     """An event of the feed about a task, with the Facts that apply."""
     return Happened(f"task.{kind}", head, to_json(Facts(**facts)) if facts else "{}")
-
-
-def account(
-    head: Head,
-    outcome: AttemptOutcome,
-    world: World,
-    *,
-    outputs: Outputs | None = None,
-    usage: str | None = None,
-    error: str | None = None,
-    reason: str | None = None,
-    evidence: str | None = None,
-) -> list[Change]:
-    """Close the books on a lease: its row in the history, its usage added to the task's."""
-    written = outputs
-    session_id = outputs.session_id if outputs else None
-    if head.used or usage is not None:
-        before = world.outputs(head.id)
-        session_id = session_id or before.session_id
-        usage = usage or before.usage_now
-        if usage not in {None, "null"}:
-            total = to_json(_sum(before.usage_before, usage))
-            written = replace(written or Outputs(), usage_before=total, usage_now="null")
-        else:
-            usage = None
-    changes: list[Change] = [AttemptEnded(head, outcome, world.now, error, usage, session_id, reason, evidence)]
-    if written is not None:
-        changes.append(Written(head.id, written))
-    return changes
-
-
-def _sum(one: str | None, other: str | None) -> Usage:
-    return add_usage(_usage.decode(one or "null"), _usage.decode(other or "null"))
-
-
-def add_usage(one: Usage | None, other: Usage | None) -> Usage:
-    """The sum of two usages, as far as a usage can count; the later model wins."""
-    one, other = one or Usage(), other or Usage()
-    return Usage(
-        input_tokens=min(MOST, one.input_tokens + other.input_tokens),
-        output_tokens=min(MOST, one.output_tokens + other.output_tokens),
-        cached_tokens=min(MOST, one.cached_tokens + other.cached_tokens),
-        cost_usd=min(MOST_USD, one.cost_usd + other.cost_usd),
-        duration_ms=min(MOST, one.duration_ms + other.duration_ms),
-        model=other.model or one.model,
-    )

@@ -14,7 +14,7 @@ class Needs(Struct, frozen=True):
 
     `heads` may be changed, `parents` must not change meanwhile, `ending` may end and so concern their dependents; `keys` are
     (scope, key), `positions` (task id, lease_no), `polls` keys of polls; `created` counts new tasks; `settings`: directories may
-    be set; `timely`: what is due is asked for.
+    be set; `beats`: leases are extended; `timely`: what is due is asked for.
     """
 
     heads: list[int]
@@ -27,6 +27,7 @@ class Needs(Struct, frozen=True):
     polls: list[str]
     created: int
     settings: bool
+    beats: bool
     timely: bool
 
 
@@ -42,6 +43,7 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
     polls: set[str] = set()
     created = 0
     settings = False
+    beats = [submission.op for submission in batch if isinstance(submission.op, ops.Heartbeat)]
     for submission in batch:
         op = submission.op
         heads.update(op.touches)
@@ -69,12 +71,18 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
         heads=sorted(heads),
         parents=sorted(parents - heads),
         ending=sorted(ending),
-        outputs=sorted(outputs),
+        outputs=sorted(outputs.union(_reporting(beats))),
         keys=sorted(keys),
         positions=sorted(positions),
         claims=claims,
         polls=sorted(polls),
         created=created,
         settings=settings,
+        beats=bool(beats),
         timely=any(submission.op.phase in {ops.Phase.SHIFT, ops.Phase.TIME} for submission in batch),
     )
+
+
+def _reporting(beats: Sequence[ops.Heartbeat]) -> set[int]:
+    """Ids of the tasks whose attempts tell what they used: what was counted of it before is asked for."""
+    return {op.task_id for op in beats if op.outputs is not None and op.outputs.usage_now is not None}

@@ -182,7 +182,7 @@ class Reject(OnTask, frozen=True, kw_only=True):
 
 
 class Update(OnTask, frozen=True, kw_only=True):
-    """Change what may change; UNSET stays. `inputs` holds only changed columns."""
+    """Change what may change; UNSET stays. `inputs` holds only changed columns; `budget`: tokens and millionths of a dollar."""
 
     phase = Phase.CHANGE
     version: int | None = None
@@ -198,6 +198,7 @@ class Update(OnTask, frozen=True, kw_only=True):
     backoff: str | UnsetType | None = UNSET
     secrets: str | UnsetType = UNSET
     agent: str | UnsetType = UNSET
+    budget: tuple[int | None, int | None] | UnsetType | None = UNSET
     inputs: dict[str, str | None] = field(default_factory=dict)
 
 
@@ -217,6 +218,9 @@ class SetDirectory(Operation, frozen=True, kw_only=True):
     paused: bool | UnsetType = UNSET
     reason: str | UnsetType | None = UNSET
     max_running: int | UnsetType | None = UNSET
+    daily_tokens: int | UnsetType | None = UNSET
+    daily_micros: int | UnsetType | None = UNSET
+    daily_attempts: int | UnsetType | None = UNSET
 
 
 class Satisfy(OnTask, frozen=True, kw_only=True):

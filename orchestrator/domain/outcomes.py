@@ -79,11 +79,12 @@ class Claimed(Outcome):
 
 
 class Beat(Outcome):
-    """What the worker is to do, and until when its lease lasts."""
+    """What the worker is to do and why, and until when its lease lasts."""
 
     directive: Directive
     lease_ends_at: Millis
     lease_ms: int
+    reason: str | None = None
 
 
 class Logged(Outcome):
@@ -193,14 +194,42 @@ class LogsTrimmed(Struct, frozen=True):
 class Forgotten(Struct, frozen=True):
     """Up to `limit` of each: events before `before`, keys whose task ended before `keys_before`, rollups before `rollups_before`.
 
+    The ledger of usage goes before `usage_before`.
+
     `last`: there is no more of them, so that it is time for what has to be looked for in the whole of a small table.
     """
 
     before: Millis
     keys_before: Millis
     rollups_before: Millis
+    usage_before: Millis
     limit: int
     last: bool = False
+
+
+class UsageCounted(Struct, frozen=True):
+    """A lease used more than was known when its task was at `version`; `attempts`: 1 when that was one, and is over."""
+
+    task_id: int
+    version: int
+    path: str
+    host: str
+    model: str
+    agent: str
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    micros: int
+    duration_ms: int
+
+
+class BudgetReached(Struct, frozen=True):
+    """A day's budget of a directory is used up since this day; None: no longer."""
+
+    path: str
+    host: str
+    day: int | None
 
 
 class DirectorySet(Struct, frozen=True):
@@ -241,7 +270,7 @@ class AddressListed(Struct, frozen=True):
 Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
     | AttemptEnded | Happened | LogsAppended | LogsTrimmed | Forgotten | DirectorySet
-    | Noted | CredentialSaved | KeysUsed | AddressListed
+    | UsageCounted | BudgetReached | Noted | CredentialSaved | KeysUsed | AddressListed
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from orchestrator.domain.budgets import Spent
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.outcomes import Forgotten
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
@@ -96,12 +97,20 @@ class Source(Protocol):
         """How many run in a directory and below; None: anywhere."""
         ...
 
+    def spent(self, day: int, path: str, host: str) -> Spent:
+        """What was used in a directory and below on a day, by who worked on a host (empty: on all)."""
+        ...
+
+    def held_for_the_day(self, path: str, host: str, limit: int) -> list[Head]:
+        """Tasks in a directory and below that are parked with reason budget until a time, for a host or (empty) all."""
+        ...
+
     def first_rank(self, path: str) -> int | None:
         """The lowest rank that waits in a directory."""
         ...
 
     def settings(self) -> list[DirectorySetting]:
-        """Directories that are paused or limited."""
+        """Directories that are paused, limited or have a budget."""
         ...
 
     def alive_at(self) -> Millis:

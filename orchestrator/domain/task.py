@@ -78,6 +78,7 @@ class Head(Struct, frozen=True, gc=False):
     updated_at: Millis
     started_at: Millis | None
     finished_at: Millis | None
+    budget: str | None
 
 
 class Inputs(Struct, frozen=True, gc=False):
@@ -146,6 +147,7 @@ class NewTask(Struct, frozen=True, kw_only=True):
     requires_approval: bool = False
     secrets: str = ""
     agent: str = ""
+    budget: str | None = None
     inputs: Inputs
     source: str = "api"
     schedule_id: int | None = None
@@ -155,7 +157,11 @@ class NewTask(Struct, frozen=True, kw_only=True):
 
 
 class DirectorySetting(Struct, frozen=True, kw_only=True):
-    """What was set for a directory and everything below it, on one host or (empty) on all."""
+    """What was set for a directory and everything below it, on one host or (empty) on all.
+
+    `daily_*`: budgets per day (UTC), a cost in millionths of a dollar; `reached_day`: the day since 1970 on which one was last
+    used up.
+    """
 
     host: str
     path: str
@@ -163,6 +169,10 @@ class DirectorySetting(Struct, frozen=True, kw_only=True):
     reason: str | None
     max_running: int | None
     updated_at: Millis
+    daily_tokens: int | None = None
+    daily_micros: int | None = None
+    daily_attempts: int | None = None
+    reached_day: int | None = None
 
 
 class Lease(Struct, frozen=True):

@@ -6,20 +6,36 @@ from typing import Final
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.budgets import DAY
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, ready, settle
-from orchestrator.domain.outcomes import Change, Decision, Done, Forgotten, LogsTrimmed, Removed, Saved
+from orchestrator.domain.outcomes import (
+    BudgetReached,
+    Change,
+    Decision,
+    Done,
+    Forgotten,
+    Freed,
+    LogsTrimmed,
+    Noted,
+    Removed,
+    Saved,
+)
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
 from orchestrator.domain.world import World
 from worker_client.contract.enums import Status
 
-_DAY: Final = 86_400_000
+_USAGE_KEPT: Final = 400 * DAY
+"""A year, to compare with, and a month: what was spent is asked for long after the tasks are gone."""
 
 
 def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Decision:
-    """Bring tasks back whose due time has come: the rank is that of the due time, not of the promoter's clock."""
+    """Bring tasks back whose due time has come: the rank is that of the due time, not of the promoter's clock.
+
+    With a new day those can be claimed again that a budget of the day before kept back.
+    """
     rows = world.due(op.limit)
     decision = Decision(Done(len(rows), more=len(rows) >= op.limit))
     for head in rows:
@@ -28,8 +44,14 @@ def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Deci
         permit(Verb.PROMOTE, head.status, head.id)
         facts = {"hold": None, "hold_until": None} if head.status is Status.PARKED else {}
         after = settle(head, world, rules, **facts)
-        decision.changes += [Saved(after), happened("ready", after)]
+        decision.changes += [Saved(after), happened("parked" if after.status is Status.PARKED else "ready", after)]
         decision.wakes += ready(after)
+    for setting in world.renewable():
+        decision.changes += [
+            BudgetReached(setting.path, setting.host, None),
+            Noted("directory.budget_renewed", "{}", setting.path, setting.host),
+        ]
+        decision.wakes.append(Freed(setting.path))
     return decision
 
 
@@ -69,7 +91,7 @@ def prune(op: ops.Prune, _by: Principal, world: World, _rules: Rules) -> Decisio
     changes = _removals(rows, world.source.last_lines(head.id for head in rows), op.rows) if rows else []
     count = sum(isinstance(change, Removed) for change in changes)
     # The rollups are asked about the last 24 hours.
-    forgotten = Forgotten(op.before, op.keys_before, min(op.before, world.now - _DAY), op.rows)
+    forgotten = Forgotten(op.before, op.keys_before, min(op.before, world.now - DAY), world.now - _USAGE_KEPT, op.rows)
     more = len(ended) >= op.limit or len(rows) > count or world.source.more_to_forget(forgotten)
     changes.append(replace(forgotten, last=not more))
     return Decision(Done(count, more=more), changes)

@@ -2,15 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from heapq import heappop, heappush
 from itertools import chain
 from typing import Any, ClassVar
 
+from msgspec.structs import replace
+
+from orchestrator.domain.budgets import day_of
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.footprint import Footprint
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.outcomes import (
     AddressListed,
+    BudgetReached,
     Change,
     CredentialSaved,
     DirectorySet,
@@ -21,10 +24,13 @@ from orchestrator.domain.outcomes import (
     LogsAppended,
     Removed,
     Saved,
+    UsageCounted,
     Written,
 )
+from orchestrator.domain.pages import Pages, open_next, take_next
 from orchestrator.domain.paths import ancestors
 from orchestrator.domain.source import Place, Source, Stream
+from orchestrator.domain.spending import Spending
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs, merged
 from worker_client.contract.enums import Status
 
@@ -49,10 +55,11 @@ class World:
         self._listed: dict[tuple[str, str], bool] = {}
         self._asked: dict[Interest, list[tuple[Place, Stream]]] = {}
         self._streams: dict[tuple[str, bool], dict[Stream, Place]] = {}
-        self._pages: dict[Stream, _Pages] = {}
+        self._pages: dict[Stream, Pages] = {}
         self._owned: dict[tuple[str, str], bool] = {}
         self._leased: dict[tuple[str, str, bool], bool] = {}
         self._running_below: dict[tuple[str | None, str], int] = {}
+        self.spending = Spending(source, now)
         self._claimed: list[Head] = []
         self._shared = Footprint()
         self._exclusive = Footprint()
@@ -143,6 +150,11 @@ class World:
         """What was set for exactly this directory."""
         return self._all_settings().get((path, host))
 
+    def renewable(self) -> list[DirectorySetting]:
+        """Directories whose budget was used up on a day that is over."""
+        today = day_of(self.now)
+        return [one for one in self._all_settings().values() if one.reached_day is not None and one.reached_day < today]
+
     def settings_over(self, path: str, host: str) -> list[DirectorySetting]:
         """What was set for a directory or one above it, on this host or on all."""
         settings = self._all_settings()
@@ -190,6 +202,7 @@ class World:
     def claims_begin(self) -> None:
         """Ask for settings anew: until it was this batch's turn to claim, others may have changed them."""
         self._settings = None
+        self.spending.forget()
 
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases that an earlier delivery of the same poll was given."""
@@ -219,11 +232,11 @@ class World:
         opened: list[tuple[Place, Head, Iterator[Head]]] = []
         for place, stream in firsts:
             while opened and opened[0][0] < place:
-                yield from _next(opened)
+                yield from take_next(opened)
             if not shuts(stream[0], stream[1]):
-                _open(opened, self._stream(stream))
+                open_next(opened, self._stream(stream))
         while opened:
-            yield from _next(opened)
+            yield from take_next(opened)
 
     def taken(self, head: Head) -> bool:
         """Whether this batch has claimed a candidate."""
@@ -237,7 +250,7 @@ class World:
 
     def _stream(self, stream: Stream) -> Iterator[Head]:
         if stream not in self._pages:
-            self._pages[stream] = _Pages(self, stream)
+            self._pages[stream] = Pages(self, stream)
         return iter(self._pages[stream])
 
     def lease_conflict(self, path: str, host: str, *, exclusive: bool) -> bool:
@@ -265,6 +278,10 @@ class World:
         return self._running_below[key] + sum(
             path in ancestors(head.path) and (not host or head.lease_host == host) for head in self._claimed
         )
+
+    def held_for_the_day(self, path: str, host: str, limit: int) -> list[Head]:
+        """Tasks in a directory and below that are parked with reason budget until a time."""
+        return self.remember(self.source.held_for_the_day(path, host, limit))
 
     def first_rank(self, path: str) -> int | None:
         """The lowest rank that waits in a directory."""
@@ -319,6 +336,14 @@ class World:
     def _set_directory(self, change: DirectorySet) -> None:
         self._all_settings()[change.setting.path, change.setting.host] = change.setting
 
+    def _count(self, change: UsageCounted) -> None:
+        self.spending.count(change)
+
+    def _reach(self, change: BudgetReached) -> None:
+        settings = self._all_settings()
+        if (setting := settings.get((change.path, change.host))) is not None:
+            settings[change.path, change.host] = replace(setting, reached_day=change.day)
+
     def _save_credential(self, change: CredentialSaved) -> None:
         self._credentials[change.credential.id] = change.credential
 
@@ -335,6 +360,8 @@ class World:
         KeyTaken: _key_taken,
         LogsAppended: _logged,
         DirectorySet: _set_directory,
+        UsageCounted: _count,
+        BudgetReached: _reach,
         CredentialSaved: _save_credential,
         AddressListed: _list_address,
     }
@@ -345,49 +372,3 @@ class World:
             self._exclusive.add(head.path, head.lease_host or "")
         elif head.lease_mode == LeaseMode.SHARED:
             self._shared.add(head.path, head.lease_host or "")
-
-
-class _Pages:
-    """One stream of waiting tasks, loaded page by page and shared by all claims of a batch."""
-
-    _FIRST = 16
-    _MOST = 512
-
-    def __init__(self, world: World, stream: Stream) -> None:
-        self._world = world
-        self._stream = stream
-        self._rows: list[Head] = []
-        self._first = 0
-        self._size = self._FIRST
-        self._done = False
-
-    def __iter__(self) -> Iterator[Head]:
-        while self._first < len(self._rows) and self._world.taken(self._rows[self._first]):
-            self._first += 1
-        at = self._first
-        while True:
-            while at < len(self._rows):
-                yield self._rows[at]
-                at += 1
-            if self._done:
-                return
-            after = _place(self._rows[-1]) if self._rows else None
-            page, self._done = self._world.source.stream(self._stream, after, self._size)
-            self._size = min(self._size * 2, self._MOST)
-            self._rows += self._world.remember(page)
-
-
-def _place(head: Head) -> Place:
-    return head.rank, head.id
-
-
-def _open(opened: list[tuple[Place, Head, Iterator[Head]]], heads: Iterator[Head]) -> None:
-    """Have the next of some heads wait for its turn among the others."""
-    if (head := next(heads, None)) is not None:
-        heappush(opened, (_place(head), head, heads))
-
-
-def _next(opened: list[tuple[Place, Head, Iterator[Head]]]) -> Iterator[Head]:
-    _, head, heads = heappop(opened)
-    yield head
-    _open(opened, heads)

@@ -5,6 +5,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.budgets import micros
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.intake import masked, work_path
@@ -34,14 +35,25 @@ async def list_directories(request: Asked) -> Answer:
 
 @put("/directories", opt=described(Directory, body=SetDirectory, errors=(403,)), scope=Scope.ADMIN)
 async def set_directory(request: Asked) -> Answer:
-    """Pause, resume or limit a directory and everything below it.
+    """Pause, resume or limit a directory and everything below it, or give it budgets per day (UTC).
 
-    What is left out stays; `reason` and `max_running` are taken away by null. Leases that are live go on.
+    What is left out stays; `reason`, limits and budgets are taken away by null. Leases that are live go on; whoever spends past a
+    budget is told to park with the next heartbeat.
     """
     body = await read(request, SetDirectory)
     path = work_path(body.work_directory, "work_directory")
     reason = body.reason if body.reason is UNSET else masked(body.reason, request.app.state.redaction)
-    op = ops.SetDirectory(path=path, host=body.host, paused=body.paused, reason=reason, max_running=body.max_running)
+    cost = body.daily_cost_usd
+    op = ops.SetDirectory(
+        path=path,
+        host=body.host,
+        paused=body.paused,
+        reason=reason,
+        max_running=body.max_running,
+        daily_tokens=body.daily_tokens,
+        daily_micros=cost if cost is UNSET or cost is None else micros(cost),
+        daily_attempts=body.daily_attempts,
+    )
     queue: Queue = request.app.state.queue
     await submit(request, op)
     directory = await queue.reads.directory(path, body.host, principal(request).paths)

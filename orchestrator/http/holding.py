@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 from litestar import get
 from msgspec.structs import replace
 
+from orchestrator.domain import budgets
 from orchestrator.domain import operations as ops
+from orchestrator.domain.accounts import usage_of
 from orchestrator.domain.lifecycle import Verb
 from orchestrator.domain.moves import lost
 from orchestrator.domain.outcomes import Beat
@@ -62,7 +64,10 @@ async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
         def told(view: TaskView) -> Beat | None:
             if not _holds(view.head, op.lease):
                 raise lost(view.head, Verb.HEARTBEAT, same=_latest(view.head) == Lease.parse(op.lease))
-            return None if view.head.cancel_requested_at is None else replace(beat, directive=Directive.CANCEL)
+            if view.head.cancel_requested_at is not None:
+                return replace(beat, directive=Directive.CANCEL)
+            words = budgets.used_up(view.head.budget, usage_of(view.outputs.usage_now))
+            return None if words is None else replace(beat, directive=Directive.PARK, reason=budgets.own(words))
 
         # Not of what was asked for: a task's time-out, or an older and longer lease, may end it at another time.
         left = max(0, beat.lease_ends_at - queue.now())

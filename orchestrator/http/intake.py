@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from orchestrator.domain import budgets
 from orchestrator.domain import operations as ops
 from orchestrator.domain.paths import PathError, canonical
 from orchestrator.domain.principal import Principal
@@ -84,6 +85,7 @@ def new_task(body: CreateTask, settings: Settings, at: str = "") -> NewTask:
         requires_approval=body.requires_approval,
         secrets=asked(inputs, at),
         agent=_agent(kind, body.spec),
+        budget=budgets.given(_budget(kind, body.spec), None, None),
         inputs=inputs,
     )
 
@@ -122,6 +124,7 @@ def change(view: TaskView, body: UpdateTask, settings: Settings) -> ops.Update:
         timeout_ms=_changed_timeout_ms(view, body, settings),
         backoff=UNSET if body.backoff is UNSET else _backoff(body.backoff),
         # Whoever changes one of them has the others' secrets work for what it says now.
+        budget=UNSET if body.spec is UNSET else _budget(view.head.kind, body.spec),
         agent=UNSET if body.spec is UNSET else _agent(view.head.kind, body.spec) or _resuming(view),
         secrets=asked(replace(view.inputs, **inputs)) if not inputs.keys().isdisjoint(ASKING) else UNSET,
         inputs=inputs,
@@ -241,6 +244,15 @@ def _spec(kind: str, spec: dict[str, Any] | None, field: str) -> str | None:
 def _agent(kind: str, spec: dict[str, Any] | None) -> str:
     """The agent that a task names, empty for any."""
     return (spec or {}).get("agent") or "" if kind == "agent" else ""
+
+
+def _budget(kind: str, spec: dict[str, Any] | None) -> tuple[int | None, int | None] | None:
+    """The tokens and millionths of a dollar that a task may use; None: any."""
+    budget = (spec or {}).get("budget") if kind == "agent" else None
+    if budget is None:
+        return None
+    cost = budget.get("cost_usd")
+    return budget.get("tokens"), None if cost is None else budgets.micros(cost)
 
 
 def _resuming(view: TaskView) -> str:

@@ -150,7 +150,7 @@ def _outcome(result: object) -> object:
 
 
 def _told(beat: Beat) -> contract.HeartbeatAnswer:
-    return contract.HeartbeatAnswer(directive=beat.directive, lease_expires_at=moment(beat.lease_ends_at))
+    return contract.HeartbeatAnswer(directive=beat.directive, lease_expires_at=moment(beat.lease_ends_at), reason=beat.reason)
 
 
 def _beat(beat: Beat) -> Answer:

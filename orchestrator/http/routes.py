@@ -22,6 +22,7 @@ from orchestrator.http import (
     statistics,
     system,
     tasks,
+    usage,
     workers,
 )
 
@@ -36,6 +37,7 @@ API: list[HTTPRouteHandler] = [
     *workers.HANDLERS,
     *directories.HANDLERS,
     *statistics.HANDLERS,
+    *usage.HANDLERS,
     *events.HANDLERS,
     *keys.HANDLERS,
     *audit.HANDLERS,

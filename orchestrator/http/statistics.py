@@ -15,8 +15,8 @@ from worker_client.contract.statistics import Statistics
 async def statistics(request: Asked) -> Answer:
     """Count tasks by status, priority and directory.
 
-    With throughput, the oldest waiting task, and how long attempts ran. Directories are the 1000 with most tasks. A throughput
-    says over how many seconds it was counted: whole minutes, and the one that has begun.
+    With throughput, the oldest waiting task, how long attempts ran and what they used. Directories are the 1000 with most tasks.
+    A throughput says over how many seconds it was counted: whole minutes, and the one that has begun.
     """
     nothing(request)
     queue: Queue = request.app.state.queue

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from orchestrator.domain.moves import add_usage
+from orchestrator.domain.accounts import add_usage
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.task import Head, Outputs, TaskView
 from orchestrator.doors.secrets import Secrets

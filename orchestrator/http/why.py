@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from functools import partial
 
-from orchestrator.domain import secrets
+from orchestrator.domain import budgets, secrets
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
 from orchestrator.queue.commit import Queue
-from orchestrator.store.reads import Obstacles
+from orchestrator.store.reads import Bound, Obstacles
 from orchestrator.store.reads.values import moment, perhaps
 from worker_client.contract.enums import ParkReason, Status
 from worker_client.contract.tasks import Obstacle, Why
@@ -32,8 +32,8 @@ async def explained(head: Head, queue: Queue, visible: PathScope) -> Why:
     """Everything that is in the way of a task, the most telling first."""
     if head.status in _STATES:
         return Why(id=head.id, status=head.status, summary=_final(head), obstacles=[])
-    facts = await queue.reads.obstacles(head)
-    found = [*_own(head), *_parents(facts, visible), *_others(head, facts, visible)]
+    facts = await queue.reads.obstacles(head, queue.now())
+    found = [*_own(head), *_parents(facts, visible), *_others(head, facts, visible, queue.now())]
     if queue.rules.max_running and (running := await queue.reads.running()) >= queue.rules.max_running:
         found.append(_full(running, queue.rules, visible))
     found += _secrets(head, queue)
@@ -73,9 +73,10 @@ def _parents(facts: Obstacles, visible: PathScope) -> Iterator[Obstacle]:
             )
 
 
-def _others(head: Head, facts: Obstacles, visible: PathScope) -> Iterator[Obstacle]:
+def _others(head: Head, facts: Obstacles, visible: PathScope, now: Millis) -> Iterator[Obstacle]:
     """What happens around its directory."""
     for bound in facts.bounds:
+        yield from _spent(head, bound, visible, now)
         setting = bound.setting
         where = setting.path if visible.covers(setting.path) else "a directory above it"
         if setting.paused:
@@ -97,6 +98,23 @@ def _others(head: Head, facts: Obstacles, visible: PathScope) -> Iterator[Obstac
             )
         else:
             yield Obstacle(code="held", message=f"A task that you cannot see holds a directory around {head.path}.")
+
+
+def _spent(head: Head, bound: Bound, visible: PathScope, now: Millis) -> Iterator[Obstacle]:
+    """A day's budget that is used up."""
+    setting, spent = bound.setting, bound.spent
+    words = budgets.attempts_used_up(setting, spent.attempts + bound.running)
+    if words is None and budgets.metered(head.kind):
+        words = budgets.day_used_up(setting, spent)
+    if words is not None:
+        where, told = f"of {setting.path}", f": {words}"
+        if not visible.covers_below(setting.path):
+            where, told = "of a directory above it", ""
+        yield Obstacle(
+            code="budget",
+            message=f"The budget {where} for today is used up{told}; again at 00:00 UTC, or raise it.",
+            until=moment(budgets.tomorrow(now)),
+        )
 
 
 def _full(running: int, rules: Rules, visible: PathScope) -> Obstacle:

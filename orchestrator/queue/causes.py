@@ -23,7 +23,7 @@ _ENDED: Final = frozenset(
 """A lease ended, or (cancelled) a waiting task left the queue that may have kept others back."""
 _STOOD_ASIDE: Final = frozenset({"task.updated", "task.deleted"})
 """A waiting task that may have kept others back has changed, or left the queue."""
-FREEING: Final = _ENDED | _STOOD_ASIDE | {"directory.changed"}
+FREEING: Final = _ENDED | _STOOD_ASIDE | {"directory.changed", "directory.budget_renewed"}
 
 
 def may_wait(events: Iterable[FeedEvent]) -> set[int]:

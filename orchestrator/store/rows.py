@@ -18,6 +18,8 @@ HEAD_FIELDS = Head.__struct_fields__
 INPUT_FIELDS = Inputs.__struct_fields__
 OUTPUT_FIELDS = Outputs.__struct_fields__
 KEY_FIELDS = Credential.__struct_fields__
+SETTING_FIELDS = DirectorySetting.__struct_fields__
+SETTING_COLUMNS = ", ".join(f"d.{name}" for name in SETTING_FIELDS)
 KEY_COLUMNS = ", ".join(f"k.{name}" for name in KEY_FIELDS)
 HEAD_COLUMNS = ", ".join(f"t.{name}" for name in HEAD_FIELDS)
 VIEW_COLUMNS = ", ".join(
@@ -75,9 +77,9 @@ def view_of(row: Row) -> TaskView:
 
 
 def setting_of(row: Row) -> DirectorySetting:
-    """What was set for a directory, from (host, path, paused, reason, max_running, updated_at)."""
-    host, path, paused, reason, most, at = row
-    return DirectorySetting(host=host, path=path, paused=bool(paused), reason=reason, max_running=most, updated_at=at)
+    """What was set for a directory, from SETTING_COLUMNS."""
+    fields: dict[str, Any] = dict(zip(SETTING_FIELDS, row, strict=True))
+    return DirectorySetting(**fields | {"paused": bool(fields["paused"])})
 
 
 def credential_of(row: Row) -> Credential:

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Final
 
 from msgspec.structs import astuple
 
+from orchestrator.domain.budgets import day_of
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.operations import Use
 from orchestrator.domain.outcomes import (
     AddressListed,
     AttemptEnded,
+    BudgetReached,
     Change,
     CredentialSaved,
     DirectorySet,
@@ -29,6 +31,7 @@ from orchestrator.domain.outcomes import (
     Noted,
     Removed,
     Saved,
+    UsageCounted,
     Written,
 )
 from orchestrator.domain.paths import span
@@ -146,6 +149,7 @@ class Writes:
             ("forget_keys", (change.keys_before, change.limit)),
             ("forget_rates", (minute, change.limit)),
             ("forget_durations", (hour, change.limit)),
+            ("forget_usage", (day_of(change.usage_before), change.limit)),
         ]
         if change.last:
             self._late.forgotten += [("forget_counts", ()), ("forget_sessions", (self._now - _DAY, change.limit))]
@@ -156,7 +160,15 @@ class Writes:
         others = [row for row in self._rows["set_directory"] if (row[0], row[1]) != (setting.host, setting.path)]
         self._rows["set_directory"] = [*others, (
             setting.host, setting.path, setting.paused, setting.reason, setting.max_running, setting.updated_at,
+            setting.daily_tokens, setting.daily_micros, setting.daily_attempts,
         )]  # fmt: skip
+
+    def _reached(self, change: BudgetReached) -> None:
+        others = [row for row in self._rows["reach_budget"] if (row[1], row[2]) != (change.path, change.host)]
+        self._rows["reach_budget"] = [*others, (change.day, change.path, change.host)]
+
+    def _count(self, change: UsageCounted) -> None:
+        self._late.tally.used(change)
 
     def _credential(self, change: CredentialSaved) -> None:
         key = change.credential
@@ -184,6 +196,8 @@ class Writes:
         LogsTrimmed: _trim_logs,
         Forgotten: _forget,
         DirectorySet: _directory,
+        BudgetReached: _reached,
+        UsageCounted: _count,
         Noted: _noted,
         CredentialSaved: _credential,
         KeysUsed: _used,

@@ -4,12 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from orchestrator.domain.budgets import day_of
+from orchestrator.domain.outcomes import UsageCounted
 from orchestrator.domain.task import Head, Millis
 from orchestrator.store.rollups import bucket
 from worker_client.contract.enums import AttemptOutcome, Status
 
 MINUTE: Final = 60_000
 HOUR: Final = 3_600_000
+_MOST: Final = 2**60
 _RATES: Final = ("created", str(Status.COMPLETED), str(Status.FAILED), str(Status.CANCELLED))
 
 
@@ -20,6 +23,7 @@ class Tally:
         self._counts: Counter[tuple[str, str, str, int]] = Counter()
         self._rates: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._durations: Counter[tuple[int, str, int]] = Counter()
+        self._used: dict[tuple[str, str, str, str], list[int]] = {}
 
     def moved(self, before: Head | None, after: Head | None) -> None:
         """A task changed its status, directory or priority; None: it was not there, or is gone."""
@@ -40,10 +44,17 @@ class Tally:
         if outcome is AttemptOutcome.COMPLETED and head.started_at is not None:
             self._durations[ended_at // HOUR, head.path, bucket(ended_at - head.started_at)] += 1
 
+    def used(self, one: UsageCounted) -> None:
+        """A lease used something."""
+        more = (one.attempts, one.input_tokens, one.output_tokens, one.cached_tokens, one.micros, one.duration_ms)
+        key = one.path, one.host, one.model, one.agent
+        before = self._used.get(key, [0] * len(more))
+        self._used[key] = [min(_MOST, total + n) for total, n in zip(before, more, strict=True)]
+
     @property
     def empty(self) -> bool:
         """Whether nothing was counted."""
-        return not (self._counts or self._rates or self._durations)
+        return not (self._counts or self._rates or self._durations or self._used)
 
     def rows(self, now: Millis) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
         """The statements to run, by name, with their rows."""
@@ -53,6 +64,7 @@ class Tally:
         minute = now // MINUTE
         yield "add_rates", [(minute, path, *(counts[name] for name in _RATES)) for path, counts in self._rates.items()]
         yield "add_durations", [(*key, n) for key, n in self._durations.items()]
+        yield "add_usage", [(day_of(now), *key, *sums) for key, sums in self._used.items()]
 
 
 def _place(head: Head) -> tuple[str, str, str, int]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.domain.budgets import Spent, day_of
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change, Forgotten
@@ -20,6 +21,7 @@ from orchestrator.store.rows import (
     INPUT_FIELDS,
     KEY_COLUMNS,
     OUTPUT_FIELDS,
+    SETTING_COLUMNS,
     Row,
     credential_of,
     head_of,
@@ -49,6 +51,7 @@ def fill(queries: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
     marks = {
         "head": HEAD_COLUMNS,
         "credential": KEY_COLUMNS,
+        "setting": SETTING_COLUMNS,
         "inputs": ", ".join(f"i.{name}" for name in INPUT_FIELDS),
         "outputs": ", ".join(f"o.{name}" for name in OUTPUT_FIELDS),
         "in": dialect.among,
@@ -165,7 +168,7 @@ class Transaction:
     def more_to_forget(self, forgotten: Forgotten) -> bool:
         """Whether there is more than what this takes out."""
         minute, hour = periods_before(forgotten.rollups_before)
-        past = (forgotten.before, forgotten.keys_before, minute, hour, forgotten.limit)
+        past = (forgotten.before, forgotten.keys_before, minute, hour, forgotten.limit, day_of(forgotten.usage_before))
         return bool(self._fetch("more_to_forget", *past)[0][0])
 
     def delivered(self, poll_key: str) -> list[Head]:
@@ -212,12 +215,20 @@ class Transaction:
         rows = self._fetch("running_everywhere") if path is None else self._fetch("running_below", path, *span(path), host)
         return int(rows[0][0])
 
+    def spent(self, day: int, path: str, host: str) -> Spent:
+        """What was used in a directory and below on a day."""
+        return Spent(*map(int, self._fetch("spent", day, path, *span(path), host)[0]))
+
+    def held_for_the_day(self, path: str, host: str, limit: int) -> list[Head]:
+        """Tasks in a directory and below that are parked with reason budget until a time."""
+        return self._heads("held_for_the_day", path, *span(path), host, limit)
+
     def first_rank(self, path: str) -> int | None:
         """The lowest rank that waits in a directory."""
         return min((rank for rank, _ in self.streams(path, recursive=False).values()), default=None)
 
     def settings(self) -> list[DirectorySetting]:
-        """The directories that are paused or limited."""
+        """The directories that are paused, limited or have a budget."""
         return [setting_of(row) for row in self._fetch("settings")]
 
     def alive_at(self) -> Millis:

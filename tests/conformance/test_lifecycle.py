@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.budgets import Budget
 from orchestrator.domain.lifecycle import LEASED, TRANSITIONS, Verb
 from orchestrator.domain.outcomes import Outcome
+from orchestrator.domain.task import Outputs
 from orchestrator.store.rows import HEAD_FIELDS
 from tests.rig import HOUR, START, Rig
 from worker_client.contract.enums import LogStream, Status
@@ -54,8 +57,13 @@ class Case:
         self.rig.do(op(task_id=subject.id, **facts))
         return subject
 
-    def parked(self, hold: str, **facts: Any) -> Subject:
-        subject = self.running()
+    def spent(self) -> Subject:
+        """A running task whose budget is used up."""
+        subject = self.running(budget=Budget(tokens=10).text)
+        return self.then(subject, ops.Heartbeat, lease=subject.lease, outputs=Outputs(usage_now='{"input_tokens": 10}'))
+
+    def parked(self, hold: str, *, spent: bool = False, **facts: Any) -> Subject:
+        subject = self.spent() if spent else self.running()
         return self.then(subject, ops.Park, lease=subject.lease, hold=hold, **facts)
 
 
@@ -84,6 +92,7 @@ BUILDERS: dict[Status, list[Callable[[Case], Subject]]] = {
         lambda case: case.running(backoff='{"base_seconds": 0}'),
         lambda case: case.running(max_attempts=1),
         lambda case: case.then(case.running(), ops.Cancel),
+        Case.spent,
     ],
     Status.PARKED: [
         lambda case: case.new(requires_approval=True),
@@ -95,9 +104,17 @@ BUILDERS: dict[Status, list[Callable[[Case], Subject]]] = {
         lambda case: case.parked("question", not_before=START + HOUR),
         lambda case: case.then(case.parked("question"), ops.Update, run_at=LATER),
         lambda case: case.then(case.parked("quota"), ops.Update, run_at=LATER),
+        lambda case: case.then(case.parked("budget"), ops.Update, run_at=LATER),
+        *(partial(Case.parked, hold=hold, spent=True) for hold in ("quota", "budget", "approval", "question")),
     ],
-    Status.COMPLETED: [lambda case: case.then(done := case.running(), ops.Complete, lease=done.lease)],
-    Status.FAILED: [lambda case: case.then(bad := case.running(), ops.Fail, lease=bad.lease, error="{}", retryable=False)],
+    Status.COMPLETED: [
+        lambda case: case.then(done := case.running(), ops.Complete, lease=done.lease),
+        lambda case: case.then(done := case.spent(), ops.Complete, lease=done.lease),
+    ],
+    Status.FAILED: [
+        lambda case: case.then(bad := case.running(), ops.Fail, lease=bad.lease, error="{}", retryable=False),
+        lambda case: case.then(bad := case.spent(), ops.Fail, lease=bad.lease, error="{}", retryable=False),
+    ],
     Status.CANCELLED: [
         lambda case: case.then(case.new(), ops.Cancel),
         lambda case: case.then(case.new(blocked=True), ops.Cancel),
@@ -177,7 +194,13 @@ WAYS: dict[Verb, list[Callable[[Rig, Subject], Any]]] = {
     Verb.CANCEL: [of_task(ops.Cancel)],
     Verb.RETRY: [of_task(ops.Retry)],
     Verb.EXECUTE: [of_task(ops.Execute)],
-    Verb.UPDATE: [of_task(ops.Update, title="new"), of_task(ops.Update, run_at=LATER), of_task(ops.Update, run_at=None)],
+    Verb.UPDATE: [
+        of_task(ops.Update, title="new"),
+        of_task(ops.Update, run_at=LATER),
+        of_task(ops.Update, run_at=None),
+        of_task(ops.Update, budget=(0, None)),
+        of_task(ops.Update, budget=(1_000, None)),
+    ],
     Verb.DELETE: [of_task(ops.Delete)],
 }
 ASKED = set(Verb) - {Verb.CLAIM, Verb.UNDELIVER, Verb.EXPIRE, Verb.PROMOTE, Verb.SATISFY, Verb.ORPHAN, Verb.REVIVE}

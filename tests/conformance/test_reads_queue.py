@@ -12,7 +12,7 @@ BELOW_A = PathScope((Pattern("/a", below=True),))
 
 
 def obstacles(rig: Rig, task_id: int) -> Obstacles:
-    return read(rig, rig.store.reads.obstacles(rig.head(task_id)))
+    return read(rig, rig.store.reads.obstacles(rig.head(task_id), rig.time.at))
 
 
 def test_leases_are_told_by_worker(rig: Rig) -> None:

@@ -55,7 +55,7 @@ NEEDLES: Final = [*TEXTS, "%", "_", "\\_", "%%", "a%b", "do", "O I", "ä", "Ä",
 HOSTS: Final = ["", "box", "Box"]
 TABLES: Final = (
     "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events",
-    "directories", "task_counts", "task_rates", "task_durations",
+    "directories", "task_counts", "task_rates", "task_durations", "task_usage",
 )  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def test_one_task(both: Both, number: int, visible: PathScope) -> None:
 
 
 def test_what_is_in_the_way_of_each_task(both: Both) -> None:
-    found = [both.same(lambda reads: reads.obstacles(head)) for head in both.rig.heads().values()]  # noqa: B023 - called at once
+    found = [both.same(lambda reads: reads.obstacles(head, both.rig.time.at)) for head in both.rig.heads().values()]  # noqa: B023 - called at once
     assert any(one.parents for one in found)
     assert any(one.leases for one in found)
     assert any(one.bounds for one in found)

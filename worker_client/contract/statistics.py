@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from worker_client.contract.usage import UsageSummary
 
 
 class DirectoryCounts(Struct, kw_only=True):
@@ -36,7 +38,7 @@ class Durations(Struct, kw_only=True):
 
 
 class Statistics(Struct, kw_only=True):
-    """Counts by status, priority and directory; throughput; oldest waiting; durations."""
+    """Counts by status, priority and directory; throughput; oldest waiting; durations; what was used."""
 
     total: int
     by_status: dict[str, int]
@@ -46,3 +48,4 @@ class Statistics(Struct, kw_only=True):
     oldest_waiting_at: datetime | None
     oldest_waiting_seconds: float | None
     durations: Durations
+    usage: UsageSummary = field(default_factory=UsageSummary)

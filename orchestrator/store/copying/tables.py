@@ -23,6 +23,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "task_counts": ("path", "host", "status", "priority"),
     "task_rates": ("minute", "path"),
     "task_durations": ("hour", "path", "bucket"),
+    "task_usage": ("day", "path", "host", "model", "agent"),
 }
 """Every table that is copied with its primary key; what is referred to comes first."""
 NUMBERED: Final = ("tasks", "attempts", "events")

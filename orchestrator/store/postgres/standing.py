@@ -74,11 +74,19 @@ class Standing:
         with self._lock:
             self._searches.remove(search)
 
-    def looked(self, search: Search, now: Millis, scheduled: Millis | None, held: Millis | None, expiring: Millis | None) -> None:
-        """What a look found, the first of each kind; `now` is not after it began."""
+    def looked(
+        self,
+        search: Search,
+        now: Millis,
+        scheduled: Millis | None,
+        held: Millis | None,
+        expiring: Millis | None,
+        renewed: Millis | None = None,
+    ) -> None:
+        """What a look found, the first of each kind; `now` is not after it began; `renewed`: the end of a day that is spent."""
         with self._lock:
             self._searches.remove(search)
-            self.due = min((at for at in (scheduled, held, expiring, *search.since) if at is not None), default=None)
+            self.due = min((at for at in (scheduled, held, expiring, renewed, *search.since) if at is not None), default=None)
             self.leases = expiring is not None or search.leased
             floor = min(at for at in (now, scheduled, expiring) if at is not None) - _SLACK_MS
             # A clock that was ahead has raised it too far.

@@ -83,7 +83,7 @@ class PostgresTransaction(Transaction):
         keys = self._ask("keys_among", _objects(("scope", "key"), needs.keys)) if needs.keys else list
         outputs = self._ask("outputs_among", needs.outputs) if needs.outputs else list
         positions = self._ask("positions_among", _objects(("task_id", "lease_no"), needs.positions)) if needs.positions else list
-        settings = self._ask("settings") if needs.ending else None
+        settings = self._ask("settings") if needs.ending or needs.beats else None
         reserved = self._session.reserve(needs.created) if needs.created else lambda: None
         ((now, alive_at),) = clock()
         self._alive_at = int(alive_at)
@@ -188,7 +188,7 @@ class PostgresTransaction(Transaction):
         self._leases = {(path, host): (owned, exclusive, leased) for path, host, owned, exclusive, leased in leases()}
 
     def settings(self) -> list[DirectorySetting]:
-        """The directories that are paused or limited."""
+        """The directories that are paused, limited or have a budget."""
         return super().settings() if self._set is None else self._set
 
     def delivered(self, poll_key: str) -> list[Head]:

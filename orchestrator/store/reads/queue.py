@@ -5,12 +5,14 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from orchestrator.domain.budgets import Spent, daily, day_of, usd
 from orchestrator.domain.leasing import lease_mode
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis
 from orchestrator.store.reads.conditions import NEVER, Condition, all_of, asked, within
 from orchestrator.store.reads.values import COUNTED, Listing, Reading, moment, perhaps, total_of
+from orchestrator.store.rows import setting_of
 from worker_client.contract.directories import Directory, ListDirectories
 from worker_client.contract.enums import Status
 from worker_client.contract.workers import Holding
@@ -47,10 +49,11 @@ class Overlap(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """A setting over a directory, and how many tasks run under it."""
+    """A setting over a directory, how many tasks run under it, and what was used there today, if it has a budget."""
 
     setting: DirectorySetting
     running: int
+    spent: Spent
 
 
 class Obstacles(Struct, frozen=True):
@@ -80,14 +83,15 @@ class QueueReads(Reading):
 
     async def _directories(self, known: Condition, limit: int, offset: int) -> list[Directory]:
         rows = await self._fetch(
-            "SELECT k.path, k.host, d.paused, d.reason, d.max_running, d.updated_at, c.status, c.n"
+            "SELECT k.path, k.host, d.paused, d.reason, d.max_running, d.updated_at, d.daily_tokens, d.daily_micros,"
+            " d.daily_attempts, c.status, c.n"
             f" FROM ({known.sql} ORDER BY path, host LIMIT ? OFFSET ?) k"
             " LEFT JOIN directories d ON d.path = k.path AND d.host = k.host"
             " LEFT JOIN task_counts c ON c.path = k.path AND c.host = k.host AND c.n > 0 ORDER BY k.path, k.host, c.status",
             (*known.params, limit, offset),
         )
         found: dict[tuple[str, str], Directory] = {}
-        for path, host, paused, reason, most, updated_at, status, n in rows:
+        for path, host, paused, reason, most, updated_at, tokens, micros, attempts, status, n in rows:
             directory = found.setdefault(
                 (path, host),
                 Directory(
@@ -98,6 +102,9 @@ class QueueReads(Reading):
                     max_running=most,
                     by_status={},
                     updated_at=perhaps(updated_at),
+                    daily_tokens=tokens,
+                    daily_cost_usd=None if micros is None else usd(micros),
+                    daily_attempts=attempts,
                 ),
             )
             if status is not None:
@@ -133,9 +140,9 @@ class QueueReads(Reading):
             for worker_id, host, account, task_id, title, path, attempt, mode, started_at, ends_at in rows
         ]
 
-    async def obstacles(self, head: Head) -> Obstacles:
+    async def obstacles(self, head: Head, now: Millis) -> Obstacles:
         """What may be in a task's way besides its own hold and due time; also outside of what the asker may see."""
-        return Obstacles(await self._parents(head), await self._leases(head), await self._bounds(head))
+        return Obstacles(await self._parents(head), await self._leases(head), await self._bounds(head, now))
 
     async def running(self) -> int:
         """How many tasks run, everywhere."""
@@ -159,15 +166,17 @@ class QueueReads(Reading):
             for task_id, path, host, held, ends_at in await self._fetch(self._sql[name], params)
         ]
 
-    async def _bounds(self, head: Head) -> list[Bound]:
+    async def _bounds(self, head: Head, now: Millis) -> list[Bound]:
         rows = await self._fetch(self._sql["settings_over"], (json.dumps(ancestors(head.path)), head.host))
         bounds = []
-        for host, path, paused, reason, most, updated_at in rows[:_MOST_OBSTACLES]:
-            setting = DirectorySetting(
-                host=host, path=path, paused=bool(paused), reason=reason, max_running=most, updated_at=updated_at
-            )
+        for setting in map(setting_of, rows[:_MOST_OBSTACLES]):
+            path, host = setting.path, setting.host
             ((running,),) = await self._fetch(self._sql["running_at"], (path, *span(path), host))
-            bounds.append(Bound(setting, running))
+            spent = Spent()
+            if daily(setting):
+                (sums,) = await self._fetch(self._sql["spent_at"], (day_of(now), path, *span(path), host))
+                spent = Spent(*map(int, sums))
+            bounds.append(Bound(setting, running, spent))
         return bounds
 
 

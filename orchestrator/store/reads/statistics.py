@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from msgspec import Struct
-
 from orchestrator.domain.principal import EVERYWHERE, PathScope
 from orchestrator.domain.task import Millis
 from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.dialect import Dialect
-from orchestrator.store.reads.values import PRIORITIES, Fetch, Reading, perhaps
+from orchestrator.store.reads.periods import Periods
+from orchestrator.store.reads.usage import UsageReads
+from orchestrator.store.reads.values import PRIORITIES, Fetch, perhaps
 from orchestrator.store.rollups import percentiles
 from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot
 from worker_client.contract.enums import Status
@@ -24,7 +24,6 @@ _TOP: Final = 1000
 _LOOKS: Final = 2_000
 """Rows that the search for the oldest waiting task may look at."""
 _WINDOWS: Final = {"1m": 1, "1h": 60, "24h": 1440}
-_SCOPES: Final = 64
 _STATUSES: Final = [str(status) for status in Status]
 _PRIORITIES: Final = [str(priority) for priority in PRIORITIES]
 # A sum for each is three times as fast as GROUP BY, which sorts.
@@ -39,40 +38,7 @@ _Row = tuple[Any, ...]
 _Directory = tuple[str, str]
 
 
-class _Kept(Struct):
-    """The rows of one scope by period; those before `until` will not change any more."""
-
-    until: int
-    rows: dict[int, list[_Row]]
-
-
-class Periods:
-    """Sums of a rollup by minute or hour: what is over does not change, so that it is read once per scope."""
-
-    def __init__(self, fetch: Fetch, table: str, period: str, sums: str, by: str) -> None:
-        self._fetch = fetch
-        self._select = f"SELECT {sums} FROM {table} WHERE {period} >= ?"
-        self._by = f"GROUP BY {by}"
-        self._scopes: dict[str, _Kept] = {}
-
-    async def since(self, first: int, current: int, visible: PathScope) -> list[_Row]:
-        """Rows from the period `first` on, each beginning with its period."""
-        kept = self._scopes.get(visible.key) or _Kept(first, {})
-        scope = within(visible.patterns, "path")
-        fresh = await self._fetch(f"{self._select} AND {scope.sql} {self._by}", (max(first, kept.until), *scope.params))
-        rows = {period: old for period, old in kept.rows.items() if first <= period < kept.until}
-        for row in fresh:
-            rows.setdefault(row[0], []).append(row)
-        # The last period but one may still grow: a batch takes its time before it is committed.
-        over = current - 1
-        self._scopes.pop(visible.key, None)
-        self._scopes[visible.key] = _Kept(over, {period: old for period, old in rows.items() if period < over})
-        while len(self._scopes) > _SCOPES:
-            del self._scopes[next(iter(self._scopes))]
-        return [row for period in rows.values() for row in period]
-
-
-class StatisticsReads(Reading):
+class StatisticsReads(UsageReads):
     """Queries for numbers."""
 
     def __init__(self, fetch: Fetch, dialect: Dialect) -> None:
@@ -82,12 +48,13 @@ class StatisticsReads(Reading):
         self._durations = Periods(fetch, "task_durations", "hour", "hour, bucket, sum(n)", "hour, bucket")
 
     async def statistics(self, now: Millis, visible: PathScope) -> Statistics:
-        """Counts by status, priority and directory (the 1000 largest); throughput; the oldest waiting; durations."""
-        (by_status, by_priority), (directories, oldest), throughput, durations = await asyncio.gather(
+        """Counts by status, priority and directory (the 1000 largest); throughput; the oldest waiting; durations; usage."""
+        (by_status, by_priority), (directories, oldest), throughput, durations, usage = await asyncio.gather(
             self._counts(visible),
             self._directories_of(now, visible),
             self._throughput(now, visible),
             self._percentiles(now, visible),
+            self.usage_summary(now, visible),
         )
         return Statistics(
             total=sum(by_status.values()),
@@ -98,6 +65,7 @@ class StatisticsReads(Reading):
             oldest_waiting_at=perhaps(oldest),
             oldest_waiting_seconds=_age(oldest, now),
             durations=durations,
+            usage=usage,
         )
 
     async def waiting(self) -> int:

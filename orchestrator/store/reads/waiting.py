@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Iterable
+from typing import Final
 
 from orchestrator.domain.outcomes import Ready
 from orchestrator.store.reads.values import Reading
+
+_LIMITED: Final = "SELECT path FROM directories WHERE max_running IS NOT NULL OR daily_attempts IS NOT NULL"
 
 
 class WaitingReads(Reading):
@@ -23,5 +26,5 @@ class WaitingReads(Reading):
         ]
 
     async def limited(self) -> frozenset[str]:
-        """The directories below which no more than some tasks may run, on any host."""
-        return frozenset(path for (path,) in await self._fetch("SELECT path FROM directories WHERE max_running IS NOT NULL", ()))
+        """The directories below which no more than some tasks may run, or begin in a day, on any host."""
+        return frozenset(path for (path,) in await self._fetch(_LIMITED, ()))

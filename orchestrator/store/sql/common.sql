@@ -77,7 +77,8 @@ SELECT {head} FROM tasks t WHERE t.status = 'running' ORDER BY t.id {lock};
 -- name: next_due
 SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
        (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
-       (SELECT min(expire_at) FROM tasks WHERE status = 'running');
+       (SELECT min(expire_at) FROM tasks WHERE status = 'running'),
+       (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL);
 
 -- name: delivered
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ? ORDER BY t.id {lock};
@@ -95,7 +96,17 @@ SELECT count(*) FROM tasks
 WHERE status = 'running' AND (path = ?1 OR (path > ?2 AND path < ?3)) AND (?4 = '' OR lease_host = ?4);
 
 -- name: settings
-SELECT host, path, paused, reason, max_running, updated_at FROM directories WHERE paused = 1 OR max_running IS NOT NULL;
+SELECT {setting} FROM directories d
+WHERE paused = 1 OR max_running IS NOT NULL OR daily_tokens IS NOT NULL OR daily_micros IS NOT NULL OR daily_attempts IS NOT NULL;
+
+-- name: spent
+SELECT coalesce(sum(input_tokens * 1.0 + output_tokens), 0), coalesce(sum(micros * 1.0), 0), coalesce(sum(attempts), 0)
+FROM task_usage WHERE day = ?1 AND (path = ?2 OR (path > ?3 AND path < ?4)) AND (?5 = '' OR host = ?5);
+
+-- name: held_for_the_day
+SELECT {head} FROM tasks t
+WHERE t.status = 'parked' AND t.hold_until IS NOT NULL AND t.hold = 'budget'
+  AND (t.path = ?1 OR (t.path > ?2 AND t.path < ?3)) AND (?4 = '' OR t.host = '' OR t.host = ?4) ORDER BY t.id LIMIT ?5 {skip};
 
 -- name: get_meta
 SELECT value FROM meta WHERE key = ? {lock};
@@ -164,12 +175,19 @@ DELETE FROM task_durations WHERE (hour, path, bucket) IN (
     SELECT hour, path, bucket FROM task_durations WHERE hour < ? ORDER BY hour LIMIT ?
 );
 
+-- name: forget_usage
+DELETE FROM task_usage WHERE (day, path, host, model, agent) IN (
+    SELECT day, path, host, model, agent FROM task_usage WHERE day < ? ORDER BY day LIMIT ?
+);
+
 -- name: more_to_forget
--- ?1 the time of events, ?2 of keys, ?3 the minute of rates, ?4 the hour of durations, ?5 as many of each go now.
+-- ?1 the time of events, ?2 of keys, ?3 the minute of rates, ?4 the hour of durations, ?6 the day of usage, ?5 as many of each go
+-- now.
 SELECT EXISTS (SELECT 1 FROM (SELECT at FROM events ORDER BY id LIMIT 1 OFFSET ?5) e WHERE e.at < ?1)
     OR EXISTS (SELECT 1 FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ?2 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_rates WHERE minute < ?3 LIMIT 1 OFFSET ?5)
-    OR EXISTS (SELECT 1 FROM task_durations WHERE hour < ?4 LIMIT 1 OFFSET ?5);
+    OR EXISTS (SELECT 1 FROM task_durations WHERE hour < ?4 LIMIT 1 OFFSET ?5)
+    OR EXISTS (SELECT 1 FROM task_usage WHERE day < ?6 LIMIT 1 OFFSET ?5);
 
 -- name: last_lines
 SELECT t.id, (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id) FROM tasks t WHERE t.id {in};
@@ -192,9 +210,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 INSERT INTO events (id, at, type, task_id, path, host, status, data, actor, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_directory
-INSERT INTO directories (host, path, paused, reason, max_running, updated_at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO directories (host, path, paused, reason, max_running, updated_at, daily_tokens, daily_micros, daily_attempts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (path, host) DO UPDATE SET paused = excluded.paused, reason = excluded.reason,
-    max_running = excluded.max_running, updated_at = excluded.updated_at;
+    max_running = excluded.max_running, updated_at = excluded.updated_at, daily_tokens = excluded.daily_tokens,
+    daily_micros = excluded.daily_micros, daily_attempts = excluded.daily_attempts;
+
+-- name: reach_budget
+UPDATE directories SET reached_day = ? WHERE path = ? AND host = ?;
 
 -- name: count_up
 INSERT INTO task_counts (path, host, status, priority, n) VALUES (?, ?, ?, ?, ?)
@@ -212,3 +235,15 @@ ON CONFLICT (minute, path) DO UPDATE SET created = task_rates.created + excluded
 -- name: add_durations
 INSERT INTO task_durations (hour, path, bucket, n) VALUES (?, ?, ?, ?)
 ON CONFLICT (hour, path, bucket) DO UPDATE SET n = task_durations.n + excluded.n;
+
+-- name: add_usage
+-- None counts further than 2^61, which each transaction adds at most 2^60 to: a sum that is too large would fail what it is a part of.
+INSERT INTO task_usage (day, path, host, model, agent, attempts, input_tokens, output_tokens, cached_tokens, micros, duration_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (day, path, host, model, agent) DO UPDATE SET
+    attempts = CASE WHEN task_usage.attempts >= 2305843009213693952 THEN task_usage.attempts ELSE task_usage.attempts + excluded.attempts END,
+    input_tokens = CASE WHEN task_usage.input_tokens >= 2305843009213693952 THEN task_usage.input_tokens ELSE task_usage.input_tokens + excluded.input_tokens END,
+    output_tokens = CASE WHEN task_usage.output_tokens >= 2305843009213693952 THEN task_usage.output_tokens ELSE task_usage.output_tokens + excluded.output_tokens END,
+    cached_tokens = CASE WHEN task_usage.cached_tokens >= 2305843009213693952 THEN task_usage.cached_tokens ELSE task_usage.cached_tokens + excluded.cached_tokens END,
+    micros = CASE WHEN task_usage.micros >= 2305843009213693952 THEN task_usage.micros ELSE task_usage.micros + excluded.micros END,
+    duration_ms = CASE WHEN task_usage.duration_ms >= 2305843009213693952 THEN task_usage.duration_ms ELSE task_usage.duration_ms + excluded.duration_ms END;

@@ -20,7 +20,8 @@ SELECT table_name || '.' || column_name, data_type FROM information_schema.colum
 -- name: next_due
 SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1),
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
-    (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1);
+    (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1),
+    (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL);
 
 -- name: due
 SELECT {head} FROM tasks t WHERE t.status = 'scheduled' AND t.due_at > ? AND t.due_at <= ? ORDER BY t.due_at LIMIT ? {skip};
@@ -168,7 +169,8 @@ FROM json_to_recordset(?) AS r (path text, host text, low text, high text, "any"
 SELECT coalesce((SELECT max(id) FROM events), 0), (extract(epoch FROM statement_timestamp()) * 1000)::bigint,
     (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1),
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
-    (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1);
+    (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1),
+    (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL);
 
 -- name: share
 INSERT INTO askers (server, worker_id, seen_at, present)

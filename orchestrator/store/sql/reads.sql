@@ -68,9 +68,15 @@ WHERE status = 'running' AND lease_mode = 2 AND id <> ?5 AND (?4 = '' OR lease_h
 ORDER BY id LIMIT ?6;
 
 -- name: settings_over
-SELECT host, path, paused, reason, max_running, updated_at FROM directories
-WHERE path IN (SELECT value FROM {each ?1}) AND (paused = 1 OR max_running IS NOT NULL) AND (?2 = '' OR host = '' OR host = ?2)
+SELECT host, path, paused, reason, max_running, updated_at, daily_tokens, daily_micros, daily_attempts, reached_day
+FROM directories
+WHERE path IN (SELECT value FROM {each ?1}) AND (?2 = '' OR host = '' OR host = ?2)
+  AND (paused = 1 OR max_running IS NOT NULL OR daily_tokens IS NOT NULL OR daily_micros IS NOT NULL OR daily_attempts IS NOT NULL)
 ORDER BY path, host;
+
+-- name: spent_at
+SELECT coalesce(sum(input_tokens * 1.0 + output_tokens), 0), coalesce(sum(micros * 1.0), 0), coalesce(sum(attempts), 0)
+FROM task_usage WHERE day = ?1 AND (path = ?2 OR (path > ?3 AND path < ?4)) AND (?5 = '' OR host = ?5);
 
 -- name: running_everywhere
 SELECT count(*) FROM tasks WHERE status = 'running';

@@ -1,0 +1,118 @@
+"""What was used, from the ledger."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+from orchestrator.domain.budgets import day_of, usd
+from orchestrator.domain.principal import PathScope
+from orchestrator.domain.task import Millis
+from orchestrator.store.reads.conditions import Condition, all_of, asked, one_of, within
+from orchestrator.store.reads.dialect import Dialect
+from orchestrator.store.reads.periods import Periods
+from orchestrator.store.reads.values import COUNTED, Fetch, Listing, Reading, total_of
+from worker_client.contract.usage import ListUsage, UsageBy, UsageRow, UsageSummary, Used
+
+_EPOCH: Final = date(1970, 1, 1)
+_KEPT: Final = 400
+_MONTH: Final = 30
+_WEEK: Final = 7
+_TOP: Final = 100
+_COLUMNS: Final = {
+    UsageBy.DAY: "day",
+    UsageBy.DIRECTORY: "path",
+    UsageBy.HOST: "host",
+    UsageBy.MODEL: "model",
+    UsageBy.AGENT: "agent",
+}
+_COUNTS: Final = ("attempts", "input_tokens", "output_tokens", "cached_tokens", "micros", "duration_ms")
+# Not as integers: of those the sum might be too large for one database and not for the other.
+_SUMS: Final = ", ".join(f"coalesce(sum({name} * 1.0), 0)" for name in _COUNTS)
+_Row = tuple[Any, ...]
+
+
+class UsageReads(Reading):
+    """Queries for what was used."""
+
+    def __init__(self, fetch: Fetch, dialect: Dialect) -> None:
+        super().__init__(fetch, dialect)
+        self._days = Periods(fetch, "task_usage", "day", f"day, {_SUMS}", "day")
+
+    async def usage_summary(self, now: Millis, visible: PathScope) -> UsageSummary:
+        """What was used today, lately and by whom."""
+        today = day_of(now)
+        month = ListUsage(limit=_TOP, since=_date(today - _MONTH + 1))
+        days, models, directories = await asyncio.gather(
+            self._days.since(today - _KEPT + 1, today, visible),
+            self._most(UsageBy.MODEL, month, visible),
+            self._most(UsageBy.DIRECTORY, month, visible),
+        )
+        return UsageSummary(
+            today=_since(days, today),
+            last_7_days=_since(days, today - _WEEK + 1),
+            last_30_days=_since(days, today - _MONTH + 1),
+            total=_since(days, 0),
+            by_model=models,
+            by_directory=directories,
+        )
+
+    async def usage(self, query: ListUsage, visible: PathScope) -> Listing[UsageRow]:
+        """Sums by what the query tells apart, in that order; the latest day first. Its paths must be canonical."""
+        where, columns = _where(query, visible), [_COLUMNS[by] for by in dict.fromkeys(query.by)]
+        groups = ", ".join(columns)
+        ((counted,),) = await self._fetch(
+            f"SELECT count(*) FROM (SELECT 1 AS one FROM task_usage WHERE {where.sql} GROUP BY {groups} LIMIT {COUNTED + 1}) g",
+            where.params,
+        )
+        order = ", ".join(f"{name} DESC" if name == "day" else name for name in columns)
+        rows = await self._fetch(
+            f"SELECT {groups}, {_SUMS} FROM task_usage WHERE {where.sql} GROUP BY {groups} ORDER BY {order} LIMIT ? OFFSET ?",
+            (*where.params, query.limit, query.offset),
+        )
+        total, exact = total_of(counted)
+        return Listing(items=[_row(columns, row) for row in rows], total=total, total_exact=exact)
+
+    async def _most(self, by: UsageBy, query: ListUsage, visible: PathScope) -> list[UsageRow]:
+        """The groups that cost most, or else used most tokens."""
+        where, column = _where(query, visible), _COLUMNS[by]
+        rows = await self._fetch(
+            f"SELECT {column}, {_SUMS} FROM task_usage WHERE {where.sql} GROUP BY {column}"
+            f" ORDER BY sum(micros * 1.0) DESC, sum(input_tokens * 1.0 + output_tokens) DESC, {column} LIMIT ?",
+            (*where.params, query.limit),
+        )
+        return [_row([column], row) for row in rows]
+
+
+def _where(query: ListUsage, visible: PathScope) -> Condition:
+    parts = [within(asked(query.work_path, recursive=query.recursive), "path"), within(visible.patterns, "path")]
+    names = ("host", "model", "agent")
+    parts += [one_of(name, wanted) for name in names if (wanted := getattr(query, name)) is not None]
+    if query.since is not None:
+        parts.append(Condition("day >= ?", ((query.since - _EPOCH).days,)))
+    if query.until is not None:
+        parts.append(Condition("day <= ?", ((query.until - _EPOCH).days,)))
+    return all_of(parts)
+
+
+def _since(rows: Iterable[_Row], first: int) -> Used:
+    found = [row[1:] for row in rows if row[0] >= first]
+    return Used(**_sums([sum(column) for column in zip(*found, strict=True)] or [0] * len(_COUNTS)))
+
+
+def _row(columns: Sequence[str], row: _Row) -> UsageRow:
+    facts: dict[str, Any] = dict(zip(columns, row, strict=False))
+    if "day" in facts:
+        facts["day"] = _date(facts["day"])
+    if "path" in facts:
+        facts["work_directory"] = facts.pop("path")
+    return UsageRow(**facts, **_sums(row[len(columns) :]))
+
+
+def _sums(counts: Sequence[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: int(n) for name, n in zip(_COUNTS, counts, strict=True)}
+    return {**found, "cost_usd": usd(found.pop("micros"))}
+
+
+def _date(day: int) -> date:
+    return _EPOCH + timedelta(days=day)
