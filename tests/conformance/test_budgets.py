@@ -1,6 +1,7 @@
 """The budget of a task: claimed while something is left, parked once it is used up, never killed."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_cancel_comes_before_a_budget(rig: Rig) -> None:
     assert beat(rig, grant, 5_000).directive is Directive.CANCEL
 
 
-ENDS = {
+ENDS: dict[str, Callable[[Grant], ops.Operation]] = {
     "fail": lambda grant: ops.Fail(task_id=grant.task_id, lease=grant.lease, error="{}", retry_after_ms=0, usage=usage(1_000)),
     "release": lambda grant: ops.Release(task_id=grant.task_id, lease=grant.lease, usage=usage(1_000)),
     "park": lambda grant: ops.Park(task_id=grant.task_id, lease=grant.lease, hold="budget", usage=usage(1_000)),
