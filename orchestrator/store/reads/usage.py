@@ -111,7 +111,8 @@ def _row(columns: Sequence[str], row: _Row) -> UsageRow:
 
 def _sums(counts: Sequence[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {name: int(n) for name, n in zip(_COUNTS, counts, strict=True)}
-    return {**found, "cost_usd": usd(found.pop("micros"))}
+    cost = found.pop("micros")
+    return {**found, "cost_usd": usd(cost)}
 
 
 def _date(day: int) -> date:
