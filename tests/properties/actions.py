@@ -1,5 +1,6 @@
 """Random operations, dense enough that they meet: few directories, live and stale leases, ids that exist and some that don't."""
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,6 +48,7 @@ class Actions:
                 priority=pick((0, 1, 1, 1, 2, 3)), exclusive=self._may(0.3), delay_ms=pick((None, None, None, 0, 5_000)),
                 max_attempts=pick((1, 2, 3)), timeout_ms=pick((15_000, HOUR, HOUR)), requires_approval=self._may(0.1),
                 backoff=pick(('{"base_seconds": 0}', '{"base_seconds": 3}')),
+                budget=pick((None, None, None, '{"tokens":7}', '{"tokens":20,"micros":4000}')),
                 key=pick((None, None, None, "k1", "k2")), key_hash=pick(("h", "h", "other")),
                 depends_on=tuple({self._task() for _ in range(pick((0, 0, 1, 2)))} - ({999} if self._may(0.9) else set())),
             )
@@ -75,15 +77,15 @@ class Actions:
         by = OPEN
         if (head := self._tasks.get(task_id)) is not None and head.claimed_by == OTHER.id and self._may(0.8):
             by = OTHER
-        used = Outputs(usage_now='{"input_tokens": 3}', progress='{"percent": 1}', session_id="s") if self._may(0.5) else None
+        used = Outputs(usage_now=self._usage(), progress='{"percent": 1}', session_id="s") if self._may(0.5) else None
         asked = Outputs(question='"which?"')
         return ops.Submission(self._pick((
             ops.Heartbeat(task_id=task_id, lease=lease, outputs=used),
             ops.Heartbeat(task_id=task_id, lease=lease),
             ops.AppendLogs(task_id=task_id, lease=lease, lines=(LINE, LINE), first_line=self._pick((None, 1, 2))),
-            ops.Complete(task_id=task_id, lease=lease, result="1", usage=self._pick((None, '{"input_tokens": 7}'))),
+            ops.Complete(task_id=task_id, lease=lease, result="1", usage=self._pick((None, self._usage()))),
             ops.Complete(task_id=task_id, original_prompt="do it"),
-            ops.Fail(task_id=task_id, lease=lease, error="{}"),
+            ops.Fail(task_id=task_id, lease=lease, error="{}", usage=self._pick((None, self._usage()))),
             ops.Fail(task_id=task_id, lease=lease, error="{}", retryable=self._may(0.5), retry_after_ms=self._pick((0, 9_000))),
             ops.Release(task_id=task_id, lease=lease, not_before=self._pick((None, None, self._now + 4_000))),
             ops.Park(task_id=task_id, lease=lease, hold=self._pick(("quota", "budget", "approval", "releases"))),
@@ -91,6 +93,14 @@ class Actions:
             ops.Park(task_id=task_id, lease=lease, hold="question", not_before=self._now + 9_000),
             ops.Undeliver(task_id=task_id, lease=lease, delivery_no=self._pick((1, 1, 2))),
         )), by)  # fmt: skip
+
+    def _usage(self) -> str:
+        """Not always more than was told before."""
+        pick = self._pick
+        return json.dumps({
+            "input_tokens": pick((0, 3, 8)), "output_tokens": pick((0, 5)), "cost_usd": pick((0, 0.0015, 0.0025)),
+            "model": pick((None, "m", "n")),
+        })  # fmt: skip
 
     def _change(self) -> ops.Submission:
         parked = [head.id for head in self._tasks.values() if head.status in {Status.PARKED, Status.BLOCKED}]
@@ -113,12 +123,16 @@ class Actions:
         facts: dict[str, Any] = pick((
             {"path": pick(PATHS)}, {"priority": pick((0, 1, 2, 3))}, {"exclusive": self._may(0.5)}, {"host": pick(HOSTS)},
             {"tags": pick(TAGS)}, {"run_at": pick((None, self._now + 4_000))},
-            {"inputs": {"prompt": "new"}}, {"version": 2, "title": "t"},
+            {"inputs": {"prompt": "new"}}, {"version": 2, "title": "t"}, {"budget": pick((None, (5, None), (50, 9_000)))},
         ))  # fmt: skip
         return ops.Submission(ops.Update(task_id=self._task(), **facts), OPEN)
 
     def _directory(self) -> ops.Submission:
-        facts = self._pick(({"paused": True}, {"paused": False}, {"paused": False}, {"max_running": 1}, {"max_running": None}))
+        pick = self._pick
+        facts: dict[str, Any] = pick((
+            {"paused": True}, {"paused": False}, {"paused": False}, {"max_running": 1}, {"max_running": None},
+            {"daily_tokens": pick((None, 0, 12))}, {"daily_micros": pick((None, 5_000))}, {"daily_attempts": pick((None, 2))},
+        ))  # fmt: skip
         return ops.Submission(ops.SetDirectory(path=self._pick(PATHS), host=self._pick(HOSTS), **facts), OPEN)
 
     def _of_time(self) -> ops.Submission:

@@ -1,9 +1,11 @@
 """What must be true of a queue at every moment, written down a second time, without the rules' own code."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.budgets import DAY
 from orchestrator.domain.outcomes import Claimed
 from orchestrator.domain.task import Head, LeaseMode
 from orchestrator.store.protocol import Commit
@@ -54,9 +56,15 @@ def due_at(head: Head) -> int | None:
             return None
 
 
-def check_due(heads: Heads, commit: Commit) -> None:
+def all_due(rig: Rig, heads: Heads) -> list[int]:
+    """When time does something: to tasks, and to budgets of a day that is spent."""
+    spent = [(day + 1) * DAY for (day,) in rig.fetch("SELECT reached_day FROM directories WHERE reached_day IS NOT NULL")]
+    return spent + [at for head in heads.values() if (at := due_at(head)) is not None]
+
+
+def check_due(rig: Rig, heads: Heads, commit: Commit) -> None:
     """The reaper is told of the first that is due."""
-    assert commit.next_due == min((at for head in heads.values() if (at := due_at(head)) is not None), default=None)
+    assert commit.next_due == min(all_due(rig, heads), default=None)
     assert commit.leases == any(head.status is Status.RUNNING for head in heads.values())
 
 
@@ -175,6 +183,41 @@ def check_claims(rig: Rig, after: Heads, commit: Commit, batch: list[ops.Submiss
         assert granted == expected, f"{op} got {granted} in place of {expected}"
 
 
+USED = ("input_tokens", "output_tokens", "cached_tokens", "micros", "duration_ms")
+
+
+def used(text: str | None) -> Counter[str]:
+    """What a usage counts for."""
+    told = json.loads(text or "null") or {}
+    return Counter({name: told.get(name, 0) for name in USED} | {"micros": round(told.get("cost_usd", 0) * 1_000_000)})
+
+
+def check_ledger(rig: Rig, heads: Heads, ended: Mapping[tuple[str, str], Counter[str]]) -> None:
+    """The ledger is what the attempts used that ended, and those that run; `ended` is by directory and host."""
+    books = {place: Counter(counted) for place, counted in ended.items()}
+    for task_id, text in rig.fetch("SELECT task_id, usage_now FROM task_outputs"):
+        if (head := heads.get(task_id)) is not None and head.status is Status.RUNNING:
+            books.setdefault((head.path, head.lease_host or ""), Counter()).update(used(text))
+        else:
+            assert text in {None, "null"}, f"{task_id} does not run, but uses {text}"
+    kept: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for path, host, attempts, *counts in rig.fetch(f"SELECT path, host, attempts, {', '.join(USED)} FROM task_usage"):  # noqa: S608 - names are ours
+        kept[path, host].update({"attempts": attempts, **dict(zip(USED, counts, strict=True))})
+    assert {place: +counts for place, counts in kept.items() if +counts} == {
+        place: +counts for place, counts in books.items() if +counts
+    }
+
+
+def check_budgets(heads: Heads) -> None:
+    """No task waits, or will by itself, whose budget is used up."""
+    for head in heads.values():
+        if head.status in {Status.WAITING, Status.SCHEDULED} and head.budget is not None:
+            told = json.loads(head.budget)
+            for what in ("tokens", "micros"):
+                most = told.get(what)
+                assert most is None or told.get(f"used_{what}", 0) < most + told.get(f"more_{what}", 0), f"{head.id}: {told}"
+
+
 def wants(op: ops.Claim, head: Head) -> bool:
     asked = op.interest
     return (
@@ -198,7 +241,8 @@ def free(rig: Rig, op: ops.Claim, head: Head, running: list[Head]) -> bool:
         return False
     if rig.rules.max_running and len(running) >= rig.rules.max_running:
         return False
-    for path, on, paused, most in rig.fetch("SELECT path, host, paused, max_running FROM directories"):
+    columns = "path, host, paused, max_running, daily_tokens, daily_micros, daily_attempts"
+    for path, on, paused, most, *daily in rig.fetch(f"SELECT {columns} FROM directories"):  # noqa: S608 - names are ours
         if not nested(path, head.path) or len(parts(path)) > len(parts(head.path)) or on not in {"", host}:
             continue
         there = [
@@ -206,6 +250,25 @@ def free(rig: Rig, op: ops.Claim, head: Head, running: list[Head]) -> bool:
             for one in running
             if nested(path, one.path) and len(parts(one.path)) >= len(parts(path)) and (not on or one.lease_host == on)
         ]
-        if paused or (most is not None and len(there) >= most):
+        if paused or (most is not None and len(there) >= most) or spent(rig, path, on, head.kind, len(there), daily):
             return False
     return True
+
+
+def spent(rig: Rig, path: str, on: str, kind: str, running: int, daily: list[int | None]) -> bool:
+    """Whether a day's budget of a directory is used up for tasks of a kind."""
+    if daily == [None] * 3:
+        return False
+    today: Counter[str] = Counter()
+    for at, host, *counts in rig.fetch(
+        "SELECT path, host, input_tokens + output_tokens, micros, attempts FROM task_usage WHERE day = ?", [rig.time.at // DAY]
+    ):
+        if nested(path, at) and len(parts(path)) <= len(parts(at)) and on in {"", host}:
+            today.update(dict(zip(("tokens", "micros", "attempts"), counts, strict=True)))
+    tokens, micros, attempts = daily
+    metered = kind not in {"script", "http"}
+    return (
+        (attempts is not None and today["attempts"] + running >= attempts)
+        or (metered and tokens is not None and today["tokens"] >= tokens)
+        or (metered and micros is not None and today["micros"] >= micros)
+    )

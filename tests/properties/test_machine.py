@@ -1,6 +1,7 @@
 """Domain and store together against everything at once: after each transaction the promises hold."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.outcomes import Claimed
+from orchestrator.domain.outcomes import AttemptEnded, Claimed
 from orchestrator.domain.principal import SYSTEM
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head
@@ -38,6 +39,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.leases: list[tuple[int, str]] = []
         self.counted_from: dict[int, int] = {}
         self.known: dict[int, Head] = {}
+        self.ended: dict[tuple[str, str], Counter[str]] = {}
 
     @initialize(max_running=st.sampled_from([0, 0, 0, 2]))
     def begin(self, max_running: int) -> None:
@@ -67,11 +69,11 @@ class QueueMachine(RuleBasedStateMachine):
     def many_more_at_once(self, seed: int, size: int) -> None:
         self._commit(self._actions(seed).batch(size))
 
-    @rule(ms=st.sampled_from([1, 900, 3_000, 12_000, HOUR]))
+    @rule(ms=st.sampled_from([1, 900, 3_000, 12_000, HOUR, 24 * HOUR]))
     def let_time_pass(self, ms: int) -> None:
         self.rig.time.pass_(ms)
 
-    @rule(ms=st.sampled_from([0, 1_100, 12_000, 120_000]))
+    @rule(ms=st.sampled_from([0, 1_100, 12_000, 120_000, 24 * HOUR]))
     def let_time_pass_and_do_what_is_due(self, ms: int) -> None:
         self.rig.time.pass_(ms)
         self._commit([ops.Submission(ops.Expire(), SYSTEM), ops.Submission(ops.Promote(), SYSTEM)])
@@ -111,11 +113,22 @@ class QueueMachine(RuleBasedStateMachine):
         invariants.check_attempts(after, attempts, self.counted_from)
         kept, real = rig.counts()
         assert kept == real, "the rollups are not a recount"
+        self._keep_books(commit)
+        invariants.check_ledger(rig, after, self.ended)
+        invariants.check_budgets(after)
         given = {lease for _, lease in self.leases}
         assert all(invariants.lease_of(head) in given for head in after.values() if head.status is Status.RUNNING)
 
     def _check_due(self, heads: Mapping[int, Head], commit: Commit) -> None:
-        invariants.check_due(heads, commit)
+        invariants.check_due(self.rig, heads, commit)
+
+    def _keep_books(self, commit: Commit) -> None:
+        """Note what attempts used that ended, whatever becomes of their tasks."""
+        for change in (change for decision in commit.decisions for change in decision.changes):
+            if isinstance(change, AttemptEnded):
+                counts = invariants.used(change.usage)
+                counts["attempts"] += change.outcome in invariants.COSTLY
+                self.ended.setdefault((change.head.path, change.head.lease_host or ""), Counter()).update(counts)
 
     def _note(self, batch: list[ops.Submission], commit: Commit) -> None:
         """Remember leases and new beginnings."""
@@ -154,7 +167,7 @@ class SharedQueueMachine(QueueMachine):
     def _check_due(self, heads: Mapping[int, Head], commit: Commit) -> None:
         """Too early a look does no harm."""
         self.replicas.check()
-        first = min((at for head in heads.values() if (at := invariants.due_at(head)) is not None), default=None)
+        first = min(invariants.all_due(self.rig, heads), default=None)
         assert first is None or (commit.next_due is not None and commit.next_due <= first)
         assert commit.leases or all(head.status is not Status.RUNNING for head in heads.values())
 
