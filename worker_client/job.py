@@ -121,7 +121,8 @@ class Job:
         try:
             async with self._places.open(self._context) as self._place:
                 self._context.directory = self._place.directory
-                self._context.worktree = self._place.evidence.get("worktree")
+                if (worktree := self._place.evidence.get("worktree")) is not None:
+                    self._context.worktree, self._context.exclusive = worktree, True
                 outcome = await self._runner.run(self._context)
         except NoPlace as none:
             return none.outcome

@@ -73,7 +73,7 @@ class _Lines:
 def context_of(task_id: int, directory: Path | str, **facts: Any) -> RunContext:
     claimed = {"status": "running", "attempt": 1, "lease_no": 1, "lease": f"{task_id}.1.ab", "delivery_no": 1}
     task = msgspec.convert(task_json(task_id, work_directory=str(directory), **{**claimed, **facts}), ClaimedTask)
-    return RunContext(task, directory=str(directory), server_url=SERVER, logs=_Lines(), notes=Notes())  # type: ignore[arg-type]
+    return RunContext(task, directory=str(directory), exclusive=False, server_url=SERVER, logs=_Lines(), notes=Notes())  # type: ignore[arg-type]
 
 
 def lines_of(context: RunContext) -> list[str]:
