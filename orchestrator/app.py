@@ -34,6 +34,7 @@ from orchestrator.loops.follower import Follower
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.loops.sharing import Sharing
+from orchestrator.mcp.mounted import Mounted
 from orchestrator.queue.commit import Queue
 from orchestrator.reloading import Reload, hung_up, put
 from orchestrator.settings import Settings
@@ -58,7 +59,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
     parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
-    parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots()}
+    parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     app = Litestar(
         route_handlers=routers(),
         request_class=Asked,
@@ -88,6 +89,7 @@ async def _running(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Seque
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+        await app.state.mcp.close()
         await queue.stop()
 
 

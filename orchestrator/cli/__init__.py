@@ -13,6 +13,7 @@ from orchestrator.cli import (
     database,
     following,
     keys,
+    mcp,
     reading,
     reload,
     server,
@@ -20,7 +21,7 @@ from orchestrator.cli import (
 from orchestrator.cli.demo import command
 from orchestrator.cli.exits import EPILOG
 
-SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo]
+SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo, mcp.mcp]
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
 OTHERS = [reading.workers, reading.stats]

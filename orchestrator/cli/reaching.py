@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import rich_click as click
 from click.core import ParameterSource
@@ -79,7 +79,7 @@ def _reached(
         return client_of(url, api_key)
     settings = load(config, database={"url": database}, **QUIET)
     path = settings.database.path
-    if path is not None and path.exists() and _served(path):
+    if path is not None and path.exists() and is_served(path):
         return _by_its_server(path, settings.server.tls_certfile)
     named = database or settings.database != type(settings.database)()
     if running or not (named or path is None or path.exists()):
@@ -101,7 +101,7 @@ def _by_ourselves(settings: "Settings") -> Iterator["Client"]:
             yield client
 
 
-def _served(path: Path) -> bool:
+def is_served(path: Path) -> bool:
     """Whether a server has the file; another command, or a server that starts, is waited for."""
     from filelock import FileLock, Timeout
 
@@ -123,8 +123,16 @@ def _left(path: Path) -> Path:
     return path.with_name(f"{path.name}.serving")
 
 
-def _by_its_server(path: Path, certificate: str) -> "Client":
-    """A client of the server that has a file, with the key that it leaves beside it for whoever may read that."""
+class Beside(NamedTuple):
+    """What a server leaves beside its file: where it answers, a key, and the certificate that it shows."""
+
+    url: str
+    key: str
+    trusting: "SSLContext | None"
+
+
+def beside(path: Path, certificate: str) -> Beside:
+    """How to ask the server that has a file."""
     import msgspec
 
     try:
@@ -135,11 +143,18 @@ def _by_its_server(path: Path, certificate: str) -> "Client":
             "name its address and a key, --url and ORCHESTRATOR_API_KEY, or ask as the user that it runs as",
             Exit.CONFLICT,
         )
-    if not (certificate and told["address"].startswith("https")):
-        return client_of(told["address"], told["key"])
+    own = certificate and told["address"].startswith("https")
+    return Beside(told["address"], told["key"], _trusting(Path(certificate)) if own else None)
+
+
+def _by_its_server(path: Path, certificate: str) -> "Client":
+    """A client of the server that has a file, with the key that it leaves beside it for whoever may read that."""
+    told = beside(path, certificate)
+    if told.trusting is None:
+        return client_of(told.url, told.key)
     import httpx
 
-    return client_of(told["address"], told["key"], transport=httpx.HTTPTransport(verify=_trusting(Path(certificate))))
+    return client_of(told.url, told.key, transport=httpx.HTTPTransport(verify=told.trusting))
 
 
 def _trusting(certificate: Path) -> "SSLContext":

@@ -44,7 +44,7 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     raw = await whole(request)
     if optional and not raw.strip():
         raw = b"{}"
-    _check_width(raw)
+    check_width(raw)
     decoder: msgspec.json.Decoder[S] = _decoder(of)
     try:
         body = decoder.decode(raw)
@@ -92,7 +92,7 @@ async def _rest(request: Asked, raw: bytearray) -> bytes:
                 return bytes(raw)
 
 
-def _check_width(raw: bytes) -> None:
+def check_width(raw: bytes) -> None:
     """Refuse what would take many times its size: next to nothing in each of millions of lists."""
     if len(raw) > _NARROW_BYTES and sum(map(raw.count, _BETWEEN)) > _WIDEST:
         told = f"the body has more than the {_WIDEST} commas, brackets and braces that are allowed: send less at once"

@@ -3,6 +3,7 @@
 import asyncio
 
 from litestar import get, post
+from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Logged
@@ -44,6 +45,9 @@ async def read_logs(request: Asked) -> Answer:
     """
     task_id = path_id(request)
     asked = parse(request, output.ReadLogs)
+    if asked.tail is not None:
+        last = await request.app.state.queue.reads.last_line(task_id, principal(request).paths)
+        asked = replace(asked, after=max(asked.after, last - asked.tail))
     page = await _page(request, task_id, asked)
     if asked.wait > 0 and not page.lines and not page.final:
         page = await held(request, lambda: _following(request, task_id, asked))

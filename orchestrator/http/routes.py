@@ -16,6 +16,7 @@ from orchestrator.http import (
     keys,
     login,
     logs,
+    mcp,
     metrics,
     reports,
     schema,
@@ -45,7 +46,7 @@ API: list[HTTPRouteHandler] = [
     *system.HANDLERS,
 ]
 """Below /api/v1."""
-ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS, *login.HANDLERS]
+ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS, *login.HANDLERS, *mcp.HANDLERS]
 """Beside it."""
 
 

@@ -99,6 +99,7 @@ class Visitors:
         self._public = frozenset(server.root_path + path for path in self._paths)
         self._api = f"{server.root_path}/api/"
         self._tasks = f"{self._api}v1/tasks/"
+        self._mcp = f"{server.root_path}/mcp"
 
     def visit(self, facts: dict[str, Any], told: Heard) -> Visit:
         """Let a request in, as somebody, or not. `facts` is its ASGI scope."""
@@ -131,7 +132,10 @@ class Visitors:
 
     def _reports(self, facts: dict[str, Any]) -> bool:
         path: str = facts["path"]
-        return facts.get("method") == "POST" and path.startswith(self._tasks) and path.rpartition("/")[2] in _REPORTS
+        if facts.get("method") != "POST":
+            return False
+        # What is asked by MCP comes by here once more, as what it is.
+        return path == self._mcp or (path.startswith(self._tasks) and path.rpartition("/")[2] in _REPORTS)
 
     def _caller(self, facts: dict[str, Any], told: Heard) -> Caller:
         """Who shows what is good here; of a key and a cookie the key counts. Raises Unauthorized, Forbidden."""

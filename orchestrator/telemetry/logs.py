@@ -32,7 +32,7 @@ _BODIES: Final = frozenset({"body", "checkpoint", "command", "environment", "hea
 _INSIDE_TEXT: Final = re.compile(r"(?i)(bearer\s+)\S+|(://[^/\s:@]*:)[^/\s@]+(?=@)|(or[cs]_[0-9a-f]{12}_)[0-9a-f]{48}")
 _DEPTH: Final = 4
 # At debug level they print statements with their values, and headers.
-_TALKATIVE: Final = ("aiosqlite", "asyncio", "httpcore", "httpx", "urllib3")
+_TALKATIVE: Final = ("aiosqlite", "asyncio", "httpcore", "httpx", "mcp", "urllib3")
 
 
 Redact = Callable[[Any], Any]

@@ -252,3 +252,30 @@ def test_a_page_of_long_lines_ends_early(rig: Rig) -> None:
             break
         assert 0 < len(page.lines) <= 1000
     assert (after, pages > 1) == (1500, True)
+
+
+def test_those_that_wait_for_a_task_are_found_until_it_is_done(rig: Rig) -> None:
+    first, other = rig.add("/a"), rig.add("/b")
+    waiting = [rig.add("/c", depends_on=(first,)), rig.add("/d", depends_on=(first, other))]
+
+    def found(of: int, visible: PathScope = EVERYWHERE) -> list[int]:
+        page = read(rig, rig.store.reads.tasks(ListTasks(waits_for=of, status=[Status.BLOCKED]), visible))
+        return sorted(view.head.id for view in page.items)
+
+    assert found(first) == waiting
+    assert found(first, PathScope((Pattern("/c", below=False),))) == waiting[:1]
+    assert found(other) == waiting[1:]
+    (grant,) = rig.claim("/a")
+    rig.do(ops.Complete(task_id=grant.task_id, lease=grant.lease))
+    assert found(first) == []
+    assert found(other) == waiting[1:]
+
+
+def test_the_last_line_of_output_is_known(rig: Rig) -> None:
+    task_id = rig.add("/a")
+    assert read(rig, rig.store.reads.last_line(task_id, EVERYWHERE)) == 0
+    (grant,) = rig.claim("/a")
+    lines = tuple(ops.LogLine(str(number), LogStream.STDOUT, None) for number in range(3))
+    rig.do(ops.AppendLogs(task_id=task_id, lease=grant.lease, lines=lines, first_line=1))
+    assert read(rig, rig.store.reads.last_line(task_id, EVERYWHERE)) == 3
+    assert read(rig, rig.store.reads.last_line(task_id, PathScope((Pattern("/b", below=True),)))) == 0

@@ -37,6 +37,7 @@ LACKING: Final = {scope: [other for other in ("read", "submit", "work") if other
 """All scopes but one, of those who are no administrators."""
 TASK: Final = {"work_directory": HERE, "prompt": "Do it"}
 CLAIM: Final = {"work_path": HERE, "worker_id": "w", "wait": 0}
+LISTING: Final = {"name": "task_list", "arguments": {"work_path": HERE}}
 CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/tasks": (403, {"json": TASK}),
     "POST /api/v1/tasks/batch": (403, {"json": {"tasks": [TASK]}}),
@@ -62,6 +63,7 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "GET /api/v1/ip-control/status": (403, {}),
     "POST /api/v1/system/reload": (403, {}),
     "GET /metrics": (403, {}),
+    "POST /mcp": (200, {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": LISTING}}),
 }
 """What who sees other directories alone gets, where that is not 200 for lists and 404 for single things; and what to send."""
 

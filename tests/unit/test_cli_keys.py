@@ -63,8 +63,8 @@ def test_a_file_that_another_command_has_is_waited_for(tmp_path: Path, monkeypat
             return super().acquire(*args, **options)
 
     monkeypatch.setattr(filelock, "FileLock", Lock)
-    assert reaching._served(path) is False
+    assert reaching.is_served(path) is False
     assert not held
     held.append(True)
     path.with_name("tasks.db.serving").touch()
-    assert reaching._served(path) is True
+    assert reaching.is_served(path) is True

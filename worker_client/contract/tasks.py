@@ -136,7 +136,7 @@ class Reason(Request, kw_only=True):
 
 
 class TaskFilter(Request, kw_only=True):
-    """Which tasks; what is left out does not restrict."""
+    """Which tasks; what is left out does not restrict. `waits_for`: those that a task, by its id, keeps from being done."""
 
     status: Annotated[list[Status], Several] | None = None
     priority: Annotated[list[Priority], Several] | None = None
@@ -152,6 +152,7 @@ class TaskFilter(Request, kw_only=True):
     q: Annotated[str, Meta(max_length=500)] | None = None
     created_after: When | None = None
     created_before: When | None = None
+    waits_for: Id | None = None
 
 
 class ListTasks(TaskFilter, kw_only=True):

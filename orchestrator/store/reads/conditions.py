@@ -95,6 +95,9 @@ def of_tasks(where: TaskFilter, dialect: Dialect) -> Condition:
         for column in ("agent", "worker_id", "schedule_id", "workflow_id", "run_id")
         if (value := getattr(where, column)) is not None
     ]
+    if where.waits_for is not None:
+        edges = "SELECT child_id FROM dependencies WHERE parent_id = ? AND satisfied = 0"
+        parts.append(Condition(f"t.id IN ({edges})", (where.waits_for,)))
     if where.q:
         parts.append(_containing(where.q, dialect.like))
     if where.created_after is not None:

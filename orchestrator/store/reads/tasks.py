@@ -99,6 +99,15 @@ class TaskReads(Reading):
         final = not more and Status(statuses[0][0]).final
         return LogPage(lines=lines, next_after=lines[-1].number if lines else after, final=final)
 
+    async def last_line(self, task_id: int, visible: PathScope) -> int:
+        """The number of the last line of output; 0 when there is none, or the task cannot be seen."""
+        scope = within(visible.patterns, "t.path")
+        rows = await self._fetch(
+            f"SELECT max(number) FROM task_logs WHERE task_id = (SELECT t.id FROM tasks t WHERE t.id = ? AND {scope.sql})",
+            (task_id, *scope.params),
+        )
+        return int(rows[0][0] or 0)
+
 
 def refuse_both(cursor: str | None, offset: int) -> None:
     """Raise ValidationFailed when a page is asked for by cursor and by offset at once."""
