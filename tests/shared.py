@@ -140,7 +140,8 @@ class Seat:
         ((*times,),) = await self._fetch(
             "SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),"
             " (SELECT min(hold_until) FROM tasks WHERE status = 'parked'),"
-            " (SELECT min(expire_at) FROM tasks WHERE status = 'running')",
+            " (SELECT min(expire_at) FROM tasks WHERE status = 'running'),"
+            " (SELECT min(held_until) FROM accounts)",
             (),
         )
         return min((at for at in times if at is not None), default=None), times[2] is not None

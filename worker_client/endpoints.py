@@ -7,6 +7,7 @@ from urllib.parse import quote
 from msgspec import Struct, structs
 
 from worker_client.contract import (
+    accounts,
     addresses,
     attempts,
     audit,
@@ -297,6 +298,27 @@ def set_directory(body: directories.SetDirectory) -> Call[directories.Directory]
     return Call(method="PUT", path=path, returns=returns, body=body, repeat=Repeat.SAFE)
 
 
+def drain_worker(worker_id: str, body: workers.DrainWorker) -> Call[workers.DrainedWorker]:
+    """Have a worker end what it does and ask for nothing more."""
+    return _post(_drain(worker_id), workers.DrainedWorker, body, Repeat.SAFE)
+
+
+def undrain_worker(worker_id: str) -> Call[None]:
+    """Let a worker ask again that was told to drain."""
+    return Call(method="DELETE", path=_drain(worker_id), returns=None, repeat=Repeat.SAFE)
+
+
+def list_accounts(query: accounts.ListAccounts) -> Call[Page[accounts.Account]]:
+    """A page of the accounts that wait for their quota, by name."""
+    return _read(f"{API}/accounts", Page[accounts.Account], query)
+
+
+def set_account(account: str, body: accounts.SetAccount) -> Call[accounts.Account]:
+    """Have an account wait until a time, or with None let it be used again."""
+    path = f"{API}/accounts/{quote(account, safe='')}"
+    return Call(method="PUT", path=path, returns=accounts.Account, body=body, repeat=Repeat.SAFE)
+
+
 def get_health() -> Call[health.Health]:
     """How the server is."""
     return _read("/health", health.Health, bare=True)
@@ -360,6 +382,10 @@ def remove_address(which: AddressList | str, body: addresses.ChangeAddress) -> C
 def reload() -> Call[system.Reloaded]:
     """Have the server read its settings anew."""
     return _post(f"{API}/system/reload", system.Reloaded, None, Repeat.SAFE)
+
+
+def _drain(worker_id: str) -> str:
+    return f"{API}/workers/{quote(worker_id, safe='')}/drain"
 
 
 def _key(key_id: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from worker_client import endpoints
 from worker_client.contract import logs as output
 from worker_client.contract import reports, tasks
+from worker_client.contract.accounts import ListAccounts, SetAccount
 from worker_client.contract.addresses import ChangeAddress
 from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.audit import ListAudit
 from worker_client.contract.directories import ListDirectories, SetDirectory
 from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
 from worker_client.contract.usage import ListUsage
-from worker_client.contract.workers import ListWorkers
+from worker_client.contract.workers import DrainWorker, ListWorkers
 from worker_client.endpoints import Call
 
 P = ParamSpec("P")
@@ -103,6 +104,10 @@ class Methods:
     get_attempt = Method(endpoints.get_attempt)
     attempt_stats = Method(endpoints.attempt_stats)
     workers = _of(endpoints.list_workers, ListWorkers)
+    drain_worker = _on(endpoints.drain_worker, DrainWorker)
+    undrain_worker = Method(endpoints.undrain_worker)
+    accounts = _of(endpoints.list_accounts, ListAccounts)
+    set_account = _on(endpoints.set_account, SetAccount)
     directories = _of(endpoints.list_directories, ListDirectories)
     set_directory = _of(endpoints.set_directory, SetDirectory)
     health = Method(endpoints.get_health)

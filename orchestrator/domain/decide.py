@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.domain import changing, dependencies, doors, ending, enqueueing, leasing, timing
+from orchestrator.domain import changing, dependencies, doors, ending, enqueueing, holding, leasing, timing
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import Principal
@@ -34,6 +34,8 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.Update: changing.update,
     ops.Delete: changing.delete,
     ops.SetDirectory: changing.set_directory,
+    ops.SetAccount: holding.set_account,
+    ops.DrainWorker: holding.drain_worker,
     ops.IssueKey: doors.issue_key,
     ops.OpenSession: doors.open_session,
     ops.ChangeKey: doors.change_key,

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from orchestrator.domain import backoff, budgets, daily
 from orchestrator.domain import operations as ops
 from orchestrator.domain.accounts import account
+from orchestrator.domain.holding import hold
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import (
     finish,
@@ -23,7 +24,7 @@ from orchestrator.domain.moves import (
 from orchestrator.domain.outcomes import Change, Changed, Decision, Done, Saved, Wake
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
-from orchestrator.domain.task import Head, Lease, Outputs
+from orchestrator.domain.task import Head, Lease, Millis, Outputs
 from orchestrator.domain.world import World
 from worker_client.contract.enums import AttemptOutcome, ParkReason, Status
 from worker_client.contract.reports import TaskError
@@ -146,9 +147,7 @@ def release(op: ops.Release, by: Principal, world: World, rules: Rules) -> Decis
 def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
     """Give back until something outside happens; the slot is free meanwhile."""
     head = leased(op.task_id, op.lease, Verb.PARK, by, world)
-    until = op.not_before
-    if until is None and op.hold not in FOR_PEOPLE:
-        until = world.now + rules.quota_hold
+    until = _until(op, world, rules)
     head = replace(head, agent=pinned(head, op.agent, op.outputs))
     head, changes = account(
         head, AttemptOutcome.PARKED, world, outputs=op.outputs, usage=op.usage, reason=op.hold, evidence=op.evidence
@@ -156,6 +155,9 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
     used_up = budgets.used_up(head.budget) if op.hold == ParkReason.BUDGET else None
     if until is None and op.hold == ParkReason.BUDGET and used_up is None and _spent_today(head, world):
         until = budgets.tomorrow(world.now)
+    account_name = op.account or head.account
+    if op.hold == ParkReason.QUOTA and account_name and until is not None:
+        changes += hold(account_name, until, op.message, by, world)
     return _give_back(
         head,
         Verb.PARK,
@@ -166,7 +168,7 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
         hold_until=until,
         due_at=None,
         releases=0,
-        account=op.account or head.account,
+        account=account_name,
         reason=op.message or used_up,
     )
 
@@ -174,6 +176,16 @@ def park(op: ops.Park, by: Principal, world: World, rules: Rules) -> Decision:
 def _spent_today(head: Head, world: World) -> bool:
     """Whether it was the budget of a directory that is used up: then nobody need decide, a new day will do."""
     return daily.overspent(head.path, head.lease_host or "", head.kind, world) is not None
+
+
+def _until(op: ops.Park, world: World, rules: Rules) -> Millis | None:
+    """When a parked task comes back by itself; None: when a person says so."""
+    if op.hold in FOR_PEOPLE:
+        return op.not_before
+    if op.not_before is None:
+        return world.now + rules.quota_hold
+    # A reset that should have been is said again and again by an account that still has none.
+    return op.not_before if op.not_before > world.now else world.now + rules.quota_least
 
 
 def undeliver(op: ops.Undeliver, by: Principal, world: World, rules: Rules) -> Decision:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.domain import accounts, budgets, daily, secrets
 from orchestrator.domain import operations as ops
+from orchestrator.domain.holding import is_held
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, leased, pinned, revise, to_json
 from orchestrator.domain.outcomes import Beat, Change, Claimed, Decision, Grant, Logged, LogsAppended, Saved, Written
@@ -29,6 +30,10 @@ def claim(op: ops.Claim, by: Principal, world: World, rules: Rules) -> Decision:
     delivered = [] if poll is None else [head for head in world.delivered(poll) if secrets.may_use(head.secrets, by)]
     if delivered:
         return _again(op, delivered, world)
+    if world.holds.drained(op.worker_id, by.paths):
+        return Decision(Claimed([], drain=True))
+    if op.account and is_held(op.account, by, world):
+        return Decision(Claimed([], quota=True))
     changes: list[Change] = []
     grants: list[Grant] = []
     gate = _Gate(op, world, rules)
@@ -223,15 +228,16 @@ def heartbeat(op: ops.Heartbeat, by: Principal, world: World, rules: Rules) -> D
         outputs, counted = accounts.told(head, op.outputs, world)
         changes += [Written(head.id, outputs), *counted]
         used = accounts.usage_of(outputs.usage_now) or used
+    drain = world.holds.drained(head.worker_id or "", by.paths)
     if head.cancel_requested_at is not None:
-        return Decision(Beat(Directive.CANCEL, ends_at, head.lease_ms), changes)
+        return Decision(Beat(Directive.CANCEL, ends_at, head.lease_ms, drain=drain), changes)
     if words := budgets.used_up(head.budget, used):
         if budgets.used_up(head.budget, before) is None:
             changes.append(happened("budget_reached", extended, message=words))
-        return Decision(Beat(Directive.PARK, ends_at, head.lease_ms, budgets.own(words)), changes)
+        return Decision(Beat(Directive.PARK, ends_at, head.lease_ms, budgets.own(words), drain), changes)
     if found := daily.overspent(head.path, head.lease_host or "", head.kind, world):
-        return Decision(Beat(Directive.PARK, ends_at, head.lease_ms, daily.said(*found, by)), changes)
-    return Decision(Beat(Directive.CONTINUE, ends_at, head.lease_ms), changes)
+        return Decision(Beat(Directive.PARK, ends_at, head.lease_ms, daily.said(*found, by), drain), changes)
+    return Decision(Beat(Directive.CONTINUE, ends_at, head.lease_ms, drain=drain), changes)
 
 
 def append_logs(op: ops.AppendLogs, by: Principal, world: World, rules: Rules) -> Decision:

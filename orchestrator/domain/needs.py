@@ -13,8 +13,8 @@ class Needs(Struct, frozen=True):
     """Rows by what is done with them; ids ascend.
 
     `heads` may be changed, `parents` must not change meanwhile, `ending` may end and so concern their dependents; `keys` are
-    (scope, key), `positions` (task id, lease_no), `polls` keys of polls; `created` counts new tasks; `settings`: directories may
-    be set; `beats`: leases are extended; `timely`: what is due is asked for.
+    (scope, key), `positions` (task id, lease_no), `polls` keys of polls, `accounts` (scope, account) of claims; `created` counts
+    new tasks; `settings`: directories may be set; `beats`: leases are extended; `timely`: what is due is asked for.
     """
 
     heads: list[int]
@@ -25,6 +25,7 @@ class Needs(Struct, frozen=True):
     positions: list[tuple[int, int]]
     claims: list[ops.Submission]
     polls: list[str]
+    accounts: list[tuple[str, str]]
     created: int
     settings: bool
     beats: bool
@@ -76,6 +77,7 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
         positions=sorted(positions),
         claims=claims,
         polls=sorted(polls),
+        accounts=_accounts(claims),
         created=created,
         settings=settings,
         beats=bool(beats),
@@ -86,3 +88,7 @@ def needed(batch: Sequence[ops.Submission]) -> Needs:
 def _reporting(beats: Sequence[ops.Heartbeat]) -> set[int]:
     """Ids of the tasks whose attempts tell what they used: what was counted of it before is asked for."""
     return {op.task_id for op in beats if op.outputs is not None and op.outputs.usage_now is not None}
+
+
+def _accounts(claims: Sequence[ops.Submission]) -> list[tuple[str, str]]:
+    return sorted({(one.by.paths.key, one.op.account) for one in claims if isinstance(one.op, ops.Claim) and one.op.account})

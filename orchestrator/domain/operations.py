@@ -14,16 +14,17 @@ from orchestrator.domain.door_operations import (
     Use,
     UseKeys,
 )
+from orchestrator.domain.hold_operations import DrainWorker, SetAccount
 from orchestrator.domain.operation import Operation, Phase
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.task import Millis, NewTask, Outputs
 from worker_client.contract.enums import LogStream, Scope
 
 __all__ = [
-    "Answer", "AppendLogs", "Approve", "Cancel", "ChangeKey", "Claim", "Complete", "Delete", "Enqueue", "Execute",
+    "Answer", "AppendLogs", "Approve", "Cancel", "ChangeKey", "Claim", "Complete", "Delete", "DrainWorker", "Enqueue", "Execute",
     "Expire", "Fail", "Heartbeat", "Interest", "IssueKey", "Leased", "LogLine", "Note", "OnTask", "OpenSession",
     "Operation", "Orphan", "Park", "Phase", "Promote", "Prune", "Reject", "Release", "Retry", "Revive", "RevokeKey",
-    "Satisfy", "SetAddress", "SetDirectory", "Shift", "Submission", "Tick", "Undeliver", "Update", "Use", "UseKeys",
+    "Satisfy", "SetAccount", "SetAddress", "SetDirectory", "Shift", "Submission", "Tick", "Undeliver", "Update", "Use", "UseKeys",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from orchestrator.domain.credential import Credential, Entry
+from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.operations import LogLine, Operation, Use
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
 from worker_client.contract.enums import AttemptOutcome, Directive
@@ -60,7 +61,7 @@ class Grant(Struct, frozen=True):
 
 
 class Claimed(Outcome):
-    """What was leased.
+    """What was leased; `quota`: nothing, as its account's is used up; `drain`: nothing, as the worker is to ask no more.
 
     `held_at`: where a lease, a pause or a limit kept the first task back; `leased_at`: where a lease or a reservation did;
     `full`: so many run that nobody gets any.
@@ -70,6 +71,8 @@ class Claimed(Outcome):
     held_at: str | None = None
     leased_at: str | None = None
     full: bool = False
+    quota: bool = False
+    drain: bool = False
     views: dict[int, TaskView] = {}
 
     @property
@@ -79,12 +82,19 @@ class Claimed(Outcome):
 
 
 class Beat(Outcome):
-    """What the worker is to do and why, and until when its lease lasts."""
+    """What the worker is to do and why, and until when its lease lasts; `drain`: it is to ask for nothing more."""
 
     directive: Directive
     lease_ends_at: Millis
     lease_ms: int
     reason: str | None = None
+    drain: bool = False
+
+
+class Lifted(Outcome):
+    """It is done; `last`: the id of a task after which more may wait to come back."""
+
+    last: int | None
 
 
 class Logged(Outcome):
@@ -267,10 +277,24 @@ class AddressListed(Struct, frozen=True):
     listed: bool
 
 
+class AccountSaved(Struct, frozen=True):
+    """An account is new (`fresh`), or now like this."""
+
+    account: Account
+    fresh: bool
+
+
+class DrainSaved(Struct, frozen=True):
+    """A worker is to drain, or no longer."""
+
+    drain: Drain
+    drained: bool
+
+
 Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
     | AttemptEnded | Happened | LogsAppended | LogsTrimmed | Forgotten | DirectorySet
-    | UsageCounted | BudgetReached | Noted | CredentialSaved | KeysUsed | AddressListed
+    | UsageCounted | BudgetReached | Noted | CredentialSaved | KeysUsed | AddressListed | AccountSaved | DrainSaved
 )  # fmt: skip
 
 
@@ -294,7 +318,21 @@ class Freed(Struct, frozen=True):
     path: str | None
 
 
-Wake = Ready | Freed
+class Resumed(Struct, frozen=True):
+    """The quota of an account has come back, as those of a path scope know it."""
+
+    scope: str
+    account: str
+
+
+class Drained(Struct, frozen=True):
+    """A worker is to ask no more, when its credential sees no more than the patterns `paths` (None: everywhere)."""
+
+    worker_id: str
+    paths: tuple[str, ...] | None
+
+
+Wake = Ready | Freed | Resumed | Drained
 
 
 class Decision(Struct):

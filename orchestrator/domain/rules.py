@@ -34,6 +34,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     cancel_grace: int = 60_000
     expiry_grace: int = 5_000
     quota_hold: int = 15 * MINUTE
+    quota_least: int = MINUTE
     free_releases: int = 1
     max_releases: int = 20
     release_delay: int = 1_000

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from orchestrator.domain.budgets import Spent
 from orchestrator.domain.credential import Credential
+from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.outcomes import Forgotten
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 
@@ -131,4 +132,28 @@ class Source(Protocol):
 
     def listed(self, list: str, network: str) -> bool:
         """Whether an address is on a list."""
+        ...
+
+    def account(self, scope: str, account: str) -> Account | None:
+        """An account, as those of a path scope know it."""
+        ...
+
+    def accounts_named(self, account: str) -> list[Account]:
+        """The accounts of a name, of all path scopes."""
+        ...
+
+    def lapsed(self, now: Millis, limit: int) -> list[Account]:
+        """Accounts whose quota has come back."""
+        ...
+
+    def parked_for(self, account: str, after: int, limit: int) -> list[Head]:
+        """Tasks with ids above `after` that wait for the quota of an account, by id."""
+        ...
+
+    def running_of(self, worker_id: str) -> list[Head]:
+        """The live leases of a worker."""
+        ...
+
+    def drains(self) -> list[Drain]:
+        """The workers that were told to drain."""
         ...

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.budgets import DAY
+from orchestrator.domain.holding import lift
 from orchestrator.domain.lifecycle import Verb, permit
 from orchestrator.domain.moves import happened, ready, settle
 from orchestrator.domain.outcomes import (
@@ -34,10 +35,15 @@ _USAGE_KEPT: Final = 400 * DAY
 def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Decision:
     """Bring tasks back whose due time has come: the rank is that of the due time, not of the promoter's clock.
 
-    With a new day those can be claimed again that a budget of the day before kept back.
+    So with accounts whose quota has come back; and with a new day those can be claimed again that a budget of the day before kept
+    back.
     """
-    rows = world.due(op.limit)
-    decision = Decision(Done(len(rows), more=len(rows) >= op.limit))
+    rows, accounts = world.due(op.limit), world.holds.lapsed(world.now, op.limit)
+    decision = Decision(Done(len(rows) + len(accounts), more=max(len(rows), len(accounts)) >= op.limit))
+    for account in accounts:
+        changes, wakes = lift(account, world)
+        decision.changes += changes
+        decision.wakes += wakes
     for head in rows:
         if not _is_due(head, world.now):
             continue

@@ -8,15 +8,18 @@ from typing import Any, ClassVar
 from msgspec.structs import replace
 
 from orchestrator.domain.budgets import day_of
-from orchestrator.domain.credential import Credential
 from orchestrator.domain.footprint import Footprint
+from orchestrator.domain.holds import Holds
+from orchestrator.domain.keyring import Keyring
 from orchestrator.domain.operations import Interest
 from orchestrator.domain.outcomes import (
+    AccountSaved,
     AddressListed,
     BudgetReached,
     Change,
     CredentialSaved,
     DirectorySet,
+    DrainSaved,
     EdgeSatisfied,
     Edited,
     Inserted,
@@ -35,11 +38,12 @@ from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, 
 from worker_client.contract.enums import Status
 
 
-class World:
+class World(Keyring):
     """The state as of the operation at hand. `now` in ms; `chance` and `nonce` are the only randomness that rules get."""
 
     def __init__(self, source: Source, *, now: Millis, chance: Callable[[], float], nonce: Callable[[], str]) -> None:
-        self.source = source
+        super().__init__(source)
+        self.holds = Holds(source)
         self.now = now
         self.chance = chance
         self.nonce = nonce
@@ -51,8 +55,6 @@ class World:
         self._written: dict[int, list[Outputs]] = defaultdict(list)
         self._log_positions: dict[tuple[int, int], tuple[int, int]] = {}
         self._settings: dict[tuple[str, str], DirectorySetting] | None = None
-        self._credentials: dict[str, Credential | None] = {}
-        self._listed: dict[tuple[str, str], bool] = {}
         self._asked: dict[Interest, list[tuple[Place, Stream]]] = {}
         self._streams: dict[tuple[str, bool], dict[Stream, Place]] = {}
         self._pages: dict[Stream, Pages] = {}
@@ -146,6 +148,14 @@ class World:
         """All live leases."""
         return self.remember(self.source.running())
 
+    def running_of(self, worker_id: str) -> list[Head]:
+        """The live leases of a worker."""
+        return [head for head in self.remember(self.source.running_of(worker_id)) if head.status is Status.RUNNING]
+
+    def parked_for(self, account: str, after: int, limit: int) -> list[Head]:
+        """Tasks with ids above `after` that may wait for the quota of an account, of whatever path scope."""
+        return self.remember(self.source.parked_for(account, after, limit))
+
     def setting(self, path: str, host: str) -> DirectorySetting | None:
         """What was set for exactly this directory."""
         return self._all_settings().get((path, host))
@@ -167,35 +177,6 @@ class World:
         if self._settings is None:
             self._settings = {(setting.path, setting.host): setting for setting in self.source.settings()}
         return self._settings
-
-    # Keys and addresses
-
-    def credential(self, id: str) -> Credential | None:
-        """A key by its id."""
-        if id not in self._credentials:
-            self._credentials[id] = self.source.credential(id)
-        return self._credentials[id]
-
-    def credentials_named(self, name: str) -> list[Credential]:
-        """The keys that have a name and are not revoked; sessions have none."""
-        for found in self.source.credentials_named(name):
-            self._credentials.setdefault(found.id, found)
-        return [key for key in self._live(None) if key.name == name]
-
-    def sessions(self, parent: str) -> list[Credential]:
-        """The sessions of a key that are not revoked."""
-        for found in self.source.sessions(parent):
-            self._credentials.setdefault(found.id, found)
-        return list(self._live(parent))
-
-    def _live(self, parent: str | None) -> Iterator[Credential]:
-        return (key for key in self._credentials.values() if key and key.parent == parent and key.revoked_at is None)
-
-    def listed(self, list: str, network: str) -> bool:
-        """Whether an address is on a list."""
-        if (list, network) not in self._listed:
-            self._listed[list, network] = self.source.listed(list, network)
-        return self._listed[list, network]
 
     # What a claim asks; the rows that earlier phases changed have been saved by then
 
@@ -344,11 +325,8 @@ class World:
         if (setting := settings.get((change.path, change.host))) is not None:
             settings[change.path, change.host] = replace(setting, reached_day=change.day)
 
-    def _save_credential(self, change: CredentialSaved) -> None:
-        self._credentials[change.credential.id] = change.credential
-
-    def _list_address(self, change: AddressListed) -> None:
-        self._listed[change.entry.list, change.entry.network] = change.listed
+    def _hold(self, change: AccountSaved | DrainSaved) -> None:
+        self.holds.save(change)
 
     _APPLY: ClassVar[dict[type[Any], Callable[[Any, Any], None]]] = {
         Saved: _saved,
@@ -362,8 +340,10 @@ class World:
         DirectorySet: _set_directory,
         UsageCounted: _count,
         BudgetReached: _reach,
-        CredentialSaved: _save_credential,
-        AddressListed: _list_address,
+        CredentialSaved: Keyring.save_credential,
+        AddressListed: Keyring.list_address,
+        AccountSaved: _hold,
+        DrainSaved: _hold,
     }
 
     def _take(self, head: Head) -> None:

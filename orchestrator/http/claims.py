@@ -24,14 +24,16 @@ from worker_client.errors import MethodNotAllowed
 
 Shown = Callable[[Asked, Claimed], ASGIResponse]
 _NOBODY: Final[list[object]] = []
+_DRAIN: Final = (b"orchestrator-drain", b"true")
+"""Beside `data: null`, for a worker that is to ask no more."""
 
 
 @get("/tasks/next", opt=described(contract.ClaimedTask | None, query=contract.ClaimNext, errors=(409,)), scope=enums.Scope.WORK)
 async def claim_next(request: Asked) -> ASGIResponse:
     """Claim the next task of one or more work directories.
 
-    Held up to `wait` seconds when there is none; then `data` is null. The same `poll_id` again returns the same claim while its
-    lease lives.
+    Held up to `wait` seconds when there is none; then `data` is null, with the header `Orchestrator-Drain: true` for a worker
+    that is to ask no more. The same `poll_id` again returns the same claim while its lease lives.
     """
     if HEAD in request.scope:
         raise MethodNotAllowed("HEAD is not possible at /tasks/next: what it claims nobody would get to see", allowed="GET")
@@ -40,7 +42,7 @@ async def claim_next(request: Asked) -> ASGIResponse:
 
 @post("/tasks/claim", opt=described(contract.ClaimedTasks, body=contract.ClaimMany, errors=(409,)), scope=enums.Scope.WORK)
 async def claim_many(request: Asked) -> ASGIResponse:
-    """Claim up to `limit` tasks at once; no tasks when there was none within `wait`."""
+    """Claim up to `limit` tasks at once; no tasks when there was none within `wait`, or the worker is to `drain`."""
     asked = await read(request, contract.ClaimMany)
     return await _claim(request, asked, asked.limit, _many)
 
@@ -54,14 +56,14 @@ async def _claim(request: Asked, asked: contract.ClaimNext, limit: int, shown: S
     claimed: Claimed = await submit(request, op)
     # Whoever may not ask in a directory is nobody there.
     queue.presence.seen(asked.worker_id, op.interest, asked.account, queue.now())
-    if asked.wait > 0 and not claimed.shows:
+    if asked.wait > 0 and not claimed.shows and not claimed.drain:
         return Parked(request, op, round(asked.wait * 1000), shown)
     return shown(request, claimed)
 
 
 def _next(request: Asked, claimed: Claimed) -> ASGIResponse:
     if not claimed.grants:
-        return answer(None, headers=NO_STORE)
+        return answer(None, headers=(*NO_STORE, _DRAIN) if claimed.drain else NO_STORE)
     grant = claimed.grants[0]
     shown = views.claimed(claimed.views[grant.task_id], grant, request.app.state.secrets)
     return Delivery(shown, None, claimed.grants, request.app.state.queue, principal(request))
@@ -70,7 +72,8 @@ def _next(request: Asked, claimed: Claimed) -> ASGIResponse:
 def _many(request: Asked, claimed: Claimed) -> ASGIResponse:
     secrets = request.app.state.secrets
     shown = [views.claimed(claimed.views[grant.task_id], grant, secrets) for grant in claimed.grants]
-    return Delivery({"tasks": shown}, {"tasks": _NOBODY}, claimed.grants, request.app.state.queue, principal(request))
+    data, nothing = {"tasks": shown, "drain": claimed.drain}, {"tasks": _NOBODY, "drain": claimed.drain}
+    return Delivery(data, nothing, claimed.grants, request.app.state.queue, principal(request))
 
 
 class Parked(ASGIResponse):

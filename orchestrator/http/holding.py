@@ -1,7 +1,7 @@
 """Answers that are held until something happens to a task."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from litestar import get
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from orchestrator.domain import budgets
 from orchestrator.domain import operations as ops
 from orchestrator.domain.accounts import usage_of
+from orchestrator.domain.holding import DRAIN_REQUESTED
 from orchestrator.domain.lifecycle import Verb
 from orchestrator.domain.moves import lost
 from orchestrator.domain.outcomes import Beat
@@ -24,10 +25,12 @@ from orchestrator.http.slots import full, slot
 from orchestrator.http.tasks import seen
 from orchestrator.queue.commit import Queue
 from orchestrator.queue.feed import Watch
+from orchestrator.store.protocol import FeedEvent
 from worker_client.contract import tasks as contract
 from worker_client.contract.enums import Directive, Scope, Status
 
 T = TypeVar("T")
+Found = Callable[[TaskView, Sequence[FeedEvent]], Awaitable[T | None]]
 
 
 @get("/tasks/{task_id:str}/status", opt=described(contract.TaskState, query=contract.WaitFor), scope=Scope.READ)
@@ -43,7 +46,7 @@ async def task_status(request: Asked) -> Answer:
     return answer(views.state(view))
 
 
-def _ended(view: TaskView) -> TaskView | None:
+async def _ended(view: TaskView, _events: Sequence[FeedEvent]) -> TaskView | None:
     return view if view.head.status.final else None
 
 
@@ -57,17 +60,22 @@ async def directive(request: Asked, op: ops.Heartbeat, wait: float) -> Beat:
         beat = await submit(request, op)
         if not isinstance(beat, Beat):
             raise TypeError(f"{beat!r} is no outcome of a heartbeat")
-        if beat.directive is not Directive.CONTINUE or full(request, "polls"):
+        if beat.directive is not Directive.CONTINUE or beat.drain or full(request, "polls"):
             # Whoever holds a lease is never refused for how many others of its key wait.
             return beat
 
-        def told(view: TaskView) -> Beat | None:
+        async def told(view: TaskView, events: Sequence[FeedEvent]) -> Beat | None:
             if not _holds(view.head, op.lease):
                 raise lost(view.head, Verb.HEARTBEAT, same=_latest(view.head) == Lease.parse(op.lease))
             if view.head.cancel_requested_at is not None:
                 return replace(beat, directive=Directive.CANCEL)
             words = budgets.used_up(view.head.budget, usage_of(view.outputs.usage_now))
-            return None if words is None else replace(beat, directive=Directive.PARK, reason=budgets.own(words))
+            if words is not None:
+                return replace(beat, directive=Directive.PARK, reason=budgets.own(words))
+            if any(event.type == DRAIN_REQUESTED for event in events):
+                # Whether this worker is meant the rules tell.
+                return await submit(request, op)  # type: ignore[no-any-return]
+            return None
 
         # Not of what was asked for: a task's time-out, or an older and longer lease, may end it at another time.
         left = max(0, beat.lease_ends_at - queue.now())
@@ -82,16 +90,16 @@ def _holds(head: Head, lease: str) -> bool:
     return head.status is Status.RUNNING and _latest(head) == Lease.parse(lease)
 
 
-async def _until(request: Asked, watch: Watch, wait: float, found: Callable[[TaskView], T | None]) -> T | None:
-    """What `found` sees in the task after one of its events; None when `wait` seconds went by or the server drains."""
+async def _until(request: Asked, watch: Watch, wait: float, found: Found[T]) -> T | None:
+    """What `found` sees in the task after some of its events; None when `wait` seconds went by or the server drains."""
     hold(request)
     task_id = path_id(request)
     loop = asyncio.get_running_loop()
     end = loop.time() + wait
 
     async def look() -> T | None:
-        while (left := end - loop.time()) > 0 and await watch.next(left):
-            if (told := found(await seen(request, task_id))) is not None:
+        while (left := end - loop.time()) > 0 and (events := await watch.next(left)):
+            if (told := await found(await seen(request, task_id), events)) is not None:
                 return told
         return None
 

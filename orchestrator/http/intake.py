@@ -163,7 +163,7 @@ def claim(asked: ClaimNext, by: Principal, limit: int = 1) -> ops.Claim:
         worker_id=asked.worker_id,
         lease_ms=round(asked.lease_seconds * 1000),
         limit=limit,
-        account=asked.account,
+        account=asked.account or None,
         poll_id=asked.poll_id,
         confirm_ms=None if asked.confirm_seconds is None else round(asked.confirm_seconds * 1000),
     )

@@ -48,7 +48,8 @@ class Refused(Struct):
 async def heartbeat(request: Asked) -> Answer:
     """Extend a lease and say what is new.
 
-    With `wait` the answer is held until there is a directive or the lease ends, but not longer than half of what is left of it.
+    With `wait` the answer is held until there is a directive, the worker is to drain or the lease ends, but not longer than half
+    of what is left of it.
     """
     task_id = path_id(request)
     body = await read(request, reports.Heartbeat)
@@ -150,7 +151,9 @@ def _outcome(result: object) -> object:
 
 
 def _told(beat: Beat) -> contract.HeartbeatAnswer:
-    return contract.HeartbeatAnswer(directive=beat.directive, lease_expires_at=moment(beat.lease_ends_at), reason=beat.reason)
+    return contract.HeartbeatAnswer(
+        directive=beat.directive, lease_expires_at=moment(beat.lease_ends_at), reason=beat.reason, drain=beat.drain
+    )
 
 
 def _beat(beat: Beat) -> Answer:

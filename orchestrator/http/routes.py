@@ -4,6 +4,7 @@ from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 
 from orchestrator.http import (
+    accounts,
     attempts,
     audit,
     bulk,
@@ -36,6 +37,7 @@ API: list[HTTPRouteHandler] = [
     *logs.HANDLERS,
     *attempts.HANDLERS,
     *workers.HANDLERS,
+    *accounts.HANDLERS,
     *directories.HANDLERS,
     *statistics.HANDLERS,
     *usage.HANDLERS,

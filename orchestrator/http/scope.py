@@ -40,6 +40,7 @@ logged_request_id: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_
 logged_worker_id: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}worker_id")
 _LARGEST: Final = 2**63 - 1
 _LONGEST: Final = len(str(_LARGEST))
+_LONGEST_NAME: Final = 255
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -96,6 +97,14 @@ def request_id(scope: Mapping[str, Any]) -> str:
 def hold(request: Asked) -> None:
     """The answer may be kept back on purpose, so how long it takes says nothing about the server."""
     request.scope[HELD] = True  # type: ignore[typeddict-unknown-key]
+
+
+def path_name(request: Asked, name: str) -> str:
+    """The name in the path. Raises ValidationFailed for what cannot be one."""
+    text: str = request.scope["path_params"][name]
+    if 0 < len(text) <= _LONGEST_NAME and "\0" not in text:
+        return text
+    raise ValidationFailed(f"{text[:100]!r} is no name: send 1 to {_LONGEST_NAME} characters, none of them NUL", field=name)
 
 
 def path_id(request: Asked, name: str = "task_id") -> int:

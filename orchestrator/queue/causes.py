@@ -4,7 +4,9 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from orchestrator.domain.outcomes import Freed
+import msgspec
+
+from orchestrator.domain.outcomes import Drained, Freed, Resumed
 from orchestrator.domain.paths import ancestors
 from orchestrator.store.protocol import FeedEvent
 from worker_client.contract.enums import Status
@@ -23,6 +25,10 @@ _ENDED: Final = frozenset(
 """A lease ended, or (cancelled) a waiting task left the queue that may have kept others back."""
 _STOOD_ASIDE: Final = frozenset({"task.updated", "task.deleted"})
 """A waiting task that may have kept others back has changed, or left the queue."""
+RESUMED: Final = "account.resumed"
+DRAINED: Final = "worker.drained"
+_resumed = msgspec.json.Decoder(Resumed)
+_drained = msgspec.json.Decoder(Drained)
 FREEING: Final = _ENDED | _STOOD_ASIDE | {"directory.changed", "directory.budget_renewed"}
 
 
@@ -38,6 +44,17 @@ def freed(events: Iterable[FeedEvent], limited: Collection[str], *, everywhere: 
     `limited`: directories below which no more than some may run; `everywhere`: no more than some may run at all.
     """
     return {Freed(_reach(event, limited, everywhere=everywhere)) for event in events if event.type in FREEING}
+
+
+def told(events: Iterable[FeedEvent]) -> list[Resumed | Drained]:
+    """Accounts whose quota has come back, and workers that are to ask no more."""
+    found: list[Resumed | Drained] = []
+    for event in events:
+        if event.type == RESUMED:
+            found.append(_resumed.decode(event.data))
+        elif event.type == DRAINED:
+            found.append(_drained.decode(event.data))
+    return found
 
 
 def _reach(event: FeedEvent, limited: Collection[str], *, everywhere: bool) -> str | None:

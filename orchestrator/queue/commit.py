@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from orchestrator.domain.operations import Claim, Enqueue, Operation, Phase, Shift, Submission, Undeliver
-from orchestrator.domain.outcomes import Claimed, Decision, Logged, Outcome
+from orchestrator.domain.outcomes import Claimed, Decision, Drained, Logged, Outcome
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
@@ -285,7 +285,7 @@ class Queue:
         self.feed.publish(commit.events)
         return True
 
-    def _decided(self, causes: Iterable[Cause] = (), taken: Collection[int] = (), *, told: bool = True) -> None:
+    def _decided(self, causes: Iterable[Cause | Drained] = (), taken: Collection[int] = (), *, told: bool = True) -> None:
         """The transaction is over, well or not: wake for what it caused, and for what others did meanwhile."""
         heard = self._hearing.sift()
         self._parked.settled(causes, taken)

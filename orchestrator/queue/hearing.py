@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from orchestrator.domain.principal import EVERYWHERE
 from orchestrator.domain.rules import Rules
-from orchestrator.queue.causes import FREEING, freed, may_wait
+from orchestrator.queue.causes import DRAINED, FREEING, RESUMED, freed, may_wait, told
 from orchestrator.queue.feed import Feed
 from orchestrator.queue.parked import Parked
 from orchestrator.store.protocol import FeedEvent
@@ -54,6 +54,8 @@ class Hearing:
                 for event in heard
                 if (event.task_id in waiting and event.status == Status.WAITING and room.is_asked_for(event.path))
                 or (event.type in FREEING and room.keeps_back)
+                or (event.type == RESUMED and room.rests)
+                or event.type == DRAINED
             ]
         return bool(self._telling)
 
@@ -73,4 +75,4 @@ class Hearing:
             except BaseException:
                 self._telling = telling + self._telling
                 raise
-            self._parked.wake([*ready, *freed(telling, limited, everywhere=rules.max_running > 0)])
+            self._parked.wake([*ready, *freed(telling, limited, everywhere=rules.max_running > 0), *told(telling)])

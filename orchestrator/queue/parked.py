@@ -6,8 +6,9 @@ from functools import partial
 from math import ceil
 from typing import Final
 
+from orchestrator.domain.holders import Drain
 from orchestrator.domain.operations import Enqueue
-from orchestrator.domain.outcomes import Claimed, Outcome, Ready
+from orchestrator.domain.outcomes import Claimed, Drained, Outcome, Ready
 from orchestrator.queue.pending import Pending
 from orchestrator.queue.waiting import Cause, Poll, WaitingRoom
 from worker_client.errors import OrchestratorError
@@ -25,7 +26,7 @@ class Parked:
         self._polls: dict[Poll, Pending] = {}
         self._ends: dict[int, dict[Poll, None]] = {}
         self._left = self._has_left
-        self._kept: dict[Cause, None] = {}
+        self._kept: dict[Cause | Drained, None] = {}
         self._draining = self._away = False
         self.deciding = False
         """Claims are in a transaction: who finds nothing there is not parked yet, and must not miss what happens meanwhile."""
@@ -44,6 +45,8 @@ class Parked:
 
     def stays(self, pending: Pending, outcome: Claimed, returned: list[tuple[Poll, Claimed]]) -> bool:
         """Park a claim that found nothing, or leave it parked: then it is among those that returned."""
+        if outcome.drain:
+            return False
         if pending.poll is None:
             return self._park(pending, outcome)
         if pending.poll not in self._polls:
@@ -105,16 +108,28 @@ class Parked:
         self._away = away
         self.room.closed = away or self._draining
 
-    def wake(self, causes: Iterable[Cause]) -> None:
+    def wake(self, causes: Iterable[Cause | Drained]) -> None:
         """Send causes on their way, as soon as no claims are being decided."""
         if self.deciding:
             self._kept.update(dict.fromkeys(causes))
             return
         for cause in causes:
-            self.room.wake(cause)
+            if isinstance(cause, Drained):
+                self._send_away(cause)
+            else:
+                self.room.wake(cause)
         self.room.settled()
 
-    def settled(self, causes: Iterable[Cause] = (), taken: Collection[int] = ()) -> None:
+    def _send_away(self, drained: Drained) -> None:
+        """Answer the polls of a worker that is to ask no more; those that ask right now will be told so."""
+        drain = Drain(worker_id=drained.worker_id, scope="", paths=drained.paths)
+        for poll, pending in list(self._polls.items()):
+            if not poll.asking and drain.concerns(poll.claim.worker_id, poll.claim.interest.principal.paths):
+                self.leave(poll)
+                if not pending.future.done():
+                    pending.future.set_result(Claimed([], drain=True))
+
+    def settled(self, causes: Iterable[Cause | Drained] = (), taken: Collection[int] = ()) -> None:
         """The claims are decided, and who found nothing is parked: wake for what the transaction and others caused.
 
         `taken`: ids of the tasks that it leased.

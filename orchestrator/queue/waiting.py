@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 
 from orchestrator.domain.operations import Claim, Interest, Submission
-from orchestrator.domain.outcomes import Claimed, Freed, Ready, Wake
+from orchestrator.domain.outcomes import Claimed, Freed, Ready, Resumed
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.rules import Reservation
 from orchestrator.domain.task import Millis
@@ -27,7 +27,8 @@ class Waits(Struct, frozen=True):
     agent: str = ""
 
 
-Cause = Wake | Waits
+Cause = Ready | Freed | Resumed | Waits
+"""What may bring a parked poll something."""
 
 
 class Baton:
@@ -46,10 +47,11 @@ class Poll:
     `order` is by age, as in `Reservation.bars`: what keeps the first of a group out keeps all of them out.
     """
 
-    __slots__ = ("asking", "batons", "gone", "group", "order", "submission")
+    __slots__ = ("asking", "batons", "claim", "gone", "group", "order", "submission")
 
     def __init__(self, submission: Submission, op: Claim, group: "Group", place: int) -> None:
         self.submission = submission
+        self.claim = op
         self.group = group
         self.order = (op.since or 0, op.worker_id, place)
         self.asking = False
@@ -61,15 +63,18 @@ class Poll:
 
 
 class Group:
-    """All polls of one interest.
+    """All polls of one interest; `account`: those of an account (and whose it is) that was seen to have no quota.
 
-    `held_at`: where something waits that was kept back from them; `reserved`: where leases keep exclusive askers out.
+    `resting`: it still has none. `held_at`: where something waits that was kept back from them; `reserved`: where leases keep
+    exclusive askers out.
     """
 
-    __slots__ = ("asking", "held_at", "idle", "interest", "reserved", "size")
+    __slots__ = ("account", "asking", "held_at", "idle", "interest", "reserved", "resting", "size")
 
-    def __init__(self, interest: Interest) -> None:
+    def __init__(self, interest: Interest, account: Resumed | None = None) -> None:
         self.interest = interest
+        self.account = account
+        self.resting = False
         self.held_at: str | None = None
         self.reserved: str | None = None
         self.idle: list[Poll] = []
@@ -84,6 +89,10 @@ class Group:
 
     def may_match(self, cause: Cause) -> bool:
         """Whether the cause may bring something for this interest; the claim itself then tells."""
+        if self.resting:
+            return False
+        if isinstance(cause, Resumed):
+            return cause == self.account
         if isinstance(cause, Freed):
             return self.held_at is not None
         wanted = self.interest
@@ -99,7 +108,8 @@ class WaitingRoom:
 
     def __init__(self, ask: Callable[[Poll], None]) -> None:
         self._ask = ask
-        self._groups: dict[Interest, Group] = {}
+        self._groups: dict[tuple[Interest, Resumed | None], Group] = {}
+        self._accounts: dict[Resumed, set[Group]] = {}
         self._at: dict[str, set[Group]] = {}
         self._paths: list[str] = []
         self._places = 0
@@ -117,8 +127,7 @@ class WaitingRoom:
         """Give a claim that found nothing a place."""
         if not isinstance(submission.op, Claim):
             raise TypeError(f"{submission.op!r} is no claim")
-        interest = submission.op.interest
-        group = self._groups.get(interest) or self._open(interest)
+        group = self._group(submission.op, outcome)
         self._places += 1
         poll = Poll(submission, submission.op, group, self._places)
         heapq.heappush(group.idle, poll)
@@ -132,10 +141,14 @@ class WaitingRoom:
         if poll.gone:
             return
         poll.gone = True
+        self.size -= 1
+        self._part(poll)
+
+    def _part(self, poll: Poll) -> None:
+        """Take a poll out of its group."""
         group = poll.group
         group.asking.discard(poll)
         group.size -= 1
-        self.size -= 1
         if group.reserved is not None:
             # Others may have been kept off the path that this one reserved.
             self._unreserved.append(group.reserved)
@@ -150,9 +163,16 @@ class WaitingRoom:
         if not poll.gone:
             heapq.heappush(poll.group.idle, poll)
 
-    def _open(self, interest: Interest) -> Group:
+    def _group(self, op: Claim, outcome: Claimed) -> Group:
+        """Where a poll belongs: one without quota cannot stand in for another that asks for the same."""
+        account = Resumed(op.interest.principal.paths.key, op.account or "") if outcome.quota else None
+        return self._groups.get((op.interest, account)) or self._open(op.interest, account)
+
+    def _open(self, interest: Interest, account: Resumed | None) -> Group:
         self._asked_for = None
-        group = self._groups[interest] = Group(interest)
+        group = self._groups[interest, account] = Group(interest, account)
+        if account is not None:
+            self._accounts.setdefault(account, set()).add(group)
         for path in interest.paths:
             if path not in self._at:
                 self._at[path] = set()
@@ -162,7 +182,11 @@ class WaitingRoom:
 
     def _close(self, group: Group) -> None:
         self._asked_for = None
-        del self._groups[group.interest]
+        del self._groups[group.interest, group.account]
+        if group.account is not None:
+            self._accounts[group.account].discard(group)
+            if not self._accounts[group.account]:
+                del self._accounts[group.account]
         self._reserving.discard(group)
         self._kept_back.discard(group)
         for path in group.interest.paths:
@@ -173,6 +197,7 @@ class WaitingRoom:
                     del self._paths[bisect_left(self._paths, path)]
 
     def _learn(self, group: Group, outcome: Claimed) -> None:
+        group.resting = outcome.quota
         if outcome.grants:
             # It looked no further than what it got: what was known of the rest stands.
             self._keep_back(group, outcome.held_at or group.held_at)
@@ -201,6 +226,11 @@ class WaitingRoom:
         """Whether something waits that is kept back from a poll."""
         return bool(self._kept_back)
 
+    @property
+    def rests(self) -> bool:
+        """Whether a poll waits for the quota of its account."""
+        return bool(self._accounts)
+
     def is_asked_for(self, path: str) -> bool:
         """Whether some poll asks for tasks of a directory."""
         return next(iter(self._over(path)), None) is not None
@@ -217,6 +247,9 @@ class WaitingRoom:
 
     def wake(self, cause: Cause) -> None:
         """Send a cause on its way; while no claim is being decided, as only those that begin later see what it changed."""
+        if isinstance(cause, Resumed):
+            for group in self._accounts.get(cause, ()):
+                group.resting = False
         if self.size and not self.closed:
             self._hand_on(Baton(cause))
 
@@ -237,10 +270,16 @@ class WaitingRoom:
         poll.asking = False
         poll.batons = []
         group.asking.discard(poll)
-        if group.size:
+        moves = outcome.quota and group.account is None and not poll.gone
+        if moves:
+            self._part(poll)
+            poll.group = self._group(poll.claim, outcome)
+            poll.group.size += 1
+            self._learn(poll.group, outcome)
+        elif group.size:
             self._learn(group, outcome)
         if not poll.gone:
-            heapq.heappush(group.idle, poll)
+            heapq.heappush(poll.group.idle, poll)
         for baton in batons:
             if isinstance(baton.cause, Ready) and baton.cause.task_id in taken:
                 continue
@@ -248,7 +287,7 @@ class WaitingRoom:
                 for kept_back in self._matching(baton.cause):
                     self._keep_back(kept_back, kept_back.held_at or outcome.held_at)
                 continue
-            if not outcome.grants:
+            if not (outcome.grants or moves or outcome.drain):
                 baton.tried.add(group)
             self._hand_on(baton)
 
@@ -281,8 +320,12 @@ class WaitingRoom:
 
     def _matching(self, cause: Cause) -> Iterator[Group]:
         """Groups for which the cause may bring something."""
-        around = self._around(cause) if isinstance(cause, Freed) else self._over(cause.path)
-        return (group for group in around if group.may_match(cause))
+        return (group for group in self._near(cause) if group.may_match(cause))
+
+    def _near(self, cause: Cause) -> Iterable[Group]:
+        if isinstance(cause, Resumed):
+            return list(self._accounts.get(cause, ()))
+        return self._around(cause) if isinstance(cause, Freed) else self._over(cause.path)
 
     def _over(self, path: str) -> Iterable[Group]:
         """Groups that ask for tasks of one directory."""
@@ -308,7 +351,7 @@ class WaitingRoom:
         reserved = []
         for group in self._reserving:
             for poll in (*group.idle, *group.asking):
-                op = poll.submission.op
-                if isinstance(op, Claim) and not poll.gone and op.since is not None and now - op.since >= patience:
+                op = poll.claim
+                if not poll.gone and op.since is not None and now - op.since >= patience:
                     reserved.append(Reservation(group.reserved or "", group.interest.host, op.since, op.worker_id))
         return tuple(reserved)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from orchestrator.domain.credential import Credential
+from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Outputs, TaskView
 from worker_client.contract.enums import Status
 
@@ -20,6 +21,8 @@ OUTPUT_FIELDS = Outputs.__struct_fields__
 KEY_FIELDS = Credential.__struct_fields__
 SETTING_FIELDS = DirectorySetting.__struct_fields__
 SETTING_COLUMNS = ", ".join(f"d.{name}" for name in SETTING_FIELDS)
+ACCOUNT_FIELDS = Account.__struct_fields__
+ACCOUNT_COLUMNS = ", ".join(f"a.{name}" for name in ACCOUNT_FIELDS)
 KEY_COLUMNS = ", ".join(f"k.{name}" for name in KEY_FIELDS)
 HEAD_COLUMNS = ", ".join(f"t.{name}" for name in HEAD_FIELDS)
 VIEW_COLUMNS = ", ".join(
@@ -80,6 +83,39 @@ def setting_of(row: Row) -> DirectorySetting:
     """What was set for a directory, from SETTING_COLUMNS."""
     fields: dict[str, Any] = dict(zip(SETTING_FIELDS, row, strict=True))
     return DirectorySetting(**fields | {"paused": bool(fields["paused"])})
+
+
+def account_of(row: Row) -> Account:
+    """An account from ACCOUNT_COLUMNS."""
+    scope, account, paths, held_until, reason, at = row
+    return Account(
+        scope=scope, account=account, paths=_paths_of(paths), held_until=held_until, reason=reason, updated_at=at
+    )  # fmt: skip
+
+
+def row_of_account(account: Account) -> list[Any]:
+    """The ACCOUNT_FIELDS of an account."""
+    scope, name, paths, *rest = astuple(account)
+    return [scope, name, _paths(paths), *rest]
+
+
+def drain_of(row: Row) -> Drain:
+    """A worker that is to drain, from its columns."""
+    worker_id, scope, paths, reason, since = row
+    return Drain(worker_id=worker_id, scope=scope, paths=_paths_of(paths), reason=reason, since=since)
+
+
+def row_of_drain(drain: Drain) -> list[Any]:
+    """The columns of a worker that is to drain."""
+    return [drain.worker_id, drain.scope, _paths(drain.paths), drain.reason, drain.since]
+
+
+def _paths_of(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else _tags.decode(text)
+
+
+def _paths(paths: tuple[str, ...] | None) -> str | None:
+    return None if paths is None else _encode(paths).decode()
 
 
 def credential_of(row: Row) -> Credential:

@@ -13,12 +13,14 @@ from orchestrator.domain.budgets import day_of
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.operations import Use
 from orchestrator.domain.outcomes import (
+    AccountSaved,
     AddressListed,
     AttemptEnded,
     BudgetReached,
     Change,
     CredentialSaved,
     DirectorySet,
+    DrainSaved,
     EdgeSatisfied,
     Edited,
     Forgotten,
@@ -36,7 +38,17 @@ from orchestrator.domain.outcomes import (
 )
 from orchestrator.domain.paths import span
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
-from orchestrator.store.rows import HEAD_FIELDS, INPUT_FIELDS, KEY_FIELDS, OUTPUT_FIELDS, changed, row_of, row_of_key
+from orchestrator.store.rows import (
+    HEAD_FIELDS,
+    INPUT_FIELDS,
+    KEY_FIELDS,
+    OUTPUT_FIELDS,
+    changed,
+    row_of,
+    row_of_account,
+    row_of_drain,
+    row_of_key,
+)
 from orchestrator.store.session import Session
 from orchestrator.store.tally import HOUR, MINUTE, Tally
 from worker_client.contract.enums import Status
@@ -81,6 +93,8 @@ class Writes:
         self._keys: dict[str, tuple[Credential, bool]] = {}
         self._uses: dict[str, Use] = {}
         self._addresses: dict[tuple[str, str], AddressListed] = {}
+        self._accounts: dict[tuple[str, str], AccountSaved] = {}
+        self._drains: dict[tuple[str, str], DrainSaved] = {}
         self._who = ("", "")
 
     def add(self, changes: Iterable[Change], actor: str, origin: str) -> None:
@@ -152,7 +166,13 @@ class Writes:
             ("forget_usage", (day_of(change.usage_before), change.limit)),
         ]
         if change.last:
-            self._late.forgotten += [("forget_counts", ()), ("forget_sessions", (self._now - _DAY, change.limit))]
+            past = self._now - _DAY
+            self._late.forgotten += [
+                ("forget_counts", ()),
+                ("forget_sessions", (past, change.limit)),
+                ("forget_accounts", (past,)),
+                ("forget_drains", (past,)),
+            ]
 
     def _directory(self, change: DirectorySet) -> None:
         setting = change.setting
@@ -182,6 +202,19 @@ class Writes:
     def _listed(self, change: AddressListed) -> None:
         self._addresses[change.entry.list, change.entry.network] = change
 
+    def _account(self, change: AccountSaved) -> None:
+        key = change.account.scope, change.account.account
+        fresh = change.fresh or (key in self._accounts and self._accounts[key].fresh)
+        self._accounts[key] = AccountSaved(change.account, fresh)
+
+    def _drain(self, change: DrainSaved) -> None:
+        self._drains[change.drain.worker_id, change.drain.scope] = change
+
+    @property
+    def held(self) -> list[Millis]:
+        """Until when accounts are held."""
+        return [saved.account.held_until for saved in self._accounts.values() if saved.account.held_until is not None]
+
     _ADD: ClassVar[Mapping[type[Change], Callable[[Any, Any], None]]] = {
         Happened: _happened,
         Saved: _saved,
@@ -202,6 +235,8 @@ class Writes:
         CredentialSaved: _credential,
         KeysUsed: _used,
         AddressListed: _listed,
+        AccountSaved: _account,
+        DrainSaved: _drain,
     }
 
     def run(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> dict[int, Inputs]:
@@ -220,6 +255,7 @@ class Writes:
         for name, others in self._rows.items():
             many(sql[name], others)
         self._save_doors(sql)
+        self._save_holds(sql)
         self._remove_tasks(sql, loaded)
         return self._inserted
 
@@ -257,6 +293,16 @@ class Writes:
         entries = self._addresses.values()
         many(sql["list_address"], [astuple(one.entry) for one in entries if one.listed])
         many(sql["unlist_address"], [(one.entry.list, one.entry.network) for one in entries if not one.listed])
+
+    def _save_holds(self, sql: Mapping[str, str]) -> None:
+        many = self._session.many
+        accounts = self._accounts.values()
+        many(sql["add_account"], [row_of_account(one.account) for one in accounts if one.fresh])
+        rows = [row_of_account(one.account) for one in accounts if not one.fresh]
+        many(sql["change_account"], [(*row[3:], *row[:2]) for row in rows])
+        drains = self._drains.values()
+        many(sql["add_drain"], [row_of_drain(one.drain) for one in drains if one.drained])
+        many(sql["remove_drain"], [(one.drain.worker_id, one.drain.scope) for one in drains if not one.drained])
 
     def _remove_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
         stored = {task_id: loaded.pop(task_id) for task_id in self.removed if task_id in loaded}

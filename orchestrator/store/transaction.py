@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from orchestrator.domain.budgets import Spent, day_of
 from orchestrator.domain.credential import Credential
+from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change, Forgotten
 from orchestrator.domain.paths import ancestors, span
@@ -17,13 +18,16 @@ from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Out
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import (
+    ACCOUNT_COLUMNS,
     HEAD_COLUMNS,
     INPUT_FIELDS,
     KEY_COLUMNS,
     OUTPUT_FIELDS,
     SETTING_COLUMNS,
     Row,
+    account_of,
     credential_of,
+    drain_of,
     head_of,
     inputs_of,
     outputs_of,
@@ -52,6 +56,7 @@ def fill(queries: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
         "head": HEAD_COLUMNS,
         "credential": KEY_COLUMNS,
         "setting": SETTING_COLUMNS,
+        "account": ACCOUNT_COLUMNS,
         "inputs": ", ".join(f"i.{name}" for name in INPUT_FIELDS),
         "outputs": ", ".join(f"o.{name}" for name in OUTPUT_FIELDS),
         "in": dialect.among,
@@ -83,6 +88,8 @@ class Transaction:
         """Heads as flushed; None: removed."""
         self.inputs: dict[int, Inputs | None] = {}
         """Inputs of new tasks; None: changed."""
+        self.held: list[Millis] = []
+        """Until when accounts are held, as flushed."""
         self.wrote = False
         self.jump_ms = 0
         """How far the clock has been set forward since the last transaction."""
@@ -255,6 +262,33 @@ class Transaction:
         """Whether an address is on a list."""
         return bool(self._fetch("listed", list, network)[0][0])
 
+    def account(self, scope: str, account: str) -> Account | None:
+        """An account, as those of a path scope know it."""
+        return next(iter(self._accounts("account", scope, account)), None)
+
+    def accounts_named(self, account: str) -> list[Account]:
+        """The accounts of a name, of all path scopes."""
+        return self._accounts("accounts_named", account)
+
+    def lapsed(self, now: Millis, limit: int) -> list[Account]:
+        """Accounts whose quota has come back."""
+        return self._accounts("lapsed", now, limit)
+
+    def _accounts(self, name: str, *params: Any) -> list[Account]:
+        return [account_of(row) for row in self._fetch(name, *params)]
+
+    def parked_for(self, account: str, after: int, limit: int) -> list[Head]:
+        """Tasks with ids above `after` that wait for the quota of an account, by id."""
+        return self._heads("parked_for", account, after, limit)
+
+    def running_of(self, worker_id: str) -> list[Head]:
+        """The live leases of a worker."""
+        return self._heads("running_of", worker_id)
+
+    def drains(self) -> list[Drain]:
+        """The workers that were told to drain."""
+        return [drain_of(row) for row in self._fetch("drains")]
+
     def expect(self, needs: Needs) -> None:
         """Get ready for a batch: what is near needs no fetching ahead."""
 
@@ -318,6 +352,7 @@ class Transaction:
         for task_id, outputs in writes.outputs.items():
             self._written[task_id] = merged(self._written.get(task_id), outputs)
         self.saved.update(writes.heads)
+        self.held += writes.held
         self.saved.update(dict.fromkeys(writes.removed))
 
     def finish(self) -> Callable[[], list[FeedEvent]]:

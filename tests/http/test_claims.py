@@ -37,7 +37,10 @@ async def test_a_parked_poll_gets_a_task_that_is_created_elsewhere(server: Runni
 
 async def test_nothing_within_the_wait(server: Running, directory: str) -> None:
     assert await server.claim(directory, wait=0.05) is None
-    assert await server.post("/tasks/claim", {"work_path": [directory], "worker_id": "w", "wait": 0}) == {"tasks": []}
+    assert await server.post("/tasks/claim", {"work_path": [directory], "worker_id": "w", "wait": 0}) == {
+        "tasks": [],
+        "drain": False,
+    }
 
 
 async def test_many_at_once(server: Running, directory: str) -> None:

@@ -57,6 +57,8 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/tasks/{task_id}/answer": (404, {"json": {"answer": "yes"}}),
     "PUT /api/v1/tasks/{task_id}": (404, {"json": {"title": "x"}}),
     "PUT /api/v1/directories": (403, {"json": {"work_directory": HERE, "paused": True}}),
+    "PUT /api/v1/accounts/{account}": (404, {"json": {"held_until": None}}),
+    "DELETE /api/v1/workers/{worker}/drain": (204, {}),
     "POST /api/v1/auth/token": (201, {}),
     "POST /api/v1/auth/keys": (403, {"json": {"name": "more", "scopes": ["read"], "paths": [HERE]}}),
     "PUT /api/v1/auth/keys/{key}": (404, {"json": {"disabled": True}}),
@@ -112,10 +114,13 @@ class Town:
         await keys.ask("POST", "/tasks", json={**TASK, "prompt": MARK})
         running = await keys.ask("GET", "/tasks/next", params={**CLAIM, "worker_id": MARK, "lease_seconds": 3600})
         await keys.ask("PUT", "/directories", json={"work_directory": HERE, "max_running": 5, "reason": MARK})
+        await keys.ask("PUT", "/accounts/somebody", json={"held_until": "2100-01-01T00:00:00Z", "reason": MARK})
+        await keys.ask("POST", "/workers/someone/drain", json={"reason": MARK})
         ended = (await keys.ask("GET", "/execution-logs"))["items"]
         await keys.make(MARK, "read", paths=[f"/{MARK}/**"])
         attempt = next(one["id"] for one in ended if one["id"])
         self.ids = {"task_id": str(running["id"]), "attempt_id": str(attempt), "key": keys.made[MARK]}
+        self.ids |= {"account": "somebody", "worker": "someone"}
         for scope, others in LACKING.items():
             self.lacking[str(scope)] = await keys.make(f"all but {scope}", *others)
         self.elsewhere = await keys.make("elsewhere", "admin", paths=["/elsewhere/**"])

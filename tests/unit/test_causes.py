@@ -25,6 +25,7 @@ WAKING = {
 def covered(wake: Wake, found: set[Freed], waiting: set[int]) -> bool:
     if isinstance(wake, Ready):
         return wake.task_id in waiting
+    assert isinstance(wake, Freed)
     return any(one.path is None or (wake.path is not None and contains(one.path, wake.path)) for one in found)
 
 

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from worker_client.contract.request import Paged
+from worker_client.contract.fields import Text
+from worker_client.contract.request import Paged, Request
 
 
 class ListWorkers(Paged, kw_only=True):
@@ -37,3 +38,18 @@ class Worker(Struct, kw_only=True):
     last_seen_at: datetime | None
     holds: list[Holding]
     agent: str | None = None
+    draining: bool = False
+
+
+class DrainWorker(Request, kw_only=True):
+    """Why a worker is to drain."""
+
+    reason: Text | None = None
+
+
+class DrainedWorker(Struct, kw_only=True):
+    """A worker that was told to end what it does and to ask for nothing more; `running`: how many tasks it still has."""
+
+    worker_id: str
+    reason: str | None
+    running: int

@@ -40,23 +40,28 @@ class Standing:
         self._searches: list[Search] = []
         self._lock = threading.Lock()
 
-    def saved(self, heads: Iterable[Head | None]) -> None:
-        """This server has committed these tasks."""
+    def saved(self, heads: Iterable[Head | None], held: Iterable[Millis] = ()) -> None:
+        """This server has committed these tasks, and holds of accounts until these times."""
         with self._lock:
             for head in heads:
                 if head is not None:
                     self._saved(head)
+            for until in held:
+                self._due(until)
 
     def _saved(self, head: Head) -> None:
         running = head.status is Status.RUNNING
         at = {Status.RUNNING: head.expire_at, Status.SCHEDULED: head.due_at, Status.PARKED: head.hold_until}.get(head.status)
         for search in self._searches:
             search.leased |= running
-            if at is not None:
-                search.since.append(at)
         self.leases |= running
         if at is not None:
-            self.due = at if self.due is None else min(self.due, at)
+            self._due(at)
+
+    def _due(self, at: Millis) -> None:
+        for search in self._searches:
+            search.since.append(at)
+        self.due = at if self.due is None else min(self.due, at)
 
     def begin(self) -> Search:
         """A look begins."""
@@ -82,11 +87,16 @@ class Standing:
         held: Millis | None,
         expiring: Millis | None,
         renewed: Millis | None = None,
+        resumed: Millis | None = None,
     ) -> None:
-        """What a look found, the first of each kind; `now` is not after it began; `renewed`: the end of a day that is spent."""
+        """What a look found, the first of each kind; `now` is not after it began.
+
+        `renewed`: the end of a day that is spent; `resumed`: that of an account's wait for its quota.
+        """
         with self._lock:
             self._searches.remove(search)
-            self.due = min((at for at in (scheduled, held, expiring, renewed, *search.since) if at is not None), default=None)
+            known = (scheduled, held, expiring, renewed, resumed, *search.since)
+            self.due = min((at for at in known if at is not None), default=None)
             self.leases = expiring is not None or search.leased
             floor = min(at for at in (now, scheduled, expiring) if at is not None) - _SLACK_MS
             # A clock that was ahead has raised it too far.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.operations import Claim
 from orchestrator.domain.paths import span
@@ -14,7 +15,7 @@ from orchestrator.store.postgres.session import PostgresSession
 from orchestrator.store.postgres.standing import Search, Standing
 from orchestrator.store.postgres.timing import JUMP_MS
 from orchestrator.store.protocol import FeedEvent
-from orchestrator.store.rows import Row, head_of, outputs_of, setting_of
+from orchestrator.store.rows import Row, account_of, drain_of, head_of, outputs_of, setting_of
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.transaction import Transaction
 
@@ -57,6 +58,8 @@ class PostgresTransaction(Transaction):
         self._streams: dict[tuple[str, bool], list[Stream]] = {}
         self._pages: dict[Stream, tuple[list[Head], bool]] = {}
         self._leases: dict[tuple[str, str], tuple[bool, bool, bool | None]] = {}
+        self._quotas: dict[tuple[str, str], Account | None] = {}
+        self._told: list[Drain] | None = None
         self._claiming = False
         self._standing = standing
         self._page = "pages_free" if careful else "pages"
@@ -84,6 +87,7 @@ class PostgresTransaction(Transaction):
         outputs = self._ask("outputs_among", needs.outputs) if needs.outputs else list
         positions = self._ask("positions_among", _objects(("task_id", "lease_no"), needs.positions)) if needs.positions else list
         settings = self._ask("settings") if needs.ending or needs.beats else None
+        drains = self._ask("drains") if needs.beats else None
         reserved = self._session.reserve(needs.created) if needs.created else lambda: None
         ((now, alive_at),) = clock()
         self._alive_at = int(alive_at)
@@ -100,6 +104,7 @@ class PostgresTransaction(Transaction):
         self._outputs |= {row[0]: outputs_of(row[1:]) for row in outputs()}
         self._positions = {(task_id, lease_no): (number, line) for task_id, lease_no, number, line in positions()}
         self._set = None if settings is None else [setting_of(row) for row in settings()]
+        self._told = None if drains is None else [drain_of(row) for row in drains()]
         reserved()
 
     def open_edges(self, parents: Iterable[int]) -> list[tuple[int, int]]:
@@ -137,10 +142,15 @@ class PostgresTransaction(Transaction):
         below = sorted({path for op in claims if op.interest.recursive for path in op.interest.paths})
         settings = self._ask("settings")
         delivered = self._ask("delivered_among", needs.polls) if needs.polls else list
+        accounts = self._ask("accounts_among", _objects(("scope", "account"), needs.accounts)) if needs.accounts else list
+        drains = self._ask("drains") if self._told is None else None
         streams_at = self._ask("streams_among", at)
         streams_below = {path: self._ask("streams_below", *span(path)) for path in below}
         self._set = [setting_of(row) for row in settings()]
         self._refuse_another_time(clock()[0][0])
+        self._told = self._told if drains is None else [drain_of(row) for row in drains()]
+        self._quotas = dict.fromkeys(needs.accounts)
+        self._quotas |= {(row[0], row[1]): account_of(row) for row in accounts()}
         self._polls = {poll: [] for poll in needs.polls}
         for row in delivered():
             head = self._loaded.setdefault(row[0], head_of(row))
@@ -190,6 +200,14 @@ class PostgresTransaction(Transaction):
     def settings(self) -> list[DirectorySetting]:
         """The directories that are paused, limited or have a budget."""
         return super().settings() if self._set is None else self._set
+
+    def account(self, scope: str, account: str) -> Account | None:
+        """An account, as those of a path scope know it."""
+        return self._quotas[scope, account] if (scope, account) in self._quotas else super().account(scope, account)
+
+    def drains(self) -> list[Drain]:
+        """The workers that were told to drain."""
+        return super().drains() if self._told is None else self._told
 
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases of one poll."""
@@ -260,7 +278,7 @@ class PostgresTransaction(Transaction):
         if self._times is not None and self._search is not None:
             self._standing.looked(self._search, self.now, *self._times)
             self._search = None
-        self._standing.saved(self.saved.values())
+        self._standing.saved(self.saved.values(), self.held)
         return self._standing.due, self._standing.leases
 
     def there(self, row: Callable[..., Row]) -> bool | None:

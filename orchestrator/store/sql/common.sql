@@ -78,7 +78,8 @@ SELECT {head} FROM tasks t WHERE t.status = 'running' ORDER BY t.id {lock};
 SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
        (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
        (SELECT min(expire_at) FROM tasks WHERE status = 'running'),
-       (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL);
+       (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL),
+       (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL);
 
 -- name: delivered
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ? ORDER BY t.id {lock};
@@ -143,6 +144,44 @@ ON CONFLICT (list, network) DO UPDATE SET note = excluded.note;
 
 -- name: unlist_address
 DELETE FROM addresses WHERE list = ? AND network = ?;
+
+-- name: account
+SELECT {account} FROM accounts a WHERE a.scope = ? AND a.account = ? {lock};
+
+-- name: accounts_named
+SELECT {account} FROM accounts a WHERE a.account = ? ORDER BY a.scope {lock};
+
+-- name: lapsed
+SELECT {account} FROM accounts a WHERE a.held_until IS NOT NULL AND a.held_until <= ? ORDER BY a.held_until LIMIT ? {skip};
+
+-- name: add_account
+INSERT INTO accounts (scope, account, paths, held_until, reason, updated_at) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: change_account
+UPDATE accounts SET held_until = ?, reason = ?, updated_at = ? WHERE scope = ? AND account = ?;
+
+-- name: forget_accounts
+DELETE FROM accounts WHERE held_until IS NULL AND updated_at < ?;
+
+-- name: parked_for
+SELECT {head} FROM tasks t WHERE t.status = 'parked' AND t.hold = 'quota' AND t.account = ? AND t.id > ?
+ORDER BY t.id LIMIT ? {lock};
+
+-- name: running_of
+SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.worker_id = ? ORDER BY t.expire_at;
+
+-- name: drains
+SELECT worker_id, scope, paths, reason, since FROM drains;
+
+-- name: add_drain
+INSERT INTO drains (worker_id, scope, paths, reason, since) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (worker_id, scope) DO UPDATE SET reason = excluded.reason, since = excluded.since;
+
+-- name: remove_drain
+DELETE FROM drains WHERE worker_id = ? AND scope = ?;
+
+-- name: forget_drains
+DELETE FROM drains WHERE since < ?;
 
 -- name: add_edge
 INSERT INTO dependencies (child_id, parent_id, satisfied) VALUES (?, ?, ?);

@@ -21,7 +21,8 @@ SELECT table_name || '.' || column_name, data_type FROM information_schema.colum
 SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1),
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
     (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1),
-    (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL);
+    (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL),
+    (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL);
 
 -- name: due
 SELECT {head} FROM tasks t WHERE t.status = 'scheduled' AND t.due_at > ? AND t.due_at <= ? ORDER BY t.due_at LIMIT ? {skip};
@@ -94,6 +95,10 @@ SELECT o.task_id, {outputs} FROM task_outputs o WHERE o.task_id {in};
 SELECT r.task_id, r.lease_no, coalesce((SELECT max(number) FROM task_logs l WHERE l.task_id = r.task_id), 0),
     coalesce((SELECT max(line) FROM task_logs l WHERE l.task_id = r.task_id AND l.lease_no = r.lease_no), 0)
 FROM json_to_recordset(?) AS r (task_id bigint, lease_no integer);
+
+-- name: accounts_among
+SELECT {account} FROM json_to_recordset(?) AS r (scope text, account text)
+JOIN accounts a ON a.scope = r.scope AND a.account = r.account;
 
 -- name: delivered_among
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key {in} ORDER BY t.id {lock};
@@ -170,7 +175,8 @@ SELECT coalesce((SELECT max(id) FROM events), 0), (extract(epoch FROM statement_
     (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1),
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
     (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1),
-    (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL);
+    (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL),
+    (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL);
 
 -- name: share
 INSERT INTO askers (server, worker_id, seen_at, present)
