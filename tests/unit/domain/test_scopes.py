@@ -22,7 +22,7 @@ NEEDS = {
     },
     Scope.ADMIN: {
         ops.Approve, ops.Reject, ops.SetDirectory, ops.IssueKey, ops.ChangeKey, ops.UseKeys, ops.SetAddress, ops.Note,
-        ops.Shift, ops.Recall, ops.Tick, ops.Expire, ops.Promote, ops.Prune,
+        ops.Shift, ops.Recall, ops.Tick, ops.Expire, ops.Promote, ops.Prune, ops.SetAccount, ops.DrainWorker,
     },
 }  # fmt: skip
 CASCADES = {ops.Satisfy, ops.Orphan, ops.Revive}
