@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from worker_client import leash
 from worker_client.errors import ConfigurationError, OrchestratorError
@@ -36,6 +36,9 @@ class Crew:
 
     async def serve(self) -> Exit:
         """Work until drained, or until no Worker has anything to ask for."""
+        if not self.workers:
+            logger.error("there is nothing that this worker could do")
+            return Exit.UNABLE
         serving = {asyncio.create_task(worker.serve(), name=worker.worker_id): worker for worker in self.workers}
         try:
             return await self._ended(serving)
@@ -61,19 +64,23 @@ class Crew:
             return Exit.FAILED
         return Exit.UNABLE if any(worker.unable for worker in self.workers) else Exit.DRAINED
 
-    def run(self, *, leashed: bool = False) -> Exit:
+    def run(self, *, leashed: bool = False, beside: Callable[["Crew"], Coroutine[Any, Any, None]] | None = None) -> Exit:
         """Work until SIGTERM or SIGINT; a second one gives everything back at once.
 
-        `leashed`: end at once, too, when the process that has the other end of standard input ends.
+        `leashed`: end at once, too, when the process that has the other end of standard input ends. `beside`: runs meanwhile.
         """
-        return asyncio.run(self._run(leashed=leashed))
+        return asyncio.run(self._run(leashed=leashed, beside=beside))
 
-    async def _run(self, *, leashed: bool) -> Exit:
+    async def _run(self, *, leashed: bool, beside: Callable[["Crew"], Coroutine[Any, Any, None]] | None) -> Exit:
         self.shift.heed_signals()
         serving = asyncio.create_task(self.serve())
         if leashed:
             leash.hold(lambda: self._deserted(serving))
+        others = [] if beside is None else [asyncio.create_task(beside(self))]
         await asyncio.wait({serving})
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         return Exit.FAILED if serving.cancelled() else serving.result()
 
     def _deserted(self, serving: asyncio.Task[Exit]) -> None:

@@ -118,12 +118,19 @@ def _agent_worker(
     agent, own = agent_named(name, settings), settings.agents.get(name, AgentSettings())
     if wanted.stall_seconds is not None:
         own = structs.replace(own, stall_seconds=wanted.stall_seconds)
-    account = dict(wanted.accounts).get(name) or own.account or f"{name}:{getpass.getuser()}@{host}"
+    account = dict(wanted.accounts).get(name) or own.account or f"{name}:{_user()}@{host}"
     runner = AgentRunner(agent, own, state=state_folder(environ), account=account, checks=_checks(settings), environ=environ)
     made = worker([runner], agent=name, account=account, exclusive=True)
     if _program(name, settings, environ) is None:
         made.give_up(f"{name} is not installed: there is no {own.program or agent.program} on PATH")
     return made
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def _checks(settings: WorkerSettings) -> Checks:
@@ -133,6 +140,8 @@ def _checks(settings: WorkerSettings) -> Checks:
 def _other_runners(wanted: Wanted, settings: WorkerSettings) -> list[Runner]:
     known: dict[str, Runner] = {SCRIPT: ScriptRunner(checks=_checks(settings))}
     kinds = [kind for kind in wanted.kinds or (SCRIPT,) if kind != AGENT or not wanted.agents]
+    if AGENT in kinds:
+        raise UnknownNameError("tasks of kind agent are done by agents: name the agents, as in --agent claude, or --agent auto")
     if unknown := sorted(set(kinds).difference(known)):
         raise UnknownNameError(
             f"this worker can't run tasks of kind {', '.join(unknown)}; it can run: {', '.join(sorted(known))}"

@@ -67,6 +67,25 @@ class Job:
         self._context.lease_left = lambda: self._lease.left
         self._work: asyncio.Task[Outcome] | None = None
         self._stopped: Stop | None = None
+        self._clock = clock
+        self._began = clock.now()
+        self.quota_until: datetime | None = None
+        """When its account may go on, after it was parked for its quota."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been at it."""
+        return self._clock.now() - self._began
+
+    @property
+    def last_line(self) -> str:
+        """What it said last."""
+        return self._logs.last
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it has used, as far as it is known."""
+        return self._notes.known.get("usage")
 
     def stop(self, why: Stop) -> None:
         """Stop the work; stopping it again for a more urgent reason ends it at once."""
@@ -196,6 +215,8 @@ class Job:
 
     async def report(self, outcome: Outcome) -> None:
         """Tell the server; a result that it refuses is reported as a failure instead."""
+        if isinstance(outcome, Parked) and outcome.reason is ParkReason.QUOTA:
+            self.quota_until = outcome.not_before
         if isinstance(outcome, Released) and outcome.stop:
             # First of all: the task must not come back to who can't do it.
             self._give_up(outcome.reason)

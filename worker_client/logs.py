@@ -33,6 +33,8 @@ class LogShipper:
         self._size = 0
         self._first = 1
         self._dropped = 0
+        self.last = ""
+        """The latest line that says something."""
         self._waits = True
         self._some = asyncio.Event()
         self._full = asyncio.Event()
@@ -48,6 +50,7 @@ class LogShipper:
                 self._add(LogLine(text=line[start : start + LINE_LIMIT], stream=stream))
 
     def _add(self, line: LogLine) -> None:
+        self.last = line.text.strip() or self.last
         if self._size >= 2 * BUFFER_CHARACTERS:
             self._dropped += 1
             return

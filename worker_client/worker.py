@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,28 @@ class Worker:
         self._asking: asyncio.Task[None] | None = None
         self.unable: str | None = None
         """Why it asks for nothing more, when it can do no task like those it was given."""
+        self._quota_until: datetime | None = None
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What it does at present."""
+        return [job for job in self._jobs.values() if job is not None]
+
+    @property
+    def free(self) -> int:
+        """How many places are free."""
+        return self._concurrency - len(self._jobs)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the server has given no answer, if it hasn't."""
+        return self._asker.trouble
+
+    @property
+    def quota_until(self) -> datetime | None:
+        """Until when its account has nothing left, as far as it was told."""
+        until = self._quota_until
+        return until if until is not None and until > datetime.now(UTC) else None
 
     def handler(self, kind: str) -> Callable[[Handler], Handler]:
         """Decorate the function that does the work of one kind; it is called with a RunContext and returns the result."""
@@ -269,8 +292,9 @@ class Worker:
         running.add_done_callback(self._ended)
 
     def _ended(self, running: asyncio.Task[None]) -> None:
-        if self._jobs.pop(running) is not None:
+        if (job := self._jobs.pop(running)) is not None:
             self._shift.end()
+            self._quota_until = job.quota_until or self._quota_until
         self._place_free.set()
         if not running.cancelled() and (error := running.exception()) is not None:
             logger.error("a task could not be handled", exc_info=error)

@@ -1,5 +1,6 @@
 """Where a worker's own log goes: standard error, as text or as JSON."""
 
+import io
 import json
 import logging
 import sys
@@ -21,9 +22,21 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields)
 
 
+class _Present(io.TextIOBase):
+    """Standard error as it is at the moment: a live picture takes its place, to print above itself."""
+
+    def write(self, text: str) -> int:
+        """Write."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        sys.stderr.flush()
+
+
 def to_stderr(level: str, form: str) -> None:
     """Log from `level` on, as `text` or `json`."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Present())
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)

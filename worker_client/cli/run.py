@@ -1,7 +1,7 @@
 """`orchestrator-worker run`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,8 +89,9 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
 @option("--max-tasks", type=click.IntRange(min=1), help="End after so many tasks.")
 @option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
 @option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@option("--live", is_flag=True, help="At a terminal, show what is being done; elsewhere log as always.")
 @click.option("--leash", is_flag=True, hidden=True, help="End at once when standard input ends.")
-def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, leash: bool, **options: Any) -> None:
+def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, live: bool, leash: bool, **options: Any) -> None:
     """Ask for tasks and run them, until SIGTERM or SIGINT; at the second signal give everything back at once.
 
     A list in an environment variable is separated by spaces; for paths by colons (semicolons on Windows).
@@ -111,4 +112,16 @@ def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, leas
     except ConfigurationError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(Exit.FAILED)
-    sys.exit(crew.run(leashed=leash))
+    sys.exit(crew.run(leashed=leash, beside=_picture() if live else None))
+
+
+def _picture() -> Callable[[Any], Coroutine[Any, Any, None]] | None:
+    """What shows it at this terminal, if it is one."""
+    from functools import partial
+
+    from rich.console import Console
+
+    from worker_client.cli.live import show
+
+    console = Console(stderr=True, highlight=False, emoji=False, markup=False)
+    return partial(show, console=console) if console.is_terminal else None
