@@ -10,9 +10,11 @@ from pathlib import Path
 import psutil
 
 import worker_client
+from tests.acceptance.agents import Claude, done
 from tests.unit.worker_client.peer import Peer
 from tests.unit.worker_client.queue_peer import Queue
 from tests.unit.worker_client.stage import script
+from tests.unit.worker_client.test_shift import Kinds
 
 
 def cli(*arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -51,6 +53,42 @@ def test_work_ends_before_its_lease_even_if_the_worker_stands_still(tmp_path: Pa
 def test_the_exit_codes_of_the_command_line(tmp_path: Path) -> None:
     starts = [cli("--dir", str(tmp_path / "missing")), cli(), cli("--dir", str(tmp_path), "--kind", "opera")]
     assert [(start.communicate(timeout=30), start.returncode)[1] for start in starts] == [1, 2, 2]
+
+
+ALONE = """
+import sys
+
+SERVERS = {"aiosqlite", "litestar", "mcp", "orchestrator", "prometheus_client", "sqlite_utils", "structlog", "uvicorn"}
+
+
+class Refusal:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in SERVERS:
+            raise ImportError(f"{name} is the server's")
+
+
+sys.meta_path.insert(0, Refusal())
+from worker_client.cli import main
+
+main(prog_name="orchestrator-worker")
+"""
+
+
+def test_all_runners_work_where_there_is_no_server(tmp_path: Path) -> None:
+    claude = Claude(tmp_path, done())
+    (tmp_path / "worker.toml").write_text('[agents.mine]\ncommand = ["sh", "{prompt_file}"]\n')
+    queue = Kinds()
+    queue.add(1, tmp_path, **script("echo from a script"))
+    queue.add(2, tmp_path, kind="agent", prompt="fix it")
+    options = ["--dir", str(tmp_path), "--agent", "claude", "--agent", "mine", "--config", str(tmp_path / "worker.toml")]
+    with Peer(queue) as peer:
+        variables = {"PYTHONPATH": str(Path(worker_client.__file__).parents[1]), "ORCHESTRATOR_URL": peer.url}
+        command = [sys.executable, "-c", ALONE, "run", "--once", "--live", *options]
+        ran = subprocess.run(
+            command, env={**os.environ, **variables, **claude.variables}, capture_output=True, text=True, check=False, timeout=60
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert {number: ends[0][0] for number, ends in queue.ends.items()} == {1: "complete", 2: "complete"}
 
 
 def test_importing_the_package_needs_none_of_the_servers_libraries() -> None:
