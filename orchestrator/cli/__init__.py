@@ -10,7 +10,9 @@ from orchestrator.cli import (
     backup,
     changing,
     copying,
+    costs,
     database,
+    directories,
     following,
     keys,
     mcp,
@@ -24,7 +26,7 @@ from orchestrator.cli.exits import EPILOG
 SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo, mcp.mcp]
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
-OTHERS = [reading.workers, reading.stats]
+OTHERS = [reading.workers, reading.stats, costs.costs, directories.directory]
 DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 
 

@@ -35,6 +35,9 @@ WAIT_SECONDS = 25.0
 @click.option("--agent", help="Which agent works on the prompt, such as claude or codex.")
 @click.option("--model", help="The agent's model.")
 @click.option("--verify", help="A shell command that must end well for the task to be completed.")
+@click.option("--session", "session_id", help="Go on in this session of the agent, with the prompt as the next message.")
+@click.option("--budget-usd", type=click.FloatRange(min=0), help="Park the task once its attempts have cost so much.")
+@click.option("--budget-tokens", type=click.IntRange(min=0), help="Park the task once its attempts have used so many tokens.")
 @click.option("--spec", metavar="NAME=VALUE", type=pair, multiple=True, help="A field of the kind's spec; JSON, or else text.")
 @click.option("--after", "depends_on", type=TASK_ID, multiple=True, help="Begin when this task is completed; may be repeated.")
 @click.option("--at", "run_at", type=time, help="Not before this time: 2030-01-31T18:00 (local) or 2030-01-31T18:00Z.")
@@ -78,7 +81,11 @@ def add(session: Session, prompt: str | None, directory: str, *, wait: bool, qui
 def _body(*, script: str | None, kind: str | None, spec: tuple[tuple[str, str], ...], **options: Any) -> dict[str, Any]:
     """The fields of CreateTask that were given."""
     fields = {name: _json(value) for name, value in spec}
-    fields.update({name: value for name in ("agent", "model", "verify") if (value := options.pop(name)) is not None})
+    named = ("agent", "model", "verify", "session_id")
+    fields.update({name: value for name in named if (value := options.pop(name)) is not None})
+    budget = {"cost_usd": options.pop("budget_usd"), "tokens": options.pop("budget_tokens")}
+    if any(value is not None for value in budget.values()):
+        fields["budget"] = {name: value for name, value in budget.items() if value is not None}
     if script is not None:
         fields["command"] = script
         kind = kind or "script"

@@ -53,7 +53,8 @@ def consequence(kind: str, event: Event) -> str:
             return f"now {event.status}" if event.status != "waiting" else ""
         case "completed":
             return f"attempt {data['attempt']}" if data.get("attempt", 1) > 1 else ""
-    return f"{data.get('reason') or ''}{again}"
+    said = data.get("message") if kind == "budget_reached" else data.get("reason")
+    return f"{said or ''}{again}"
 
 
 def _elsewhere(event: Event) -> str:
@@ -61,8 +62,18 @@ def _elsewhere(event: Event) -> str:
     data = event.data
     if not event.work_directory:
         return str(data.get("name") or data.get("network") or "")
+    match event.type:
+        case "directory.budget_reached":
+            return f"{event.work_directory}: used up for today: {data.get('message')}"
+        case "directory.budget_renewed":
+            return f"{event.work_directory}: a new day"
     most = "" if data.get("max_running") is None else f", no more than {data['max_running']} run"
-    return f"{event.work_directory}: {'paused' if data.get('paused') else 'open'}{most}"
+    days = ", ".join(
+        words.format(value)
+        for name, words in (("daily_cost_usd", "${:,.2f}"), ("daily_tokens", "{:,} tokens"), ("daily_attempts", "{:,} attempts"))
+        if (value := data.get(name)) is not None
+    )
+    return f"{event.work_directory}: {'paused' if data.get('paused') else 'open'}{most}{days and f', {days} a day'}"
 
 
 def _from(start: datetime, due: Any) -> str:

@@ -146,6 +146,8 @@ def statistics(numbers: Statistics) -> Iterator[Any]:
         ms = (output.duration(None if one is None else one / 1000) for one in (spans.p50_ms, spans.p95_ms, spans.p99_ms))
         yield "attempts of the last day: {} completed; p50 {}, p95 {}, p99 {}".format(spans.count, *ms)
     yield _throughput(numbers)
+    if numbers.usage.last_30_days.attempts or numbers.usage.last_30_days.input_tokens:
+        yield _used(numbers)
     if numbers.by_directory:
         yield _directories(numbers)
 
@@ -155,6 +157,16 @@ def _throughput(numbers: Statistics) -> Table:
     rows = (
         (span, str(one.created), str(one.completed), str(one.failed), str(one.cancelled), f"{one.per_second:.2f}")
         for span, one in numbers.throughput.items()
+    )
+    return output.table(*headers, rows=rows, right=headers[1:])
+
+
+def _used(numbers: Statistics) -> Table:
+    spans = {"today": numbers.usage.today, "7 days": numbers.usage.last_7_days, "30 days": numbers.usage.last_30_days}
+    headers = ("USED", "ATTEMPTS", "INPUT", "OUTPUT", "COST")
+    rows = (
+        (span, f"{one.attempts:,}", f"{one.input_tokens:,}", f"{one.output_tokens:,}", f"${one.cost_usd:,.2f}")
+        for span, one in spans.items()
     )
     return output.table(*headers, rows=rows, right=headers[1:])
 

@@ -56,7 +56,8 @@ class Spent(Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_budget = msgspec.json.Decoder(Budget).decode
+decoded = msgspec.json.Decoder(Budget).decode
+"""The budget that the text of a column is."""
 
 
 def micros(usd: float) -> int:
@@ -76,7 +77,7 @@ def tokens(usage: Usage) -> int:
 
 def budget_of(text: str | None) -> Budget | None:
     """The budget that a column holds."""
-    return None if text is None else _budget(text)
+    return None if text is None else decoded(text)
 
 
 def given(allowed: tuple[int | None, int | None] | None, before: str | None, used: Usage | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from orchestrator.domain import budgets
 from orchestrator.domain.accounts import add_usage
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.task import Head, Outputs, TaskView
@@ -17,7 +18,7 @@ from orchestrator.store.reads import values
 from orchestrator.store.reads.values import PRIORITIES, usage_of
 from worker_client.contract.enums import ParkReason, Status
 from worker_client.contract.reports import Progress
-from worker_client.contract.tasks import Backoff, Parked, TaskState
+from worker_client.contract.tasks import Backoff, Parked, TaskBudget, TaskState
 
 _encode = msgspec.json.Encoder().encode
 _decode_strings = msgspec.json.Decoder(list[str]).decode
@@ -121,12 +122,18 @@ def task(view: TaskView) -> Shown:
         "run_id": head.run_id,
         "step_id": head.step_id,
         "agent": head.agent or None,
+        "budget": None if head.budget is None else _budget(head.budget),
         "question": outputs.question,
     }
 
 
 def _raw(text: str | None) -> Any:
     return None if text is None else Raw(text)
+
+
+def _budget(text: str) -> TaskBudget:
+    tokens, micros = budgets.decoded(text).limits
+    return TaskBudget(tokens=tokens, cost_usd=None if micros is None else budgets.usd(micros))
 
 
 def _parked(head: Head, outputs: Outputs) -> Parked:

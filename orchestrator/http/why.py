@@ -22,7 +22,6 @@ _STATES = {
 _PARKED = {
     ParkReason.QUESTION: "it asks a question: answer it",
     ParkReason.APPROVAL: "it waits for an approval: approve or reject it",
-    ParkReason.BUDGET: "its budget is used up: approve it to go on",
     ParkReason.QUOTA: "its account's quota is used up",
     ParkReason.RELEASES: "workers gave it back too often without working on it",
 }
@@ -56,11 +55,19 @@ def _own(head: Head) -> Iterator[Obstacle]:
     if head.hold is not None:
         until = "" if head.hold_until is None else f", until {_at(head.hold_until)}"
         said = f" It was told: {head.reason}" if head.reason and head.status is Status.PARKED else ""
-        yield Obstacle(
-            code=head.hold, message=f"Parked{until}: {_PARKED[ParkReason(head.hold)]}.{said}", until=perhaps(head.hold_until)
-        )
+        yield Obstacle(code=head.hold, message=f"Parked{until}: {_parked(head)}.{said}", until=perhaps(head.hold_until))
     if head.status is Status.SCHEDULED and head.due_at is not None:
         yield Obstacle(code="due", message=f"Due at {_at(head.due_at)}.", until=moment(head.due_at))
+
+
+def _parked(head: Head) -> str:
+    if head.hold != ParkReason.BUDGET:
+        return _PARKED[ParkReason(head.hold or "")]
+    if head.hold_until is not None:
+        return "the budget of a directory is used up"
+    words = budgets.used_up(head.budget)
+    told = f" ({words})" if words and words != head.reason else ""
+    return f"its budget is used up{told}: approve it to go on"
 
 
 def _parents(facts: Obstacles, visible: PathScope) -> Iterator[Obstacle]:

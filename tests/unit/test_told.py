@@ -9,6 +9,7 @@ from orchestrator.cli.feed import line
 from orchestrator.domain.principal import EVERYWHERE, PathScope, path_scope
 from orchestrator.http.events import shown_event, wanted
 from orchestrator.store.protocol import FeedEvent
+from worker_client.contract.enums import Status
 from worker_client.contract.events import Event, ReadEvents
 
 KEY = FeedEvent(1, 0, "key.created", 0, "", "", None, '{"name":"ci"}', "admin", "192.0.2.1")
@@ -50,12 +51,27 @@ def test_a_filter_for_directories_leaves_the_server_out() -> None:
         ("settings.reloaded", "", {}, "settings.reloaded"),
         ("directory.changed", "/a", {"paused": True}, "directory.changed  /a: paused"),
         ("directory.changed", "/a", {"paused": False, "max_running": 2}, "directory.changed  /a: open, no more than 2 run"),
+        (
+            "directory.changed",
+            "/a",
+            {"paused": False, "daily_cost_usd": 10.0, "daily_tokens": 5000, "daily_attempts": None},
+            "directory.changed  /a: open, $10.00, 5,000 tokens a day",
+        ),
+        ("directory.budget_reached", "/a", {"message": "$3 of $2"}, "directory.budget reached  /a: used up for today: $3 of $2"),
+        ("directory.budget_renewed", "/a", {}, "directory.budget renewed  /a: a new day"),
     ],
 )
 def test_a_line_about_no_task(kind: str, path: str, data: dict[str, Any], words: str) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     event = Event(id="e-1", type=kind, at=at, task_id=None, work_directory=path, host="", status=None, data=data)
     assert line(event).plain.endswith(f"       {words}")
+
+
+def test_a_line_about_a_budget() -> None:
+    at, data = datetime(2026, 1, 1, tzinfo=UTC), {"message": "used $3 of $2"}
+    kind, status = "task.budget_reached", Status.RUNNING
+    event = Event(id="e-1", type=kind, at=at, task_id=7, work_directory="/a", host="", status=status, data=data)
+    assert line(event).plain.endswith("budget reached  used $3 of $2")
 
 
 def test_a_line_about_a_parent_that_cannot_be_seen() -> None:

@@ -180,6 +180,13 @@ class Parked(Struct, kw_only=True):
     message: str | None = None
 
 
+class TaskBudget(Struct, kw_only=True):
+    """What a task may use over all its attempts: its `spec.budget`, and what approvals granted on top."""
+
+    tokens: int | None
+    cost_usd: float | None
+
+
 class Task(Struct, kw_only=True):
     """A task as it stands."""
 
@@ -232,6 +239,7 @@ class Task(Struct, kw_only=True):
     run_id: int | None
     step_id: str | None
     agent: str | None = None
+    budget: TaskBudget | None = None
     question: str | None = None
 
 

@@ -46,10 +46,11 @@ def spec_of(task: ClaimedTask) -> AgentSpec:
 
 
 def budget_left(task: ClaimedTask, spec: AgentSpec) -> float | None:
-    """US dollars that the task may still cost; None when nobody has said."""
-    if spec.budget is None or spec.budget.cost_usd is None:
+    """US dollars that the task may still cost, with what approvals granted; None when nobody has said."""
+    allowed = task.budget or spec.budget
+    if allowed is None or allowed.cost_usd is None:
         return None
-    return spec.budget.cost_usd - (task.usage.cost_usd if task.usage else 0.0)
+    return allowed.cost_usd - (task.usage.cost_usd if task.usage else 0.0)
 
 
 def beginning(task: ClaimedTask, spec: AgentSpec, *, agent: Agent, state: Path, directory: str) -> Beginning:
