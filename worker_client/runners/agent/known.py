@@ -4,11 +4,14 @@ from typing import Final
 
 from worker_client.errors import ConfigurationError
 from worker_client.runners.agent.claude import Claude
+from worker_client.runners.agent.codex import Codex
 from worker_client.runners.agent.custom import PRESETS, Custom
+from worker_client.runners.agent.gemini import Gemini
+from worker_client.runners.agent.opencode import OpenCode
 from worker_client.runners.agent.protocol import Agent, Agents
 from worker_client.runners.agent.settings import AgentSettings, WorkerSettings
 
-KNOWN: Final[Agents] = {agent.name: agent for agent in (Claude(),)}
+KNOWN: Final[Agents] = {agent.name: agent for agent in (Claude(), Codex(), OpenCode(), Gemini())}
 """By name."""
 
 
