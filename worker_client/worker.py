@@ -6,11 +6,11 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from worker_client.asking import MOST_PAUSE, Asker
+from worker_client.asking import Asker
 from worker_client.client import AsyncClient
 from worker_client.clock import BootClock, Clock
 from worker_client.contract.tasks import ClaimedTask, ClaimMany, Task
@@ -21,6 +21,7 @@ from worker_client.job import Job
 from worker_client.lease import Stop
 from worker_client.locks import Locks
 from worker_client.places import OwnDirectory, Places
+from worker_client.refusals import Refusals
 from worker_client.runners.base import Runner
 from worker_client.runners.function import Handler, HandlerRunner
 from worker_client.runners.outcomes import Released
@@ -94,7 +95,7 @@ class Worker:
         self._clock = clock or BootClock()
         self._asker = Asker(self.client, self._clock, impatient=self._shift.until_idle)
         self._jobs: dict[asyncio.Task[None], Job | None] = {}
-        self._refusals = 0
+        self._refusals = Refusals(self._clock)
         self._place_free = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
         self.unable: str | None = None
@@ -222,8 +223,8 @@ class Worker:
                 self._shift.told_to_drain()
             if self._shift.until_idle and not answer.tasks and not await self._shift.more_to_ask(self, ends):
                 return
-            if self._refusals:
-                await self._clock.sleep(min(MOST_PAUSE, 0.5 * 2.0 ** min(self._refusals, 6)))
+            if pause := self._refusals.pause():
+                await self._clock.sleep(pause)
 
     async def _free_places(self) -> int:
         """How many tasks to ask for, once there is a free place; 0 when this worker has had all it was to do."""
@@ -257,15 +258,13 @@ class Worker:
         else:
             objection = ground.objection(claimed, existing=runner.needs_directory)
         if runner is None or objection is not None:
-            self._refusals += 1
             logger.warning("task %d: given back: %s", claimed.id, objection)
-            self._release(claimed, objection or "")
+            self._release(claimed, objection or "", self._refusals.note(claimed.id))
             return
         if not self._shift.begin():
             # Another Worker of this process was quicker.
             self._release(claimed, "this worker has begun as many tasks as it was to")
             return
-        self._refusals = 0
         logger.info("task %d: attempt %d, %s in %s", claimed.id, claimed.attempt, claimed.kind, claimed.work_directory)
         job = Job(
             self.client,
@@ -281,8 +280,10 @@ class Worker:
         )
         self._start(job, asyncio.create_task(job.run()))
 
-    def _release(self, claimed: ClaimedTask, reason: str) -> None:
-        self._start(None, asyncio.create_task(self._send(Released(reason).report(claimed.id, claimed.lease))))
+    def _release(self, claimed: ClaimedTask, reason: str, hold_seconds: float = 0.0) -> None:
+        not_before = datetime.now(UTC) + timedelta(seconds=hold_seconds) if hold_seconds else None
+        report = Released(reason, not_before=not_before).report(claimed.id, claimed.lease)
+        self._start(None, asyncio.create_task(self._send(report)))
 
     async def _send(self, report: Call[Task]) -> None:
         await self.client.send(report)
