@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worker_client.client import AsyncClient, Client
+    from worker_client.crew import Crew
     from worker_client.errors import (
         ConfigurationError,
         Conflict,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from worker_client.feed import Reset
     from worker_client.runners.base import RunContext, Runner
     from worker_client.runners.outcomes import Done, Failed, Parked, Released
+    from worker_client.shift import Shift
     from worker_client.worker import Worker
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "Conflict",
+    "Crew",
     "Done",
     "Failed",
     "Forbidden",
@@ -47,6 +50,7 @@ __all__ = [
     "RunContext",
     "Runner",
     "ServerUnreachable",
+    "Shift",
     "Unauthorized",
     "ValidationFailed",
     "Worker",
@@ -63,6 +67,8 @@ _MODULES = {
     "Parked": "runners.outcomes",
     "Released": "runners.outcomes",
     "Worker": "worker",
+    "Crew": "crew",
+    "Shift": "shift",
 }
 
 

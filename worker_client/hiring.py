@@ -24,6 +24,7 @@ from worker_client.runners.verify import Checks
 from worker_client.shift import Shift
 from worker_client.state import state_folder
 from worker_client.worker import Worker
+from worker_client.worktrees import Worktrees
 
 logger = logging.getLogger("worker_client")
 SCRIPT: Final = "script"
@@ -45,6 +46,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     accounts: tuple[tuple[str, str], ...] = ()
     stall_seconds: float | None = None
+    worktree: bool = False
     concurrency: int = 1
     config: Path | None = None
     url: str | None = None
@@ -68,10 +70,13 @@ def hire(wanted: Wanted, shift: Shift, environ: Mapping[str, str] = os.environ) 
     shared: dict[str, Any] = {name: fields[name] for name in _SHARED} | {"host": host, "shift": shift}
 
     def worker(worker_id: str, runners: list[Runner], **more: Any) -> Worker:
-        return Worker(AsyncClient(wanted.url, wanted.api_key), runners=runners, worker_id=worker_id, **shared, **more)
+        return Worker(AsyncClient(wanted.url, wanted.api_key), worker_id=worker_id, runners=runners, **shared, **more)
 
+    where: dict[str, Any] = {"exclusive": True}
+    if wanted.worktree:
+        where = {"places": Worktrees(state_folder(environ) / "worktrees")}
     workers = [
-        _agent_worker(name, wanted, settings, host, worker=partial(worker, f"{base}-{name}"), environ=environ)
+        _agent_worker(name, wanted, settings, host, worker=partial(worker, f"{base}-{name}", **where), environ=environ)
         for name in _agents(wanted, settings, environ)
     ]
     if runners := _other_runners(wanted, settings):
@@ -120,7 +125,7 @@ def _agent_worker(
         own = structs.replace(own, stall_seconds=wanted.stall_seconds)
     account = dict(wanted.accounts).get(name) or own.account or f"{name}:{_user()}@{host}"
     runner = AgentRunner(agent, own, state=state_folder(environ), account=account, checks=_checks(settings), environ=environ)
-    made = worker([runner], agent=name, account=account, exclusive=True)
+    made = worker([runner], agent=name, account=account)
     if _program(name, settings, environ) is None:
         made.give_up(f"{name} is not installed: there is no {own.program or agent.program} on PATH")
     return made

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.acceptance.agents import Claude, done, refused
-from tests.acceptance.programs import PATIENCE_SECONDS, Server, end, environment, serving
+from tests.acceptance.programs import PATIENCE_SECONDS, Server, environment, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -90,7 +90,7 @@ def test_it_goes_on_after_it_was_suspended(server: Server, repo: Path) -> None:
 
 
 def test_agents_and_scripts_in_one_process(server: Server, repo: Path) -> None:
-    """Each has a Worker of its own, which `/workers` shows."""
+    """Each has a Worker of its own, which `/workers` shows; draining one of them drains the process."""
     claude = Claude(repo.parent, done())
     first = api(server, "POST", "/tasks", prompt="fix it", work_directory=str(repo))["id"]
     second = api(server, "POST", "/tasks", kind="script", spec={"command": "true"}, work_directory=str(repo))["id"]
@@ -102,7 +102,9 @@ def test_agents_and_scripts_in_one_process(server: Server, repo: Path) -> None:
             "w": (["script"], None),
             "w-claude": (["agent"], "team"),
         }
-        assert end(process) == 0
+        api(server, "POST", "/workers/w-claude/drain")
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert "draining: the server says so" in logged(repo)
 
 
 def test_once_is_until_nothing_waits_for_any_of_them(server: Server, repo: Path) -> None:

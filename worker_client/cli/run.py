@@ -63,6 +63,7 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
     metavar="AGENT=NAME",
     help="What the quota of an agent hangs on: all who name it wait together.  [default: AGENT:USER@HOST]",
 )
+@option("--worktree", is_flag=True, help="Have each task of an agent done in a git worktree and branch of its own.")
 @option(
     "--stall-seconds", type=click.FloatRange(min=1), help="An agent that prints nothing for so long is stuck.  [default: 900]"
 )

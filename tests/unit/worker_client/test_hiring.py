@@ -10,8 +10,10 @@ import pytest
 
 from worker_client.errors import ConfigurationError
 from worker_client.hiring import UnknownNameError, Wanted, hire
+from worker_client.places import OwnDirectory
 from worker_client.shift import Shift
 from worker_client.worker import Worker
+from worker_client.worktrees import Worktrees
 
 
 @pytest.fixture
@@ -66,6 +68,14 @@ def test_accounts_are_named_by_agent(tmp_path: Path, environ: Mapping[str, str])
     assert workers[0]._account == "other"
     with pytest.raises(UnknownNameError, match="--account names codex, which is no agent of this worker; it has: claude"):
         hired(tmp_path, environ, agents=("claude",), accounts=(("codex", "x"),))
+
+
+def test_in_worktrees_several_agents_share_a_directory(tmp_path: Path, environ: Mapping[str, str]) -> None:
+    one, other, script = hired(tmp_path, environ, agents=("claude", "mine"), config=settings(tmp_path, OWN), worktree=True)
+    assert not one._exclusive
+    assert isinstance(one._places, Worktrees)
+    assert one._places is other._places
+    assert isinstance(script._places, OwnDirectory)
 
 
 def test_kinds(tmp_path: Path, environ: Mapping[str, str]) -> None:
