@@ -93,9 +93,11 @@ def _parked(ending: Ending, reason: ParkReason, message: str) -> Parked:
 
 
 def _soon(at: datetime | None) -> datetime | None:
-    """A reset that is over already is waited for a minute; one that can't be is not believed."""
+    """One that is over already is taken for a minute from now, since clocks differ; one that can't be is not believed."""
     now = datetime.now(UTC)
-    return None if at is None or at > now + LATEST else max(at, now + timedelta(minutes=1))
+    if at is None or at > now + LATEST:
+        return None
+    return at if at > now else now + timedelta(minutes=1)
 
 
 def evidence_of(agent: str, assignment: Assignment, launch: Launch, run: Run, report: Report, verdict: Verdict) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def main(folder: Path, arguments: list[str]) -> int:
@@ -48,8 +48,10 @@ def act(verb: str, value: Any, session: str) -> None:
             os.kill(os.getpid(), value)
 
 
-def tell(stream: object, text: str, session: str) -> None:
-    print(text.replace("$SESSION", session), file=stream, flush=True)  # type: ignore[call-overload]
+def tell(stream: TextIO, text: str, session: str) -> None:
+    soon = str(int(time.time()) + 3)
+    stream.write(text.replace("$SESSION", session).replace('"$SOON"', soon) + "\n")
+    stream.flush()
 
 
 if __name__ == "__main__":
