@@ -81,10 +81,10 @@ class _InTheWay(Struct):
 class Locks:
     """The runs on this machine, in a folder that all workers of one user share."""
 
-    def __init__(self, folder: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, folder: Path, *, patience: float | None = None) -> None:
         # A home may be shared by machines; their processes are not.
         self._folder = folder / (socket.gethostname() or "localhost")
-        self._patience = patience
+        self._patience = PATIENCE if patience is None else patience
 
     async def take(self, directory: str, *, exclusive: bool, waiting: Callable[[str], None]) -> Held | None:
         """Wait until nobody else works there, and keep others out; None on a system without such locks.

@@ -2,12 +2,18 @@
 
 import asyncio
 import os
+import re
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.worker_client.stage import on_stage, script
+from worker_client import locks
+from worker_client.locks import Locks
+from worker_client.state import state_folder
 
 
 def test_a_script_from_claim_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +83,53 @@ def test_arguments_are_appended(tmp_path: Path) -> None:
             assert [(await stage.end_of(n))[0] for n in (1, 2)] == ["complete"] * 2
             assert stage.queue.text(1) == "a b $c\n"
             assert stage.queue.text(2) == "x y  z\n"
+
+    asyncio.run(scenario())
+
+
+def test_what_a_script_uses_is_limited(tmp_path: Path) -> None:
+    hungry = "python3 -c 'data = b\"x\" * 200_000_000; import time; time.sleep(100)'"
+
+    async def scenario() -> None:
+        async with on_stage(tmp_path) as stage:
+            stage.queue.add(1, tmp_path, **script(hungry), resource_limits={"memory": "100M"})
+            verb, body = await stage.end_of(1)
+            assert (verb, body["error"]["type"]) == ("fail", "MemoryLimit")
+            assert re.fullmatch(
+                r"the command was ended: it had \d+ MiB of memory, more than `resource_limits.memory` allows",
+                body["error"]["message"],
+            )
+            assert body["error"]["details"]["peak_memory_bytes"] > 100_000_000
+            stage.queue.add(2, tmp_path, **script("true"), resource_limits={"memory": "much"})
+            verb, body = await stage.end_of(2)
+            assert verb == "fail"
+            assert "`resource_limits` of the task can't be kept: " in body["error"]["message"]
+
+    asyncio.run(scenario())
+
+
+def test_a_directory_in_use_is_waited_for_and_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "work").mkdir()
+
+    async def scenario() -> None:
+        held = await Locks(state_folder() / "locks").take(str(tmp_path), exclusive=True, waiting=lambda _: None)
+        assert held is not None
+        async with on_stage(tmp_path / "work", concurrency=3) as stage:
+            for number in (1, 2):
+                stage.queue.add(number, tmp_path / "work", **script("true"))
+                await stage.queue.until(partial(stage.queue.text, number))
+                assert stage.queue.text(number).startswith(f"waiting: an earlier run works in {tmp_path} (processes ")
+            stage.queue.cancel(1)
+            assert (await stage.end_of(1))[1]["reason"] == "cancelled on request"
+            monkeypatch.setattr(locks, "PATIENCE", 0.2)
+            stage.queue.add(3, tmp_path / "work", **script("true"))
+            verb, body = await stage.end_of(3)
+            assert (verb, "is still in use on this machine" in body["reason"]) == ("release", True)
+            assert 50 < (datetime.fromisoformat(body["not_before"]) - datetime.now(UTC)).total_seconds() < 61
+            held.forget()
+            held.passed_on()
+            assert (await stage.end_of(2))[0] == "complete"
 
     asyncio.run(scenario())
 
