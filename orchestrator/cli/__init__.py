@@ -14,6 +14,7 @@ from orchestrator.cli import (
     database,
     directories,
     following,
+    holding,
     keys,
     mcp,
     reading,
@@ -26,7 +27,7 @@ from orchestrator.cli.exits import EPILOG
 SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo, mcp.mcp]
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
-OTHERS = [reading.workers, reading.stats, costs.costs, directories.directory]
+OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory]
 DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 
 

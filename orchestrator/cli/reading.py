@@ -20,6 +20,7 @@ MOST = 1000
 @click.option("--recursive/--no-recursive", default=True, show_default=True, help="With --dir: also of the directories below.")
 @click.option("--kind", multiple=True, help="May be repeated.")
 @click.option("--tag", multiple=True, help="May be repeated.")
+@click.option("--agent", help="Tasks for this agent.")
 @click.option("--worker", "worker_id", help="Tasks that this worker holds or held.")
 @click.option("--search", "q", help="Words in title or prompt.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli import output
+from worker_client.contract.accounts import Account
 from worker_client.contract.attempts import Attempt
 from worker_client.contract.statistics import Statistics
 from worker_client.contract.tasks import Task, Why
@@ -71,6 +72,7 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
     yield "title", task.title or ""
     yield "directory", task.work_directory + (f" on {task.host}" if task.host else "")
     yield "kind", task.kind + (", exclusive" if task.exclusive else "")
+    yield "agent", task.agent or ""
     yield "priority", str(task.priority)
     yield "tags", ", ".join(task.tags)
     yield "after", ", ".join(map(str, task.depends_on))
@@ -84,9 +86,11 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
     yield "prompt", task.prompt or ""
     yield "spec", dense(task.spec)
     yield "environment", ", ".join(sorted(task.environment))
-    yield "question", (task.parked.question or "") if task.parked else ""
+    yield "question", task.question or ""
     yield "options", " · ".join(task.parked.options) if task.parked else ""
     yield "answer", task.answer or ""
+    yield "message", (task.parked.message or "") if task.parked else ""
+    yield "session", task.session_id or ""
     yield "progress", (task.progress.message or "") if task.progress else ""
     yield "usage", dense(task.usage)
     yield "error", f"{task.error.type}: {task.error.message}" if task.error else ""
@@ -124,7 +128,7 @@ def workers(seen: list[Worker]) -> Table:
         (
             one.worker_id,
             one.host,
-            "asks" if one.polling else "works" if one.holds else "away",
+            "drains" if one.draining else "asks" if one.polling else "works" if one.holds else "away",
             output.duration(output.between(one.last_seen_at, None)),
             ", ".join(one.kinds),
             ", ".join(one.work_paths),
@@ -133,6 +137,20 @@ def workers(seen: list[Worker]) -> Table:
         for one in seen
     )
     return output.table("WORKER", "HOST", "NOW", "SEEN", "KINDS", "DIRECTORIES", "HOLDS", rows=rows, right=("SEEN",))
+
+
+def accounts(listed: list[Account]) -> Table:
+    """Accounts, a line each."""
+    rows = (
+        (
+            one.account,
+            output.moment(one.held_until) if one.held_until else "may be used",
+            str(one.parked),
+            (one.reason or "").partition("\n")[0],
+        )
+        for one in listed
+    )
+    return output.table("ACCOUNT", "WAITS UNTIL", "TASKS", "WHY", rows=rows, right=("TASKS",))
 
 
 def statistics(numbers: Statistics) -> Iterator[Any]:

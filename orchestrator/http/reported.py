@@ -76,6 +76,8 @@ def parking(task_id: int, body: Park, redaction: Redaction | None) -> ops.Park:
         session_id=body.session_id,
         question=masked(body.question, redaction) if body.reason is ParkReason.QUESTION else None,
         options=json(body.options, "options", redaction) if body.reason is ParkReason.QUESTION else None,
+        # What was answered to another question is no answer to this one.
+        answer="" if body.reason is ParkReason.QUESTION else None,
     )
     return ops.Park(
         task_id=task_id,

@@ -36,6 +36,7 @@ async def explained(head: Head, queue: Queue, visible: PathScope) -> Why:
     if queue.rules.max_running and (running := await queue.reads.running()) >= queue.rules.max_running:
         found.append(_full(running, queue.rules, visible))
     found += _secrets(head, queue)
+    found += await _quotas(head, queue, visible)
     if not queue.presence.asks_for(head.path, head.host, head.kind, head.tags, queue.now(), agent=head.agent):
         found.append(_unasked(head))
     summary = found[0].message if found else "Nothing is in its way: the next worker that asks gets it when its turn comes."
@@ -61,6 +62,8 @@ def _own(head: Head) -> Iterator[Obstacle]:
 
 
 def _parked(head: Head) -> str:
+    if head.hold == ParkReason.QUOTA and head.account:
+        return f"account {head.account} waits for its quota"
     if head.hold != ParkReason.BUDGET:
         return _PARKED[ParkReason(head.hold or "")]
     if head.hold_until is not None:
@@ -141,6 +144,22 @@ def _secrets(head: Head, queue: Queue) -> Iterator[Obstacle]:
     if asks_for() and not asks_for(secrets=head.secrets):
         names = ", ".join(head.secrets.split())
         yield Obstacle(code="secret", message=f"Nobody who asks for such tasks may use its secrets ({names}): allow a key to.")
+
+
+async def _quotas(head: Head, queue: Queue, visible: PathScope) -> list[Obstacle]:
+    """What all wait for that ask for such tasks: the quota of their accounts."""
+    now = queue.now()
+    asking = queue.presence.accounts(head.path, head.host, head.kind, head.tags, now, agent=head.agent)
+    if head.status is not Status.WAITING or not asking:
+        return []
+    held = await queue.reads.held()
+    waits = {(scope, account): held.get((scope, account or ""), 0) for scope, account in asking}
+    (scope, account), until = min(waits.items(), key=lambda item: item[1])
+    if until <= now:
+        return []
+    # Others' accounts are not named.
+    who = f"Account {account}" if visible.patterns is None or scope == visible.key else "The account of its worker"
+    return [Obstacle(code="quota", message=f"{who} waits for its quota until {_at(until)}.", until=moment(until))]
 
 
 def _unasked(head: Head) -> Obstacle:

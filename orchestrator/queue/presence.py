@@ -145,6 +145,22 @@ class Presence:
             for interest in self._at.get(above, ())
         )
 
+    def accounts(
+        self, path: str, host: str, kind: str, tags: Collection[str], now: Millis, *, agent: str = ""
+    ) -> set[tuple[str, str | None]]:
+        """The accounts (None: it has none) of those that asked lately for what such a task is, each with its path scope."""
+        above, oldest = set(ancestors(path)), now - UNSEEN_MS
+        return {
+            (interest.principal.paths.key, worker.account)
+            for worker in self.list(now)
+            for interest, at in worker.asked.items()
+            if at >= oldest
+            and (path in interest.paths or (interest.recursive and not above.isdisjoint(interest.paths)))
+            and interest.takes(kind, host, agent)
+            and interest.tags.issubset(tags)
+            and interest.principal.paths.covers(path)
+        }
+
     def _forget(self, now: Millis | None) -> None:
         self._looked = self._looked if now is None else now
         oldest = 0 if now is None else now - UNSEEN_MS

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.outcomes import Claimed, Freed, Grant, Ready
+from orchestrator.domain.outcomes import Claimed, Freed, Grant, Ready, Resumed
 from orchestrator.domain.principal import OPEN
 from orchestrator.queue.asking import Asking
 from orchestrator.queue.waiting import Poll, WaitingRoom
@@ -11,6 +11,7 @@ from tests.rig import claim, interest
 
 NOTHING = Claimed([])
 HELD = Claimed([], held_at="/a", leased_at="/a")
+NO_QUOTA = Claimed([], quota=True)
 
 
 class Room:
@@ -28,7 +29,8 @@ class Room:
 
     def park(self, worker: str, wanted: ops.Interest, outcome: Claimed = NOTHING, since: int | None = None) -> None:
         since = len(self.polls) + 1 if since is None else since
-        self.polls[worker] = self.room.park(ops.Submission(claim(wanted, worker, since=since), OPEN), outcome)
+        op = claim(wanted, worker, since=since, account=f"account of {worker[0]}")
+        self.polls[worker] = self.room.park(ops.Submission(op, OPEN), outcome)
 
     def come_back(self, worker: str, outcome: Claimed = NOTHING, taken: tuple[int, ...] = ()) -> None:
         if outcome.grants:
@@ -202,3 +204,94 @@ def test_no_more_askers_are_remembered_than_fit(monkeypatch: pytest.MonkeyPatch)
     for op in asks:
         asking.since(op, 1)
     assert [asking.since(op, 9).since for op in reversed(asks)] == [1, 1, 9]
+
+
+# Accounts without quota: the first letter of a worker's name tells whose it is
+
+
+def test_who_has_no_quota_is_not_asked_and_others_stand_in_for_nobody() -> None:
+    room = Room()
+    room.park("m1", interest("/a"), NO_QUOTA)
+    room.park("x1", interest("/a"))
+    room.room.wake(ready())
+    assert room.said() == ["x1"]
+    room.come_back("x1")
+    assert room.said() == []
+    assert room.room.rests
+
+
+def test_a_wake_goes_on_to_who_asks_for_the_same_with_another_account() -> None:
+    room = Room()
+    for worker in ("m1", "m2", "x1"):
+        room.park(worker, interest("/a"))
+    room.room.wake(ready())
+    assert room.said() == ["m1"]
+    room.come_back("m1", NO_QUOTA)
+    assert room.said() == ["m2"]
+    room.come_back("m2", NO_QUOTA)
+    assert room.said() == ["x1"]
+    room.come_back("x1", got(1), (1,))
+    assert room.said() == []
+    room.room.wake(ready(task_id=2))
+    assert room.said() == []
+
+
+def test_they_are_asked_one_after_the_other_when_the_quota_is_back() -> None:
+    room = Room()
+    room.park("m1", interest("/a"), NO_QUOTA)
+    room.park("m2", interest("/a"), NO_QUOTA)
+    room.park("m3", interest("/b"), NO_QUOTA)
+    room.park("o1", interest("/a"), NO_QUOTA)
+    room.room.wake(Resumed("**", "account of m"))
+    assert room.said() == ["m1"]
+    room.come_back("m1", got(1), (1,))
+    assert room.said() == ["m2"]
+    room.come_back("m2")
+    assert room.said() == ["m3"]
+    room.come_back("m3")
+    assert room.said() == []
+    room.room.wake(ready())
+    assert room.said() == ["m2"]
+    room.room.leave(room.polls["m2"])
+    room.room.leave(room.polls["m3"])
+    assert room.room.rests
+    room.room.leave(room.polls["o1"])
+    assert not room.room.rests
+
+
+def test_an_account_that_has_none_again_rests_on() -> None:
+    room = Room()
+    room.park("m1", interest("/a"), NO_QUOTA)
+    room.room.wake(Resumed("**", "account of m"))
+    assert room.said() == ["m1"]
+    room.come_back("m1", NO_QUOTA)
+    room.room.wake(ready())
+    assert room.said() == []
+    room.room.wake(Resumed("elsewhere", "account of m"))
+    assert room.said() == []
+
+
+def test_what_one_without_quota_reserved_is_free_for_others() -> None:
+    room = Room()
+    wanted = interest("/a", exclusive=True)
+    room.park("m1", wanted, HELD)
+    room.park("x1", interest("/a"), HELD)
+    room.room.wake(Freed("/a"))
+    assert room.said() == ["m1"]
+    room.come_back("m1", NO_QUOTA)
+    assert room.said() == ["x1"]
+    room.come_back("x1", HELD)
+    room.room.settled()
+    assert room.said() == ["x1"]
+    assert room.room.reservations(10**6, 0) == ()
+
+
+def test_a_drained_worker_hands_on_what_it_was_woken_for() -> None:
+    room = Room()
+    room.park("m1", interest("/a"))
+    room.park("x1", interest("/a"))
+    room.room.wake(ready())
+    assert room.said() == ["m1"]
+    room.room.leave(room.polls["m1"])
+    room.come_back("m1", Claimed([], drain=True))
+    assert room.said() == ["x1"]
