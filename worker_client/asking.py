@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from typing import Final
 
 from worker_client import endpoints
@@ -26,6 +27,7 @@ ONCE: Final = Retries(attempts=1)
 """The worker asks again by itself, and says why."""
 FIRST_TRIES: Final = 4
 """One that is to do what waits and end gives up after so many, when no server has ever answered."""
+HELD_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 5.0
 """How often to look at the clock: no timer counts the time of a suspension, after which no answer may come any more."""
 LATE_SECONDS: Final = 30.0
@@ -49,6 +51,7 @@ class Asker:
         Until then it is the same question with the same `poll_id`: the server may have answered it already.
         """
         while True:
+            asked = time.monotonic()
             try:
                 answer = await self._sent(question)
             except (Unauthorized, Forbidden, ValidationFailed) as error:
@@ -63,6 +66,9 @@ class Asker:
                     return None
             else:
                 self._answered, self._failures, self.trouble = True, 0, None
+                if not answer.tasks and not answer.drain:
+                    # A server that doesn't hold the question isn't to be asked in a circle.
+                    await asyncio.sleep(min(HELD_SECONDS, question.wait) - (time.monotonic() - asked))
                 return answer
 
     async def _sent(self, question: ClaimMany) -> ClaimedTasks:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.worker_client.peer import Reply
 from tests.unit.worker_client.stage import HandClock, on_stage, script
 from worker_client import asking
 from worker_client.contract.reports import Usage
@@ -153,6 +154,20 @@ def test_what_a_question_says_of_who_asks(tmp_path: Path) -> None:
         async with on_stage(tmp_path) as stage:
             await stage.queue.until(lambda: stage.queue.polls)
             assert not options.keys() & stage.queue.polls[0].keys()
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_holds_no_question_is_not_asked_in_a_circle(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with on_stage(tmp_path) as stage:
+            stage.queue.answer_claim = lambda _: Reply(data={"tasks": []})
+            await stage.queue.until(lambda: stage.queue.polls)
+            await asyncio.sleep(0.5)
+            assert len(stage.queue.polls) == 1
+            stage.queue.answer_claim = None
+            stage.queue.add(7, tmp_path, **script("true"))
+            assert (await stage.end_of(7))[0] == "complete"
 
     asyncio.run(scenario())
 
