@@ -184,7 +184,7 @@ class ClaudeReader(EventReader):
 
 def _call(name: str, arguments: dict[str, Any]) -> str:
     """A tool's call as a person reads it: its first text is what it is about."""
-    about = next((value for value in arguments.values() if isinstance(value, str)), "")
+    about = next((text for value in arguments.values() if (text := text_of(value))), "")
     return f"{name}: {shown(about)}" if about else name
 
 
@@ -193,9 +193,8 @@ def _results(message: dict[str, Any]) -> list[str]:
     for block in map(object_of, list_of(message.get("content"))):
         if block.get("type") == "tool_result":
             content = block.get("content")
-            parts = [text_of(object_of(part).get("text")) for part in list_of(content)]
-            text = shown(content if isinstance(content, str) else " ".join(parts))
-            lines.append(f"{'! ' if block.get('is_error') else '< '}{text}")
+            parts = [text_of(content), *(text_of(object_of(part).get("text")) for part in list_of(content))]
+            lines.append(f"{'! ' if block.get('is_error') else '< '}{shown(' '.join(parts))}")
     return lines
 
 

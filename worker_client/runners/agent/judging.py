@@ -16,6 +16,7 @@ from worker_client.runners.outcomes import Failed, Outcome, Parked, Released
 MOST_TEXT: Final = 100_000
 """Characters of the final text that are kept."""
 MOST_MESSAGE: Final = 10_000
+MOST_DENIALS: Final = 100
 LATEST: Final = timedelta(days=32)
 """No account's limit lasts longer; who says so has a broken clock."""
 _SECRET: Final = re.compile(r"key|token|secret|password|auth", re.IGNORECASE)
@@ -114,7 +115,7 @@ def evidence_of(agent: str, assignment: Assignment, launch: Launch, run: Run, re
         "exit_code": run.ended.exit_code,
         "signal": run.ended.signal,
         "not_before": verdict.resets_at and verdict.resets_at.isoformat(),
-        "denials": report.denials,
+        "denials": report.denials[:MOST_DENIALS],
     }
     return {name: fact for name, fact in facts.items() if fact not in (None, [])}
 

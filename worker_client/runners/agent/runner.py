@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -125,7 +125,7 @@ class AgentRunner:
         if report.session_id is not None and not verdict.session_lost:
             self._remember(context, report.session_id, added(start.used, report.usage))
         if report.version is None and not run.stopped:
-            evidence["version"] = await self._versions.of(launch.argv[0], self._environment)
+            await self._add_version(evidence, launch.argv[0], run)
         return Ending(
             agent=self._agent.name,
             account=self._account,
@@ -134,6 +134,15 @@ class AgentRunner:
             verdict=verdict,
             evidence=evidence,
         )
+
+    async def _add_version(self, evidence: dict[str, Any], program: str, run: Run) -> None:
+        try:
+            version = await self._versions.of(program, self._environment)
+        except asyncio.CancelledError:
+            # What the agent did is told all the same.
+            run.stopped = True
+        else:
+            evidence |= {"version": version} if version else {}
 
     def _teller(self, context: RunContext, start: Beginning) -> Callable[[Report], None]:
         """Says to the server what is new in a report; the session first of all, since without it nothing can be gone on with."""

@@ -16,6 +16,8 @@ from worker_client.runners.programs import execute
 FINISH_SECONDS: Final = 10.0
 """How long a command line may take to end after it has said its last word."""
 STOP_GRACE: Final = 10.0
+MOST_NAME: Final = 255
+MOST_ACTIVITY: Final = 1000
 
 
 class Run:
@@ -63,6 +65,7 @@ class Run:
     def _take(self, line: str, stream: LogStream) -> Iterable[str]:
         self._heard_at = time.monotonic()
         shown = self._reader.line(line, stream)
+        _keep_within_bounds(self._reader.report)
         self._told(self._reader.report)
         if self._reader.report.finished:
             self._finished.set()
@@ -85,3 +88,13 @@ class Run:
         await asyncio.sleep(FINISH_SECONDS)
         self._context.log(f"still running {FINISH_SECONDS:g} s after its last word: it is ended", LogStream.SYSTEM)
         await tree.stop(STOP_GRACE)
+
+
+def _keep_within_bounds(report: Report) -> None:
+    """A heartbeat that the server refuses would cost the lease."""
+    if report.session_id is not None and len(report.session_id) > MOST_NAME:
+        report.session_id = None
+    if report.usage.model is not None and len(report.usage.model) > MOST_NAME:
+        report.usage.model = report.usage.model[:MOST_NAME]
+    if report.activity is not None:
+        report.activity = report.activity[:MOST_ACTIVITY]
