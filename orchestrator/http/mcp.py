@@ -75,7 +75,9 @@ class _Spoken(ASGIResponse):
             granted=granted,
         )
         # All is JSON here, and so it is not made much of what a client says about it.
-        facts["headers"] = [*(header for header in facts["headers"] if header[0] not in _UNHEARD), *_SAID]
+        # The SDK takes what stands around a value for a part of it.
+        said = ((name, value.strip(b" \t")) for name, value in facts["headers"] if name not in _UNHEARD)
+        facts["headers"] = [*said, *_SAID]
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.body" and granted and not way.gone:

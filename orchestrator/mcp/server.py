@@ -92,7 +92,7 @@ class _Spoken:
         try:
             text, kind = await resources.read(self._visit_of(ctx), str(params.uri))
         except OrchestratorError as error:
-            raise _unfit(error) from None
+            raise _unfit(error, uri=str(params.uri)) from None
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=params.uri, mime_type=kind, text=text)])
 
     async def list_prompts(self, _ctx: Context, _: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
@@ -107,8 +107,8 @@ class _Spoken:
         return types.GetPromptResult(description=prompts.PROMPTS[params.name].description, messages=[message])
 
 
-def _unfit(error: OrchestratorError) -> MCPError:
-    return MCPError(types.INVALID_PARAMS, f"{error.code}: {error.message}")
+def _unfit(error: OrchestratorError, **facts: str) -> MCPError:
+    return MCPError(types.INVALID_PARAMS, f"{error.code}: {error.message}", facts or None)
 
 
 def _prompt(name: str, prompt: prompts.Prompt) -> types.Prompt:
