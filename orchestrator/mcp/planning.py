@@ -132,6 +132,7 @@ TOOLS: Final = (
         takes=Cancel,
         scope=Scope.ADMIN,
         run=cancel,
+        ends=True,
     ),
     Tool(
         name="task_retry",

@@ -121,7 +121,11 @@ def _prompt(name: str, prompt: prompts.Prompt) -> types.Prompt:
 
 def shown(tool: Tool) -> types.Tool:
     """A tool as it is listed."""
-    hints = types.ToolAnnotations(read_only_hint=True) if tool.reads else types.ToolAnnotations(destructive_hint=False)
+    # Clients take what is not said for the worst, and would have each call allowed by a person.
+    if tool.reads:
+        hints = types.ToolAnnotations(read_only_hint=True)
+    else:
+        hints = types.ToolAnnotations(destructive_hint=tool.ends, open_world_hint=False)
     return types.Tool(name=tool.name, description=tool.description, input_schema=_SCHEMAS[tool.name], annotations=hints)
 
 

@@ -13,7 +13,7 @@ Answered = dict[str, Any]
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """One tool: `run` answers with an object; `reads` says that it changes nothing."""
+    """One tool: `run` answers with an object; `reads`: it changes nothing, `ends`: it takes something away."""
 
     name: str
     description: str
@@ -21,3 +21,4 @@ class Tool(Struct, frozen=True, kw_only=True):
     scope: Scope
     run: Callable[[Visit, Any], Awaitable[Answered]]
     reads: bool = False
+    ends: bool = False

@@ -1,4 +1,4 @@
-"""The protocol's own conformance suite against `/mcp`: all that can be asked of a server with other tools than the suite's example."""
+"""The conformance suite of the protocol against `/mcp`: all that can be asked of a server with tools of its own."""
 
 import json
 import subprocess

@@ -18,6 +18,15 @@ class Shell:
 
 
 @dataclass(frozen=True)
+class Use:
+    """A call of another tool, of `server` if that is named; `{lease}` in it is the last lease that the conversation tells of."""
+
+    tool: str
+    arguments: dict[str, str]
+    server: str = ""
+
+
+@dataclass(frozen=True)
 class Limited:
     """No more until a moment (seconds since 1970); with `subscription` in the words of a plan, else in those of a key."""
 
@@ -42,7 +51,7 @@ class Stalled:
     text: str
 
 
-Turn = Say | Shell | Limited | Refused | Silent | Stalled
+Turn = Say | Shell | Use | Limited | Refused | Silent | Stalled
 INPUT_TOKENS = 100
 OUTPUT_TOKENS = 20
 CACHED_TOKENS = 30

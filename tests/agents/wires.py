@@ -2,14 +2,28 @@
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tests.agents.turns import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Limited, Refused, Say, Shell, Silent, Stalled, Turn
+from tests.agents.turns import (
+    CACHED_TOKENS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    Limited,
+    Refused,
+    Say,
+    Shell,
+    Silent,
+    Stalled,
+    Turn,
+    Use,
+)
 
 Json = dict[str, Any]
 Refusal = tuple[int, dict[str, str], Json]
+LEASE: Final = re.compile(r"\d+\.\d+\.[0-9a-f]{16}")
 SHELLS: Final = ("Bash", "bash", "run_shell_command", "exec_command", "shell_command", "shell")
 _numbers = itertools.count(1)
 
@@ -25,8 +39,12 @@ def _shell_of(tools: list[Json]) -> Json:
     return dict(found)
 
 
-def _call(turn: Shell, tools: list[Json]) -> tuple[str, Json]:
-    tool = _shell_of(tools)
+def _call(turn: Shell | Use, body: Json) -> tuple[str, Json]:
+    if isinstance(turn, Use):
+        leases = LEASE.findall(json.dumps(body))
+        arguments = {field: value.format(lease=leases[-1] if leases else "") for field, value in turn.arguments.items()}
+        return (f"mcp__{turn.server}__{turn.tool}" if turn.server else turn.tool), arguments
+    tool = _shell_of(body.get("tools", []))
     schema = tool.get("input_schema") or tool.get("parameters") or tool.get("parametersJsonSchema") or {}
     properties = schema.get("properties", {})
     if "cmd" in properties:
@@ -48,8 +66,8 @@ class Anthropic:
         stops = {"stop_reason": None, "stop_sequence": None}
         yield "message_start", {"message": {**head, **stops, "usage": {**usage, "output_tokens": 1}}}
         reason = "end_turn"
-        if isinstance(turn, Shell):
-            name, arguments = _call(turn, body.get("tools", []))
+        if isinstance(turn, Shell | Use):
+            name, arguments = _call(turn, body)
             block = {"type": "tool_use", "id": _named("toolu"), "name": name, "input": {}}
             yield "content_block_start", {"index": 0, "content_block": block}
             delta: Json = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
@@ -89,10 +107,13 @@ class Responses:
     def events(self, turn: Turn, body: Json) -> Iterator[tuple[str, Json]]:
         response = {"id": _named("resp"), "object": "response", "model": body.get("model", ""), "output": []}
         yield "response.created", {"response": {**response, "status": "in_progress"}}
-        if isinstance(turn, Shell):
-            name, arguments = _call(turn, body.get("tools", []))
+        if isinstance(turn, Shell | Use):
+            name, arguments = _call(turn, body)
             item: Json = {"type": "function_call", "id": _named("fc"), "call_id": _named("call"), "name": name}
             item["arguments"] = json.dumps(arguments)
+            if isinstance(turn, Use) and turn.server:
+                # The tools of each server stand in a space of their own there.
+                item |= {"name": turn.tool, "namespace": f"mcp__{turn.server}"}
         else:
             text = getattr(turn, "text", "")
             item = {"type": "message", "role": "assistant", "id": _named("msg"), "content": []}
@@ -133,8 +154,8 @@ class Chat:
     def events(self, turn: Turn, body: Json) -> Iterator[tuple[str, Json]]:
         head = {"id": _named("chatcmpl"), "object": "chat.completion.chunk", "created": 1, "model": body.get("model", "")}
         reason = "stop"
-        if isinstance(turn, Shell):
-            name, arguments = _call(turn, body.get("tools", []))
+        if isinstance(turn, Shell | Use):
+            name, arguments = _call(turn, body)
             function = {"name": name, "arguments": json.dumps(arguments)}
             delta: Json = {"tool_calls": [{"index": 0, "id": _named("call"), "type": "function", "function": function}]}
             reason = "tool_calls"
@@ -169,8 +190,8 @@ class Gemini:
             "totalTokenCount": INPUT_TOKENS + OUTPUT_TOKENS,
         }
         part: Json = {"text": getattr(turn, "text", "")}
-        if isinstance(turn, Shell):
-            name, arguments = _call(turn, body.get("tools", []))
+        if isinstance(turn, Shell | Use):
+            name, arguments = _call(turn, body)
             part = {"functionCall": {"name": name, "args": arguments}}
         candidate: Json = {"index": 0, "content": {"role": "model", "parts": [part]}}
         if not isinstance(turn, Stalled):
@@ -200,4 +221,4 @@ def _out_of_requests(turn: Limited) -> Refusal:
 
 
 WIRES: Final = (Anthropic(), Responses(), Chat(), Gemini())
-__all__ = ["WIRES", "Json", "Limited", "Refused", "Say", "Shell", "Silent", "Stalled", "Turn"]
+__all__ = ["WIRES", "Json", "Limited", "Refused", "Say", "Shell", "Silent", "Stalled", "Turn", "Use"]
