@@ -15,7 +15,7 @@ from tests.agents.turns import Say, Shell
 
 pytestmark = pytest.mark.agents
 
-COMMAND: Final = "echo begun > begun; sleep 3600"
+COMMAND: Final = "sleep 3600 & echo begun > begun; wait"
 
 
 def begun(directory: Path) -> None:

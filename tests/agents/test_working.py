@@ -13,6 +13,8 @@ pytestmark = pytest.mark.agents
 
 AGENTS: Final = ("claude", "codex", "opencode", "gemini")
 QUESTION: Final = 'I need to know.\n```ask\n{"question": "Which database?", "options": ["postgres", "sqlite"]}\n```'
+STALL_SECONDS: Final = {"opencode": "45"}
+"""Longer than it takes to begin: on a busy machine opencode needs a while, and says nothing meanwhile."""
 each = pytest.mark.parametrize("agent", AGENTS)
 
 
@@ -85,7 +87,7 @@ def test_a_refused_key_stops_the_worker_and_costs_no_attempt(stage: Stage, agent
 def test_one_that_is_silent_is_ended(stage: Stage, agent: str, turn: Turn) -> None:
     stage.model.play(turn)
     task_id = stage.add("One.")
-    assert stage.work(agent, "--stall-seconds", "12") == 0
+    assert stage.work(agent, "--stall-seconds", STALL_SECONDS.get(agent, "15")) == 0
     task = stage.task(task_id)
     assert (task["status"], task["error"]["type"]) == ("failed", "Stalled"), stage.log()
     (attempt,) = stage.attempts(task_id)
