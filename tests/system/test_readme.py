@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from orchestrator.cli.exits import Exit
+from tests.acceptance.agents import Claude, done
 from tests.acceptance.programs import environment, serving
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +27,8 @@ def test_what_the_readme_says_works(tmp_path: Path) -> None:
     author |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in author.items()}
     for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "Begin"]):
         subprocess.run(["git", *arguments], cwd=repository, env=environment(**author), check=True)
-    with serving(tmp_path) as server:
+    claude = Claude(tmp_path / "ada", done())
+    with serving(tmp_path, "--with-worker", str(repository), **claude.variables) as server:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         variables = environment(ORCHESTRATOR_URL=server.url, PATH=path)
 
@@ -36,10 +39,15 @@ def test_what_the_readme_says_works(tmp_path: Path) -> None:
 
         for block in blocks[:-1]:
             run(*block)
+        shipped = next(task["id"] for task in server.json("list")["items"] if task["title"] == "Ship it")
+        assert (
+            httpx.get(f"{server.url}/api/v1/tasks/{shipped}/status?wait=50", timeout=60).json()["data"]["status"] == "completed"
+        )
         tasks = server.json("list")["items"]
-        statuses = {task["title"] or task["kind"]: task["status"] for task in tasks}
-        assert statuses["What happened lately"] == statuses["Ship it"] == statuses["greeting"] == "completed"
-        assert [task["status"] for task in tasks if task["kind"] == "agent"] == ["completed"]
+        statuses = {task["title"] or task["prompt"] or task["kind"]: task["status"] for task in tasks}
+        ended = ("Fix the flaky test", "What happened lately", "Tidy up", "Ada", "Ship it")
+        assert {statuses[title] for title in ended} == {"completed"}
+        assert statuses["Refactor the cart"] == "scheduled"
         # The last one makes a key, and so closes the door.
         run(*blocks[-1])
         assert server.run("list").returncode == Exit.FORBIDDEN
