@@ -37,7 +37,7 @@ test-system: $(INSTALLED) ## the tests that need more of the machine; .ci/run in
 	$(BIN)/python -m pytest -q -m system $(ARGS)
 
 test-agents: $(INSTALLED) $(AGENTS)/.installed ## the real command lines of agents, from npm, against a model on this machine
-	$(BIN)/python -m pytest -q -m agents tests/agents $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m agents tests/agents $(ARGS)
 
 coverage: $(INSTALLED) ## branches of the domain and the queue that no test takes
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not system and not agents" --cov=orchestrator.domain --cov=orchestrator.queue --cov-report=term-missing $(ARGS)
