@@ -72,6 +72,8 @@ Take = Callable[[str, LogStream], Iterable[str]]
 """Gets each line of output; returns what of it goes into the log."""
 Watch = Callable[[ProcessTree], Awaitable[None]]
 """Runs beside a program, and may stop it."""
+Stop = Callable[[ProcessTree, float], Awaitable[Any]]
+"""Ends a program within so many seconds."""
 
 
 def inherited(names: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -84,7 +86,7 @@ def plain_lines() -> Splitter:
     return LineSplitter(time.monotonic)
 
 
-async def execute(
+async def execute(  # noqa: PLR0913  what a run can be given
     context: RunContext,
     argv: Sequence[str],
     environment: Mapping[str, str],
@@ -94,6 +96,7 @@ async def execute(
     splitter: Callable[[], Splitter] = plain_lines,
     take: Take = lambda line, _: (line,),
     watch: Watch | None = None,
+    stop: Stop = ProcessTree.stop,
 ) -> Ran:
     """Run a program to the end of all that it started; when cancelled, end it within `context.grace` seconds and raise on.
 
@@ -134,7 +137,7 @@ async def execute(
             ended = await tree.wait()
             await asyncio.shield(output)
         except asyncio.CancelledError:
-            await tree.stop(context.grace)
+            await stop(tree, context.grace)
             await output
             raise
         finally:

@@ -18,7 +18,7 @@ from worker_client.contract.specs import AgentSpec
 from worker_client.runners.agent.beginning import Beginning, InvalidSpec, anew, beginning, budget_left, spec_of
 from worker_client.runners.agent.judging import MOST_TEXT, Ending, evidence_of, judged
 from worker_client.runners.agent.prompt import asking
-from worker_client.runners.agent.protocol import Agent, Assignment, Report
+from worker_client.runners.agent.protocol import Agent, Assignment, Class, Report
 from worker_client.runners.agent.questions import question_in
 from worker_client.runners.agent.running import Run
 from worker_client.runners.agent.settings import AgentSettings
@@ -120,8 +120,8 @@ class AgentRunner:
         report = reader.report
         verdict = reader.verdict(run.ended)
         evidence = evidence_of(self._agent.name, assignment, launch, run, report, verdict)
-        if run.stopped and context.stopping == "parked":
-            evidence["outcome"] = "budget"
+        if run.stopped and verdict.outcome is not Class.DONE:
+            evidence["outcome"] = "budget" if context.stopping == "parked" else "killed"
         if report.session_id is not None and not verdict.session_lost:
             self._remember(context, report.session_id, added(start.used, report.usage))
         if report.version is None and not run.stopped:

@@ -1,10 +1,14 @@
 """One run of an agent's command line: started, read while it speaks, ended when it is silent for too long or has said all."""
 
 import asyncio
+import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
+
+import psutil
 
 from worker_client.contract.enums import LogStream
 from worker_client.output import WholeLines
@@ -16,6 +20,7 @@ from worker_client.runners.programs import execute
 FINISH_SECONDS: Final = 10.0
 """How long a command line may take to end after it has said its last word."""
 STOP_GRACE: Final = 10.0
+INTERRUPT_SECONDS: Final = 3.0
 MOST_NAME: Final = 255
 MOST_ACTIVITY: Final = 1000
 
@@ -54,13 +59,25 @@ class Run:
                 splitter=WholeLines,
                 take=self._take,
                 watch=self._watch,
+                stop=self._stop,
             )
         except asyncio.CancelledError:
             self.stopped = True
-            self.ended = Ended(None, "SIGTERM", 0.0, 0)
         else:
             self.ended, self.tail, self.told_end = ran.ended, ran.tail, ran.told("it")
         self.duration_ms = int((datetime.now(UTC) - self.started_at).total_seconds() * 1000)
+
+    async def _stop(self, tree: ProcessTree, grace: float) -> None:
+        """As Ctrl-C does at first: Claude Code then says what it has used."""
+        patience = min(INTERRUPT_SECONDS, grace / 3)
+        with contextlib.suppress(psutil.Error):
+            for program in psutil.Process(tree.pid).children():
+                program.send_signal(signal.SIGINT)
+        try:
+            async with asyncio.timeout(patience):
+                self.ended = await tree.wait()
+        except TimeoutError:
+            self.ended = await tree.stop(grace - patience)
 
     def _take(self, line: str, stream: LogStream) -> Iterable[str]:
         self._heard_at = time.monotonic()
@@ -78,7 +95,7 @@ class Run:
             if left <= 0:
                 self.stalled = True
                 self._context.log(f"silent for {self.stall_seconds:g} s: it is ended", LogStream.SYSTEM)
-                await tree.stop(STOP_GRACE)
+                await self._stop(tree, STOP_GRACE)
                 return
             try:
                 async with asyncio.timeout(left):

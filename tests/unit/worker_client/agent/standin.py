@@ -4,9 +4,11 @@ Run as PROGRAM FOLDER [ARGUMENT ...]; the n-th call, counted from 0, follows `FO
 is. `$SESSION` in what it says is the session that the arguments name.
 """
 
+import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -43,9 +45,12 @@ def act(verb: str, value: Any, session: str) -> None:
         case "spawn":
             subprocess.Popen(["/bin/sh", "-c", value], start_new_session=True)
         case "sleep":
-            time.sleep(value)
+            with contextlib.suppress(KeyboardInterrupt):
+                time.sleep(value)
         case "kill":
             os.kill(os.getpid(), value)
+        case "deafen":
+            signal.signal(value, signal.SIG_IGN)
 
 
 def tell(stream: TextIO, text: str, session: str) -> None:

@@ -1,6 +1,7 @@
 """Agents that are silent, that don't end, and that are ended."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -98,5 +99,37 @@ def test_one_that_has_ended_when_it_is_stopped_is_done(tmp_path: Path) -> None:
             verb, body = await stage.stage.end_of(7)
             assert (verb, body["result"]["text"]) == ("complete", "I was quick.")
             await vanishes(shell)
+
+    asyncio.run(scenario())
+
+
+def test_interrupted_it_says_what_it_has_used(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            pid = tmp_path / "pid"
+            said = result("", subtype="error_during_execution", is_error=True)
+            stage.play([INIT, text("I begin."), ("write", str(pid)), ("sleep", 987), said, ("exit", 1)])
+            stage.queue.add(7, stage.directory, kind="agent", prompt="Fix it.")
+            await appears(pid)
+            stage.queue.directives[7] = {"directive": "park", "reason": "it costs too much"}
+            verb, body = await stage.stage.end_of(7)
+            assert (verb, body["reason"]) == ("park", "budget")
+            assert (body["usage"]["cost_usd"], body["evidence"]["exit_code"], body["evidence"]["outcome"]) == (0.5, 1, "budget")
+
+    asyncio.run(scenario())
+
+
+def test_one_that_heeds_no_interrupt_is_terminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "INTERRUPT_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            pid = tmp_path / "pid"
+            stage.play([INIT, ("deafen", signal.SIGINT), ("write", str(pid)), ("sleep", 987)])
+            stage.queue.add(7, stage.directory, kind="agent", prompt="Fix it.")
+            await appears(pid)
+            stage.queue.cancel(7)
+            verb, body = await stage.stage.end_of(7)
+            assert (verb, body["evidence"]["signal"]) == ("release", "SIGTERM")
 
     asyncio.run(scenario())
