@@ -14,9 +14,9 @@ _PAUSE: Final = 0.05
 
 
 def end_remains(mark: str) -> None:
-    """Kill all that has the mark, until nothing is left, or what can't be killed has had some seconds to end."""
+    """Kill all that has the mark, and what is below it, until it is gone, or has had some seconds to go."""
     until = time.monotonic() + PATIENCE
-    while found := [process for process in psutil.process_iter() if process.pid != os.getpid() and _is_marked(process, mark)]:
+    while found := _remains(mark):
         for process in found:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -25,9 +25,28 @@ def end_remains(mark: str) -> None:
         time.sleep(_PAUSE)
 
 
+def _remains(mark: str) -> list[psutil.Process]:
+    ours = os.getpid()
+    others = [process for process in psutil.process_iter(["ppid"]) if process.pid != ours]
+    found = [process for process in others if _is_marked(process, mark)]
+    pids = {process.pid for process in found}
+    for parent in found:
+        below = [process for process in others if process.info["ppid"] == parent.pid and process.pid not in pids]
+        found += below
+        pids.update(process.pid for process in below)
+    return [process for process in found if _is_alive(process)]
+
+
 def _is_marked(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+        return process.environ().get(MARK) == mark
+    except psutil.Error:
+        return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
@@ -36,7 +55,7 @@ def guards(pid: int, mark: str) -> bool:
     """Whether this process is the living guardian of the tree with this mark."""
     try:
         process = psutil.Process(pid)
-        return mark in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+        return mark in process.cmdline() and _is_alive(process)
     except psutil.Error:
         return False
 

@@ -156,6 +156,22 @@ def test_what_a_killed_guardian_left_is_ended_first(tmp_path: Path, directory: P
         assert list(tmp_path.glob("*/*.run")) == []
 
 
+def test_what_is_below_what_is_left_is_ended_too(tmp_path: Path) -> None:
+    """It has neither mark nor lock, but a parent that has."""
+    held = take(tmp_path, "/a")
+    held.passed_on()
+    command = "env -i sh -c 'echo $$; exec sleep 100'; true"
+    shell = subprocess.Popen(
+        ["sh", "-c", command], env={**os.environ, "ORCHESTRATOR_TREE": held.mark}, stdout=subprocess.PIPE, text=True
+    )
+    assert shell.stdout is not None
+    pid = shell.stdout.readline().strip()
+    let_go(take(tmp_path, "/a"))
+    assert not alive(pid)
+    assert shell.wait(10) == -signal.SIGKILL
+    shell.stdout.close()
+
+
 def test_what_can_not_be_told_from_others_is_waited_for(tmp_path: Path, directory: Path) -> None:
     """It threw its mark away, but kept what it inherited: it isn't killed, and nobody works beside it."""
     command = "(setsid env -i PATH=$PATH sh -c 'echo $$ > pid.shell; sleep 100' &); echo $$ > pid; sleep 100"
