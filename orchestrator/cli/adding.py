@@ -48,6 +48,8 @@ WAIT_SECONDS = 25.0
 @click.option("--host", default="", help="Only on this machine.  [default: any]")
 @click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.  [default: the server's, 4]")
 @click.option("--timeout", "timeout_seconds", type=duration, help="For one attempt: 90s, 10m.  [default: the server's, 1h]")
+@click.option("--cpu", help="Cores that it may keep busy on average, with all that it starts: 2, 0.5, 500m.")
+@click.option("--memory", help="Memory that it may have, with all that it starts: 256Mi, 2Gi.")
 @click.option(
     "--env", "environment", metavar="NAME=VALUE", type=pair, multiple=True, help="NAME=VALUE for the command; may be repeated."
 )
@@ -89,6 +91,9 @@ def _body(*, script: str | None, kind: str | None, spec: tuple[tuple[str, str], 
     if script is not None:
         fields["command"] = script
         kind = kind or "script"
+    limits = {"cpu": options.pop("cpu"), "memory": options.pop("memory")}
+    if any(limits.values()):
+        options["resource_limits"] = {name: value for name, value in limits.items() if value}
     options["environment"] = dict(options["environment"])
     for name in ("tags", "depends_on"):
         options[name] = list(options[name])

@@ -82,11 +82,13 @@ def test_every_option_of_add_arrives(server: Server, tmp_path: Path) -> None:
         *("add", "Second", "--dir", str(tmp_path), "--title", "T", "--priority", "high", "--tag", "a", "--tag", "b"),
         *("--command", "make test", "--after", str(parent), "--delay", "1h30m", "--key", f"key-{tmp_path.name}", "--exclusive"),
         *("--max-attempts", "2", "--timeout", "10m", "--env", "A=1=2", "--verify", "true", "--spec", 'args=["x"]'),
+        *("--cpu", "500m", "--memory", "256Mi"),
     )
     expected = {
         "prompt": "Second", "title": "T", "priority": "high", "tags": ["a", "b"], "kind": "script", "depends_on": [parent],
         "spec": {"command": "make test", "verify": "true", "args": ["x"]}, "exclusive": True, "max_attempts": 2,
         "timeout_seconds": 600, "environment": {"A": "1=2"}, "status": "blocked", "created": True,
+        "resource_limits": {"cpu": "500m", "memory": "256Mi"},
     }  # fmt: skip
     assert {name: task[name] for name in expected} == expected
     at = server.json("add", "Later", "--dir", str(tmp_path), "--at", "2099-01-31T18:00Z", "--agent", "codex", "--model", "m")
@@ -107,6 +109,7 @@ def test_a_prompt_comes_from_standard_input(server: Server, tmp_path: Path) -> N
     ("arguments", "code", "words"),
     [
         (["add"], Exit.USAGE, "nothing to do"),
+        (["add", "x", "--cpu", "half"], Exit.USAGE, '`resource_limits.cpu` is "half": expected cores'),
         (["add", "x", "--delay", "soon"], Exit.USAGE, "no duration"),
         (["add", "x", "--at", "soon"], Exit.USAGE, "no time"),
         (["add", "x", "--at", "2099-01-01", "--delay", "1"], Exit.USAGE, "use one of them"),
