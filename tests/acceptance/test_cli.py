@@ -16,6 +16,7 @@ from orchestrator.cli import main
 from orchestrator.cli.exits import EPILOG, Exit
 from tests.acceptance.programs import ROOT, Server, end, environment, orchestrator, serving, working
 from worker_client import Client
+from worker_client.contract.enums import ParkReason
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,28 @@ def test_a_question_is_shown_and_answered(server: Server, client: Client, tmp_pa
     assert "red · blue" in shown
     assert server.json("answer", str(task_id), "blue")["answer"] == "blue"
     assert server.run("answer", str(task_id), "red").returncode == Exit.CONFLICT
+
+
+def test_accounts_wait_and_go_on(server: Server, client: Client, tmp_path: Path) -> None:
+    task_id = add(server, tmp_path, "Think")
+    claimed = client.claim(work_path=[str(tmp_path)], worker_id="tired", wait=0)
+    assert claimed is not None
+    client.park(task_id, lease=claimed.lease, reason=ParkReason.QUOTA, account="claude:me@here", message="5-hour limit")
+    assert re.search(r"claude:me@here +\S.* 1 +5-hour limit", server.run("accounts", "list").stdout)
+    assert "5-hour limit" in server.run("show", str(task_id)).stdout
+    assert "may be used" in server.run("accounts", "resume", "claude:me@here").stdout
+    assert client.get(task_id).status == "waiting"
+    held = server.json("accounts", "hold", "claude:me@here", "--until", "2100-01-01T00:00Z", "--reason", "holidays")
+    assert (held["reason"], held["parked"]) == ("holidays", 0)
+    assert server.run("accounts", "resume", "nobody").returncode == Exit.NOT_FOUND
+
+
+def test_workers_are_drained(server: Server, client: Client, tmp_path: Path) -> None:
+    assert "drains; it still has 0 tasks" in server.run("drain", "busy", "lazy").stdout
+    assert client.claim_many(work_path=[str(tmp_path)], worker_id="lazy", wait=0).drain
+    assert "drains" in server.run("workers").stdout
+    assert server.json("drain", "lazy", "--undo") == {"worker_id": "lazy", "draining": False}
+    assert not client.claim_many(work_path=[str(tmp_path)], worker_id="lazy", wait=0).drain
 
 
 def test_work_is_waited_for_and_its_output_read(server: Server, tmp_path: Path) -> None:
