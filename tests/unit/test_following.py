@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.outcomes import Claimed
 from orchestrator.domain.rules import Rules
 from orchestrator.loops import follower
 from orchestrator.store.protocol import StoreAwayError
@@ -63,37 +62,6 @@ async def test_a_pause_that_is_lifted_elsewhere_wakes_who_was_kept_back(pair: tu
     await here.do(ops.SetDirectory(path="/a", paused=False))
     await caught_up(there)
     assert await got(poll) == [task_id]
-
-
-async def test_the_reset_of_an_account_wakes_who_waits_for_it_elsewhere(pair: tuple[Replica, Replica]) -> None:
-    here, there = pair
-    await here.do(ops.SetAccount(account="me", held_until=here.time.at + HOUR))
-    task_id = await here.add()
-    poll = await there.parked(claim(account="me"))
-    await caught_up(there)
-    assert not poll.done()
-    await there.follower.once()
-    assert (here.queue.next_due, there.queue.next_due) == (here.time.at + HOUR,) * 2
-    here.time.pass_(HOUR)
-    await here.reaper.once(here.queue.now())
-    await caught_up(there)
-    assert await got(poll) == [task_id]
-
-
-async def test_a_worker_drains_wherever_it_asks(pair: tuple[Replica, Replica]) -> None:
-    here, there = pair
-    poll, other = await there.parked(claim(worker="w1")), await there.parked(claim(worker="w2"))
-    asked = there.hand_in(ops.SetDirectory(path="/x", paused=True))
-    await here.do(ops.DrainWorker(worker_id="w1"))
-    await asked
-    await caught_up(there)
-    outcome = await poll
-    assert isinstance(outcome, Claimed)
-    assert outcome.drain
-    assert not other.done()
-    again = await there.do(claim(worker="w1"))
-    assert isinstance(again, Claimed)
-    assert again.drain
 
 
 async def test_a_look_finds_what_no_event_tells_of(pair: tuple[Replica, Replica]) -> None:
