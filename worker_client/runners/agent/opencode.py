@@ -93,7 +93,7 @@ class OpenCodeReader(EventReader):
         part = object_of(event.get("part"))
         match event.get("type"):
             case "step_start":
-                self._refusals, self._complaint, self._stopped = 0, "", None
+                self._refusals, self._complaint, self._stopped, self._error = 0, "", None, None
             case "text":
                 self.report.final_text = text = text_of(part.get("text"))
                 self.report.activity = shown(text, 200)

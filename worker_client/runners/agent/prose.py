@@ -9,13 +9,14 @@ from worker_client.runners.agent.protocol import Class, Verdict
 
 LIMITED: Final = re.compile(
     r"usage limit|rate.?limit|too many requests|quota exceeded|exceeded your .{0,20}quota|exhausted your .{0,20}quota"
-    r"|resource_exhausted|resource has been exhausted|insufficient_quota|\b429\b",
+    r"|resource_exhausted|resource has been exhausted|insufficient_quota|(status|code|error)[\s\"':=]*429\b",
     re.IGNORECASE,
 )
 """A limit of the account, whoever's words."""
 REFUSED: Final = re.compile(
     r"\b40[13] (unauthorized|forbidden)|\bunauthenticated\b|(incorrect|invalid) (x-)?api.?key|api key not valid|invalid_api_key"
-    r"|not logged in|missing environment variable|token (has )?expired|please (log|sign) in|run `?(codex|opencode auth) login",
+    r"|not logged in|missing environment variable|access token could not be refreshed|please (log|sign) in|(log|sign) in again"
+    r"|run `?(codex|opencode auth) login",
     re.IGNORECASE,
 )
 """A key or a login that is not accepted, or not there."""

@@ -107,6 +107,16 @@ def test_an_error_with_a_time_to_wait_in_its_headers() -> None:
     assert (verdict.outcome, verdict.resets_at) == (Class.QUOTA, NOW + timedelta(seconds=120))
 
 
+def test_an_error_that_it_got_over_is_forgotten() -> None:
+    reader = OpenCodeReader(None)
+    failed = {"type": "error", "error": {"name": "ContextOverflowError", "data": {"message": "too long"}}}
+    reader.line(json.dumps(failed), LogStream.STDOUT)
+    assert reader.verdict(Ended(1, None, 0.0, 0)).outcome is Class.FAILED
+    for event in (STEP, {"type": "step_finish", "part": {"reason": "stop"}}):
+        reader.line(json.dumps(event), LogStream.STDOUT)
+    assert reader.verdict(ENDED).outcome is Class.DONE
+
+
 @pytest.mark.parametrize("case", ["done", "tools", "limited", "refused"])
 def test_broken_and_missing_lines_break_nothing(case: str) -> None:
     lines, _ = recorded("opencode", case)

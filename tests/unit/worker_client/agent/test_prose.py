@@ -72,7 +72,7 @@ def test_limits(text: str) -> None:
         "unexpected status 401 Unauthorized: Incorrect API key provided",
         "API key not valid. Please pass a valid API key.",
         "Missing environment variable: `OPENAI_API_KEY`.",
-        "Your access token has expired; please log in again",
+        "Your access token could not be refreshed because your refresh token was already used. Please log out and sign in again.",
     ],
 )
 def test_refusals(text: str) -> None:
@@ -80,7 +80,10 @@ def test_refusals(text: str) -> None:
     assert not LIMITED.search(text)
 
 
-@pytest.mark.parametrize("text", ["the tests failed", "line 4290 is wrong", "the file is not there", "permission denied"])
+@pytest.mark.parametrize(
+    "text",
+    ["the tests failed", "at chunk.js:429:14", "the file is not there", "permission denied", "the cart's token has expired"],
+)
 def test_other_failures_are_neither(text: str) -> None:
     assert not LIMITED.search(text)
     assert not REFUSED.search(text)
