@@ -97,6 +97,7 @@ def fill(rig: Rig) -> None:
     texts = Inputs(prompt="p" * 1_000_000, description="ä €\u2028🦀\\u0000", metadata='{"a": "\\u0000"}')
     rig.add("/kept/child", depends_on=(parent.task_id,), inputs=texts)
     rig.add("/kept/later", delay_ms=HOUR, tags=("b", "a"), title='quo"ted\t\\ \n line')
+    rig.add("/kept/dear", budget='{"micros":0}')
     rig.add("/kept/asking", requires_approval=True, key="k", key_hash="h")
     for n in range(5):
         done = rig.running(f"/done/{n}", key=f"key {n}", key_hash="h")
@@ -104,7 +105,7 @@ def fill(rig: Rig) -> None:
         rig.do(ops.Heartbeat(task_id=done.task_id, lease=done.lease, outputs=Outputs(progress='"half"')))
         rig.time.pass_(1_000)
         if n % 2:
-            rig.do(ops.Complete(task_id=done.task_id, lease=done.lease, result='{"n": 1}', usage='{"tokens": 5}'))
+            rig.do(ops.Complete(task_id=done.task_id, lease=done.lease, result='{"n": 1}', usage='{"cost_usd": 5, "model": "ä"}'))
         else:
             rig.do(ops.Fail(task_id=done.task_id, lease=done.lease, error='{"message": "no"}', retryable=n == 0))
     cancelled = rig.add("/kept/cancelled")
@@ -120,7 +121,8 @@ def fill(rig: Rig) -> None:
     for n, path in enumerate(("/shared", "/shared/a", "/shared/a")):
         rig.take(path, kinds=[f"s{n}"], worker=f"shared {n}", lease_ms=60_000)
     rig.do(ops.SetDirectory(path="/paused", paused=True, reason="holidays"))
-    rig.do(ops.SetDirectory(path="/held", host="one", max_running=3))
+    rig.do(ops.SetDirectory(path="/held", host="one", max_running=3, daily_tokens=9))
+    rig.do(ops.SetDirectory(path="/spent", daily_attempts=1, daily_micros=7))
     for name in ("one", "two"):
         key = Credential(id=name, name=name, digest=name, scopes=("read", "work"), paths=("/kept/**", "/ä"), secrets=("*",))
         rig.do(ops.IssueKey(credential=key))

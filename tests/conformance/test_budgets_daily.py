@@ -1,6 +1,7 @@
 """Budgets of a directory per day: a gate at the claim, a word at the heartbeat, open again at midnight or when raised."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,15 +11,17 @@ from orchestrator.domain.budgets import DAY
 from orchestrator.domain.outcomes import Beat, Claimed, Freed, Grant
 from orchestrator.domain.principal import OPEN, PathScope, Pattern, Principal
 from orchestrator.domain.task import Outputs
-from tests.rig import HOUR, MINUTE, Rig, claim, interest
+from tests.rig import HOUR, MINUTE, STORES, Rig, claim, interest
 from worker_client.contract.enums import Directive, Status
 
 SCOPED = Principal("scoped", OPEN.scopes, PathScope((Pattern("/a/b", below=True),)))
 
 
-@pytest.fixture(autouse=True)
-def _noon(rig: Rig) -> None:
+@pytest.fixture
+def rig(rig: Rig) -> Rig:
+    """At noon."""
     rig.time.at = rig.time.at // DAY * DAY + DAY // 2
+    return rig
 
 
 def usage(usd: float = 0.0, tokens: int = 0) -> str:
@@ -215,6 +218,20 @@ def test_what_a_batch_ends_is_seen_by_its_claims(rig: Rig) -> None:
     assert notes(rig, "budget_reached") == ["/a"]
 
 
+def test_only_what_lies_below_counts_of_what_a_batch_ends(rig: Rig) -> None:
+    limit(rig, daily_tokens=10)
+    grants = [rig.running(path) for path in ("/a", "/b", "/a/b")]
+    rig.add()
+    ends = [
+        ops.Complete(task_id=grant.task_id, lease=grant.lease, usage=usage(0, tokens))
+        for grant, tokens in zip(grants, (4, 50, 5), strict=True)
+    ]
+    *_, asked = rig.outcomes(*ends, claim(interest("/a")))
+    assert isinstance(asked, Claimed)
+    assert len(asked.grants) == 1
+    assert notes(rig, "budget_reached") == []
+
+
 def test_a_claim_with_tags_is_kept_back_as_well(rig: Rig) -> None:
     limit(rig, daily_attempts=0)
     rig.add(tags=("gpu",))
@@ -222,3 +239,21 @@ def test_a_claim_with_tags_is_kept_back_as_well(rig: Rig) -> None:
     assert isinstance(outcome, Claimed)
     assert (outcome.grants, outcome.held_at) == ([], "/a")
     rig.pass_(MINUTE)
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_server_that_starts_again_knows_what_is_spent_and_when_the_day_ends(kind: str, tmp_path: Path) -> None:
+    before = Rig(tmp_path, kind)
+    before.time.at = before.time.at // DAY * DAY + DAY // 2
+    limit(before, daily_micros=1_000_000)
+    spend(before, 1.5)
+    before.add()
+    assert before.claim() == []
+    before.close()
+    rig = Rig(tmp_path, kind, time=before.time)
+    assert rig.opened.next_due == (rig.time.at // DAY + 1) * DAY
+    assert rig.claim() == []
+    assert notes(rig, "budget_reached") == []
+    rig.pass_(DAY // 2)
+    assert rig.take().task_id == 2
+    rig.close()

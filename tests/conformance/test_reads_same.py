@@ -28,6 +28,7 @@ from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.directories import ListDirectories
 from worker_client.contract.enums import AttemptOutcome, LogStream, Priority, Status
 from worker_client.contract.tasks import ListTasks, TaskFilter
+from worker_client.contract.usage import ListUsage, UsageBy
 
 T = TypeVar("T")
 PATHS: Final = [
@@ -52,6 +53,7 @@ TEXTS: Final = [
 ]  # fmt: skip
 TAGS: Final = ["x", "X", 'say "hi"', "back\\", ",", "[", "ä", "\U0001f600", "?", "{}", "null", "1", "x y", "\n", 'a,"b']
 NEEDLES: Final = [*TEXTS, "%", "_", "\\_", "%%", "a%b", "do", "O I", "ä", "Ä", "k", "K", "ss", "i", "\\s", "\x7f", "?"]
+DAY_ZERO: Final = moment(START).date()
 HOSTS: Final = ["", "box", "Box"]
 TABLES: Final = (
     "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events",
@@ -90,7 +92,7 @@ def filled(rig: Rig) -> None:
                 ended(rig, grant.task_id, grant.lease)
     for number, path in enumerate(PATHS[:9]):
         rig.do(ops.SetDirectory(path=path, host=pick(HOSTS, number), paused=number % 3 == 0, reason=pick(TEXTS, number)))
-        rig.do(ops.SetDirectory(path=path, host="", max_running=number + 1))
+        rig.do(ops.SetDirectory(path=path, host="", max_running=number + 1, daily_attempts=number, daily_micros=10_000 * number))
     for path in ("/a", "/a/b"):
         rig.add(path, depends_on=(rig.add(path, delay_ms=10**9), 1))
     for task_id in range(1, 240, 31):
@@ -107,7 +109,7 @@ def ended(rig: Rig, task_id: int, lease: str) -> None:
     error = '{"type": "E", "message": "ä \\"x\\""}'
     ends: list[ops.Operation | None] = [
         None,
-        ops.Complete(task_id=task_id, lease=lease, result='{"b": 2}', usage='{"cost_usd": 1.5}'),
+        ops.Complete(task_id=task_id, lease=lease, result='{"b": 2}', usage='{"cost_usd": 1.5, "model": "M\u00e4"}'),
         ops.Complete(task_id=task_id, lease=lease),
         ops.Fail(task_id=task_id, lease=lease, error=error, retryable=False),
         ops.Fail(task_id=task_id, lease=lease, error=error),
@@ -276,6 +278,25 @@ def test_directories_numbers_leases_and_events(
     both.same(lambda reads: reads.statistics(both.rig.time.at + later, visible))
     both.same(lambda reads: reads.holdings(visible))
     both.same(lambda reads: reads.events(after, query.limit, visible))
+
+
+@given(
+    st.builds(
+        ListUsage,
+        by=st.lists(st.sampled_from(UsageBy), min_size=1, max_size=3),
+        since=st.none() | st.just(DAY_ZERO),
+        until=st.none() | st.just(DAY_ZERO),
+        work_path=st.none() | st.lists(st.sampled_from(PATHS), max_size=2),
+        recursive=st.booleans(),
+        host=st.none() | st.lists(st.sampled_from(HOSTS), max_size=2),
+        model=st.none() | st.lists(st.sampled_from(["", "M\u00e4", "m"]), max_size=2),
+        limit=st.integers(1, 5),
+        offset=st.integers(0, 3),
+    ),
+    SCOPES,
+)
+def test_what_was_used(both: Both, query: ListUsage, visible: PathScope) -> None:
+    both.same(lambda reads: reads.usage(query, visible))
 
 
 @given(st.integers(0, 250), SCOPES)

@@ -123,6 +123,7 @@ class Replicas:
         heads = rig.heads()
         invariants.check_states(heads, rig.fetch("SELECT child_id, parent_id, satisfied FROM dependencies"))
         invariants.check_leases(heads)
+        invariants.check_budgets(heads)
         kept, real = rig.counts()
         assert kept == real, "the rollups are not a recount"
         for task_id, path, mode, stored, right, exclusive, everywhere in rig.fetch(LEASED_ROWS):

@@ -44,7 +44,7 @@ class UsageRow(Used, kw_only=True):
 class ListUsage(Paged, kw_only=True):
     """A page of sums; `since` and `until`: days (UTC), both included."""
 
-    by: Annotated[list[UsageBy], Several] = field(default_factory=lambda: [UsageBy.DAY])
+    by: Annotated[list[UsageBy], Meta(min_length=1, max_length=5)] = field(default_factory=lambda: [UsageBy.DAY])
     since: date | None = None
     until: date | None = None
     work_path: Paths | None = None
