@@ -39,4 +39,6 @@ def to_stderr(level: str, form: str) -> None:
     handler = logging.StreamHandler(_Present())
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore"):
+        # They log addresses and headers, which may hold secrets.
+        logging.getLogger(name).setLevel(logging.WARNING)
