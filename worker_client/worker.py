@@ -22,7 +22,7 @@ from worker_client.lease import Stop
 from worker_client.locks import Locks
 from worker_client.places import OwnDirectory, Places
 from worker_client.refusals import Refusals
-from worker_client.runners.base import Runner
+from worker_client.runners.base import Particular, Runner
 from worker_client.runners.function import Handler, HandlerRunner
 from worker_client.runners.outcomes import Released
 from worker_client.shift import Shift
@@ -257,6 +257,8 @@ class Worker:
             objection: str | None = f"this worker runs {', '.join(self.kinds)}, not {claimed.kind}"
         else:
             objection = ground.objection(claimed, existing=runner.needs_directory)
+            if objection is None and isinstance(runner, Particular):
+                objection = runner.objection(claimed)
         if runner is None or objection is not None:
             logger.warning("task %d: given back: %s", claimed.id, objection)
             self._release(claimed, objection or "", self._refusals.note(claimed.id))

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from worker_client.contract.enums import LogStream
 from worker_client.contract.reports import Progress, Usage
@@ -100,6 +100,14 @@ class RunContext:
             function(*args)
         else:
             self._loop.call_soon_threadsafe(function, *args)
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A runner that does only some of the tasks of its kind."""
+
+    def objection(self, task: ClaimedTask) -> str | None:
+        """Why a task is given back before it is begun; None when it can be done here."""
 
 
 class Runner(Protocol):
