@@ -19,6 +19,8 @@ from worker_client.runners.agent.known import KNOWN, agent_named
 from worker_client.runners.agent.runner import AgentRunner
 from worker_client.runners.agent.settings import AgentSettings, WorkerSettings, load
 from worker_client.runners.base import Runner
+from worker_client.runners.function import FunctionRunner, functions_named
+from worker_client.runners.http import HttpRunner
 from worker_client.runners.script import ScriptRunner
 from worker_client.runners.verify import Checks
 from worker_client.shift import Shift
@@ -47,6 +49,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     accounts: tuple[tuple[str, str], ...] = ()
     stall_seconds: float | None = None
     worktree: bool = False
+    functions: tuple[str, ...] = ()
+    private_addresses: tuple[str, ...] = ()
     concurrency: int = 1
     config: Path | None = None
     url: str | None = None
@@ -143,12 +147,19 @@ def _checks(settings: WorkerSettings) -> Checks:
 
 
 def _other_runners(wanted: Wanted, settings: WorkerSettings) -> list[Runner]:
-    known: dict[str, Runner] = {SCRIPT: ScriptRunner(checks=_checks(settings))}
     kinds = [kind for kind in wanted.kinds or (SCRIPT,) if kind != AGENT or not wanted.agents]
+    kinds += [FunctionRunner.kind] if wanted.functions else []
     if AGENT in kinds:
         raise UnknownNameError("tasks of kind agent are done by agents: name the agents, as in --agent claude, or --agent auto")
+    if FunctionRunner.kind in kinds and not wanted.functions:
+        raise UnknownNameError("tasks of kind function call what is offered: name it, as in --function package.module:function")
+    known: dict[str, Callable[[], Runner]] = {
+        SCRIPT: lambda: ScriptRunner(checks=_checks(settings)),
+        HttpRunner.kind: lambda: HttpRunner(allowed=wanted.private_addresses),
+        FunctionRunner.kind: lambda: FunctionRunner(functions_named(wanted.functions)),
+    }
     if unknown := sorted(set(kinds).difference(known)):
         raise UnknownNameError(
             f"this worker can't run tasks of kind {', '.join(unknown)}; it can run: {', '.join(sorted(known))}"
         )
-    return [known[kind] for kind in dict.fromkeys(kinds)]
+    return [known[kind]() for kind in dict.fromkeys(kinds)]

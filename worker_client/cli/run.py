@@ -65,6 +65,20 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
 )
 @option("--worktree", is_flag=True, help="Have each task of an agent done in a git worktree and branch of its own.")
 @option(
+    "--function",
+    "functions",
+    multiple=True,
+    metavar="[NAME=]MODULE:FUNCTION",
+    help="Do tasks of kind function that name this one; may be repeated.",
+)
+@option(
+    "--allow-private-addresses",
+    "private_addresses",
+    multiple=True,
+    metavar="NETWORK",
+    help="Let http tasks connect to this network, such as 10.0.0.0/8, or to all, besides public addresses; may be repeated.",
+)
+@option(
     "--stall-seconds", type=click.FloatRange(min=1), help="An agent that prints nothing for so long is stuck.  [default: 900]"
 )
 @option("--config", type=DIRECTORY, help="File of the worker's settings.  [default: ~/.config/task-orchestrator/worker.toml]")

@@ -100,3 +100,18 @@ def test_settings_that_are_wrong(tmp_path: Path, environ: Mapping[str, str]) -> 
         hired(tmp_path, environ, config=settings(tmp_path, "[agents.claude]\nstall = 3\n"))
     workers = hired(tmp_path, environ, agents=("claude",), stall_seconds=7.0)
     assert workers[0]._runners["agent"]._settings.stall_seconds == 7  # type: ignore[attr-defined]
+
+
+def test_http_and_function_tasks_are_done_only_when_asked_for(tmp_path: Path, environ: Mapping[str, str]) -> None:
+    (plain,) = hired(tmp_path, environ)
+    assert plain.kinds == ["script"]
+    (calling,) = hired(tmp_path, environ, functions=("json:dumps",))
+    assert calling.kinds == ["function", "script"]
+    (sending,) = hired(tmp_path, environ, kinds=("http",), functions=("json:dumps",), private_addresses=("10.0.0.0/8",))
+    assert sending.kinds == ["function", "http"]
+    with pytest.raises(UnknownNameError, match=r"as in --function package\.module:function"):
+        hired(tmp_path, environ, kinds=("function",))
+    with pytest.raises(ConfigurationError, match="can't be imported"):
+        hired(tmp_path, environ, functions=("json:no_such",))
+    with pytest.raises(ConfigurationError, match=r"10\.0\.0\.0/99"):
+        hired(tmp_path, environ, kinds=("http",), private_addresses=("10.0.0.0/99",))

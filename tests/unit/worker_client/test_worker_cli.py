@@ -99,3 +99,26 @@ def test_importing_the_package_needs_none_of_the_servers_libraries() -> None:
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(worker_client.__file__).parents[1])
+
+
+def test_requests_and_functions_from_the_command_line(tmp_path: Path) -> None:
+    queue = Queue()
+    options = (
+        "--dir",
+        str(tmp_path),
+        "--kind",
+        "http",
+        "--function",
+        "dump=json:dumps",
+        "--allow-private-addresses",
+        "10.0.0.0/8",
+    )
+    with Peer(queue) as peer, cli(*options, ORCHESTRATOR_URL=peer.url) as worker:
+        queue.add(1, tmp_path, kind="function", spec={"name": "dump", "args": [[1]]})
+        queue.add(2, tmp_path, kind="http", spec={"url": peer.url})
+        queue.wait(lambda: {1, 2} <= queue.ends.keys())
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=30)
+        assert queue.polls[0]["kinds"] == ["function", "http"]
+        assert queue.ends[1][0] == ("complete", {"lease": "1.1.ab", "result": "[1]"})
+        assert queue.ends[2][0][1]["error"]["type"] == "AddressRefused"
