@@ -22,7 +22,7 @@ to find out what was done."""
 def for_new_session(task: ClaimedTask, *, preface: str = "") -> str:
     """Everything; `preface`: why it isn't in the session where it belongs."""
     parts = [task.prompt or "", preface]
-    parts += [_failure(task), _answer(task, task.checkpoint), HOW_TO_ASK]
+    parts += [_failure(task), _answer(task), HOW_TO_ASK]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -32,16 +32,13 @@ def for_follow_up(task: ClaimedTask) -> str:
 
 
 def for_same_session(task: ClaimedTask) -> str:
-    """What is new since the session was left: the answer to its question, or how its attempt failed."""
-    if asked_in(task) is not None and task.answer is not None:
-        return _answer(task, task.checkpoint)
-    return _failure(task) or GO_ON
-
-
-def asked_in(task: ClaimedTask) -> str | None:
-    """The question that this attempt was parked with; None when it has failed and begun anew since."""
-    asked = _asked(task.checkpoint)
-    return asked.get("question") if asked.get("attempt") == task.attempt else None
+    """What is new since the session was left: the answer to its question, how its attempt failed, or that it may go on."""
+    asked_in = _asked(task.checkpoint).get("attempt")
+    # An attempt that has begun anew since knows the answer; one that goes on knows of what failed before.
+    parts = [_answer(task)] if asked_in in {None, task.attempt} else []
+    if task.answer is None or asked_in != task.attempt:
+        parts.append(_failure(task))
+    return "\n\n".join(part for part in parts if part) or GO_ON
 
 
 def asking(task: ClaimedTask, question: str) -> dict[str, Any]:
@@ -54,10 +51,10 @@ def _asked(checkpoint: Any) -> dict[str, Any]:
     return asked if isinstance(asked, dict) else {}
 
 
-def _answer(task: ClaimedTask, checkpoint: Any) -> str:
+def _answer(task: ClaimedTask) -> str:
     if task.answer is None:
         return ""
-    question = _asked(checkpoint).get("question")
+    question = _asked(task.checkpoint).get("question") or task.question
     return f"You asked: {question}\n\nThe answer: {task.answer}" if question else f"The answer to your question: {task.answer}"
 
 

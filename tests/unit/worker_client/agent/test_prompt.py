@@ -53,10 +53,12 @@ def test_an_answer_is_to_the_question_that_was_asked() -> None:
 
 
 @pytest.mark.parametrize("checkpoint", [None, 7, "text", [], {}, {"asked": 3}, {"asked": {}}])
-def test_a_checkpoint_of_somebody_else(checkpoint: Any) -> None:
+def test_an_answer_that_nobody_knows_the_attempt_of_is_told(checkpoint: Any) -> None:
     claimed = task(answer="Red.", checkpoint=checkpoint)
-    assert prompt.for_same_session(claimed) == prompt.GO_ON
+    assert prompt.for_same_session(claimed) == "The answer to your question: Red."
     assert "The answer to your question: Red." in prompt.for_new_session(claimed)
+    told = prompt.for_same_session(task(answer="Red.", checkpoint=checkpoint, question="Which colour?", error=VERIFY))
+    assert told.startswith("You asked: Which colour?\n\nThe answer: Red.\n\nYour work was checked")
 
 
 @pytest.mark.parametrize(
