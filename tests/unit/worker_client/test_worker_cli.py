@@ -80,7 +80,10 @@ def test_all_runners_work_where_there_is_no_server(tmp_path: Path) -> None:
     queue = Kinds()
     queue.add(1, tmp_path, **script("echo from a script"))
     queue.add(2, tmp_path, kind="agent", prompt="fix it")
+    queue.add(3, tmp_path, kind="function", spec={"name": "json:dumps", "args": [{"a": 1}]})
+    queue.add(4, tmp_path, kind="http", spec={"url": "http://127.0.0.1:1/"})
     options = ["--dir", str(tmp_path), "--agent", "claude", "--agent", "mine", "--config", str(tmp_path / "worker.toml")]
+    options += ["--function", "json:dumps", "--kind", "http", "--kind", "script", "--allow-private-addresses", "all"]
     with Peer(queue) as peer:
         variables = {"PYTHONPATH": str(Path(worker_client.__file__).parents[1]), "ORCHESTRATOR_URL": peer.url}
         command = [sys.executable, "-c", ALONE, "run", "--once", "--live", *options]
@@ -88,7 +91,10 @@ def test_all_runners_work_where_there_is_no_server(tmp_path: Path) -> None:
             command, env={**os.environ, **variables, **claude.variables}, capture_output=True, text=True, check=False, timeout=60
         )
     assert ran.returncode == 0, ran.stderr
-    assert {number: ends[0][0] for number, ends in queue.ends.items()} == {1: "complete", 2: "complete"}
+    ends = {number: ends[0] for number, ends in queue.ends.items()}
+    assert [ends[number][0] for number in (1, 2, 3)] == ["complete"] * 3
+    assert ends[3][1]["result"] == '{"a": 1}'
+    assert ends[4][1]["error"]["type"] == "Connect"
 
 
 def test_importing_the_package_needs_none_of_the_servers_libraries() -> None:
