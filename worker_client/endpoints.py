@@ -93,14 +93,8 @@ def _task(task_id: int, rest: str = "") -> str:
 
 
 def _ending(task_id: int, verb: str, body: Request) -> Call[tasks.Task]:
-    return Call(
-        method="POST",
-        path=_task(task_id, f"/{verb}"),
-        returns=tasks.Task,
-        body=body,
-        repeat=Repeat.REPORT,
-        applied=get_task(task_id),
-    )
+    path, applied = _task(task_id, f"/{verb}"), get_task(task_id)
+    return Call(method="POST", path=path, returns=tasks.Task, body=body, repeat=Repeat.REPORT, applied=applied)
 
 
 def create_task(body: tasks.CreateTask) -> Call[tasks.CreatedTask]:
@@ -115,8 +109,7 @@ def create_tasks(body: tasks.CreateTasks) -> Call[tasks.CreatedTasks]:
 
 def claim_next(query: tasks.ClaimNext) -> Call[tasks.ClaimedTask | None]:
     """Claim the next task; None when there was none within `wait`."""
-    path = f"{API}/tasks/next"
-    returns = tasks.ClaimedTask | None
+    path, returns = f"{API}/tasks/next", tasks.ClaimedTask | None
     return Call(method="GET", path=path, returns=returns, params=query, repeat=Repeat.POLL, hold=query.wait)
 
 
@@ -352,6 +345,11 @@ def update_key(key_id: str, body: keys.UpdateKey) -> Call[keys.Key]:
 def revoke_key(key_id: str) -> Call[None]:
     """End a key and its sessions, for good."""
     return Call(method="DELETE", path=_key(key_id), returns=None)
+
+
+def who_am_i() -> Call[keys.Identity]:
+    """As whom the server knows this client, and what it may do."""
+    return _read(f"{API}/auth/me", keys.Identity)
 
 
 def create_token(body: keys.CreateToken) -> Call[keys.Token]:

@@ -115,6 +115,7 @@ class Methods:
     create_key = _of(endpoints.create_key, CreateKey)
     update_key = _on(endpoints.update_key, UpdateKey)
     revoke_key = Method(endpoints.revoke_key)
+    who_am_i = Method(endpoints.who_am_i)
     create_token = _of(endpoints.create_token, CreateToken)
     audit = _of(endpoints.list_audit, ListAudit)
     addresses = Method(endpoints.address_lists)

@@ -27,10 +27,20 @@ from orchestrator.queue.commit import Queue
 from orchestrator.store.reads.doors import key_of
 from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
-from worker_client.contract.keys import CreatedKey, CreateKey, CreateToken, Key, ListKeys, Token, UpdateKey
+from worker_client.contract.keys import CreatedKey, CreateKey, CreateToken, Identity, Key, ListKeys, Token, UpdateKey
 from worker_client.errors import Conflict, NotFound, ValidationFailed
 
 _ID: Final = re.compile(r"[0-9a-f]{12}")
+
+
+@get("/auth/me", opt=described(Identity), scope=KNOWN)
+async def who_am_i(request: Asked) -> Answer:
+    """Say as whom who asks is known, and what they may do."""
+    nothing(request)
+    by = principal(request)
+    where = _spelled(by.paths)
+    paths = None if where is None else list(where)
+    return answer(Identity(id=by.id, scopes=[scope for scope in Scope if scope in by.scopes], paths=paths))
 
 
 @post("/auth/token", opt=described(Token, body=CreateToken, body_optional=True, status=201, errors=(409,)), scope=KNOWN)
@@ -139,4 +149,4 @@ def _spelled(where: PathScope) -> tuple[str, ...] | None:
     return None if where.patterns is None else tuple(dict.fromkeys(map(str, where.patterns)))
 
 
-HANDLERS = tagged((create_token, list_keys, create_key, update_key, revoke_key), "Keys")
+HANDLERS = tagged((who_am_i, create_token, list_keys, create_key, update_key, revoke_key), "Keys")

@@ -5,14 +5,13 @@ from typing import Final
 import httpx
 
 from orchestrator.mcp.guest import Guest
+from orchestrator.mcp.visit import ONCE
 from worker_client.client import AsyncClient
-from worker_client.exchange import Retries
 
 PASSED: Final = frozenset(
     {b"authorization", b"cookie", b"host", b"origin", b"referer", b"sec-fetch-site", b"traceparent", b"user-agent"}
 )
 """Headers by which the doors know who asks, and the log which trace it belongs to."""
-ONCE: Final = Retries(attempts=1)
 
 
 class Inside(httpx.AsyncBaseTransport):

@@ -66,6 +66,7 @@ class _Spoken:
 
     async def list_tools(self, ctx: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         visit = self._visit_of(ctx)
+        await visit.introduce()
         return types.ListToolsResult(tools=[shown(tool) for tool in TOOLS.values() if visit.allows(tool.scope)])
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
@@ -132,6 +133,7 @@ def shown(tool: Tool) -> types.Tool:
 async def called(visit: Visit, tool: Tool, arguments: dict[str, Any] | None) -> Answered:
     """What a tool answers, with a word about the lease that came along. Raises OrchestratorError."""
     given: Any = taken(tool.takes, arguments)
+    await visit.introduce()
     if not visit.allows(tool.scope):
         raise Forbidden(f"{tool.name} needs a key with the scope {tool.scope}: ask somebody who has one", scope=str(tool.scope))
     lease = None if tool.name in _ENDING else getattr(given, "lease", None)

@@ -7,8 +7,10 @@ from worker_client import endpoints
 from worker_client.client import AsyncClient
 from worker_client.contract.reports import Heartbeat, Progress
 from worker_client.contract.tasks import ClaimedTask, ClaimNext, HeartbeatAnswer
-from worker_client.errors import ValidationFailed
+from worker_client.errors import OrchestratorError, ValidationFailed
+from worker_client.exchange import Retries
 
+ONCE = Retries(attempts=1)
 LEASE_S = 900
 """Agents send few heartbeats: they think, build and test for minutes."""
 
@@ -32,6 +34,9 @@ class Visit:
         self.scopes = scopes
         self.path = path
         self._granted = granted
+
+    async def introduce(self) -> None:
+        """Find out what the caller may do, where that is not known yet."""
 
     def allows(self, scope: str) -> bool:
         """Whether a scope is among what the caller may do."""
@@ -59,9 +64,18 @@ class Local(Visit):
     Until then it is the server's again within seconds, whatever becomes of this process.
     """
 
-    def __init__(self, client: AsyncClient, scopes: frozenset[str] | None, *, host: str, **ways: Any) -> None:
-        super().__init__(client, scopes, **ways)
+    def __init__(self, client: AsyncClient, *, host: str, **ways: Any) -> None:
+        super().__init__(client, None, **ways)
         self._host = host
+
+    async def introduce(self) -> None:
+        """Ask the server; while that does not answer, all there is is shown."""
+        if self.scopes is None:
+            try:
+                known = await self.client.send(endpoints.who_am_i(), ONCE)
+            except OrchestratorError:
+                return
+            self.scopes = frozenset(map(str, known.scopes))
 
     async def claim(self, query: ClaimNext) -> ClaimedTask | None:
         """The next task, of this machine or of none."""

@@ -81,6 +81,14 @@ async def test_secrets_reach_the_prompt_of_a_claim_and_nothing_else(
             assert SECRET not in str(told)
 
 
+async def test_the_api_says_as_whom_it_knows_somebody(server: Running) -> None:
+    key = await Keys(server).make("named", "submit", "read", paths=["/a/**"])
+    answer = await server.client.get("/auth/me", headers=bearer(key))
+    identity = answer.json()["data"]
+    assert (identity["scopes"], identity["paths"]) == (["read", "submit"], ["/a/**"])
+    assert identity["id"] == (await server.get("/auth/keys", limit=100))["items"][-1]["id"]
+
+
 async def test_a_stranger_is_told_to_bring_a_key(server: Running) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     async with httpx2.AsyncClient() as http:

@@ -150,6 +150,30 @@ async def test_a_database_that_is_named_is_asked_through_its_server(server: Serv
     assert server.json("show", str(added["id"]))["work_directory"] == "/named"
 
 
+async def test_a_key_gets_the_tools_of_its_scopes(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    with serving(folder) as closed:
+        made = json.loads(closed.run("keys", "create", "--name", "me", "--scope", "submit", "--json").stdout)
+        variables = {**closed.variables, "ORCHESTRATOR_API_KEY": made["key"]}
+        async with speaking("auto", tmp_path, **variables) as agent:
+            assert await agent.tools() == ["task_add"]
+            added = await agent("task_add", work_path=".", prompt="Do it")
+            # By the API such a key may cancel; by MCP only who administers.
+            assert (await agent.refused("task_cancel", id=added["id"]))["code"] == "FORBIDDEN"
+
+
+async def test_a_call_that_is_given_up_gets_nothing(server: Server, tmp_path: Path) -> None:
+    async with speaking("auto", tmp_path, **server.variables) as agent:
+        waiting = asyncio.create_task(agent("task_next", work_path=".", worker_id="gives-up", wait_s=50))
+        while "gives-up" not in str(await asyncio.to_thread(server.json, "workers")):
+            pass
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        added = await agent("task_add", work_path=".", prompt="Do it")
+        assert (await agent("task_next", work_path=".", worker_id="next"))["task"]["id"] == added["id"]
+
+
 async def test_a_server_that_is_away_is_said_by_each_call(tmp_path: Path) -> None:
     async with speaking("auto", tmp_path, "--url", f"http://127.0.0.1:{free_port()}") as agent:
         refused = await agent.refused("task_list")

@@ -65,6 +65,14 @@ class CreatedKey(Key, kw_only=True):
     key: str
 
 
+class Identity(Struct, kw_only=True):
+    """As whom the server knows who asks; `id` is empty for those without a key, `paths` null for all directories."""
+
+    id: str
+    scopes: list[Scope]
+    paths: list[str] | None
+
+
 class CreateToken(Request, kw_only=True):
     """A short-lived token that can do no more than the key that asks for it; what is left out is as the key has it."""
 

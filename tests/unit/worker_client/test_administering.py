@@ -70,6 +70,12 @@ def test_keys_are_listed_and_revoked() -> None:
     assert (sent.method, sent.path, none) == ("DELETE", "/api/v1/auth/keys/0a1b", None)
 
 
+def test_a_client_asks_as_whom_it_is_known() -> None:
+    sent, me = asked({"id": "0a1b", "scopes": ["read"], "paths": ["/a"]}, lambda client: client.who_am_i())
+    assert (sent.method, sent.path) == ("GET", "/api/v1/auth/me")
+    assert (me.id, me.scopes, me.paths) == ("0a1b", ["read"], ["/a"])
+
+
 def test_a_token_is_made_of_the_key() -> None:
     token = {"token": "a.b.c", "token_type": "Bearer", "expires_at": NOW, "scopes": ["read"], "paths": None}
     sent, made = asked(token, lambda client: client.create_token(scopes=["read"], expires_in=60))
