@@ -61,7 +61,7 @@ def _elsewhere(event: Event) -> str:
     """What became of a directory, a key or an address."""
     data = event.data
     if not event.work_directory:
-        return str(data.get("name") or data.get("network") or "")
+        return str(next((data[name] for name in ("name", "network", "account", "worker_id") if data.get(name)), ""))
     match event.type:
         case "directory.budget_reached":
             return f"{event.work_directory}: used up for today: {data.get('message')}"

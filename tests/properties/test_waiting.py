@@ -31,6 +31,8 @@ PATHS = ("/a", "/a/b", "/a/b/c", "/a/c", "/ab", "/d")
 KINDS = ("agent", "script", "http")
 TAGS = ("gpu", "big")
 HOSTS = ("", "h1", "h2")
+AGENTS = ("claude", "codex")
+ACCOUNTS = ("a", "b")
 NARROW = Principal("narrow", OPEN.scopes, PathScope((Pattern("/a", below=True),)))
 ENDLESS = 10**9
 
@@ -120,7 +122,8 @@ class Town:
         pick, chance = self.chance.choice, self.chance.random
         self.report(enqueue(*(
             new_task(
-                pick(PATHS), kind=pick(KINDS), host=pick(HOSTS), tags=pick(((), (), TAGS, TAGS[:1])), exclusive=chance() < 0.3,
+                pick(PATHS), kind=pick(KINDS), host=pick(HOSTS), agent=pick(("", *AGENTS)),
+                tags=pick(((), (), TAGS, TAGS[:1])), exclusive=chance() < 0.3,
                 priority=pick((0, 1, 1, 3)), delay_ms=pick((None, None, None, 5_000)), max_attempts=2, timeout_ms=HOUR,
                 backoff='{"base_seconds": 1}',
             )
@@ -136,9 +139,10 @@ class Town:
             paths = ("/",)
         wanted = interest(
             *paths, recursive=recursive, kinds=pick(((), ("agent",), ("script", "http"))), tags=pick(((), (), TAGS[:1])),
-            host=pick(HOSTS), exclusive=chance() < 0.3, by=by,
+            host=pick(HOSTS), exclusive=chance() < 0.3, by=by, agent=pick(("", *AGENTS)),
         )  # fmt: skip
-        self.poll(claim(wanted, f"w{self.chance.randrange(6)}", lease_ms=20_000, limit=pick((1, 1, 1, 3))), by)
+        worker, account = f"w{self.chance.randrange(6)}", pick((None, *ACCOUNTS))
+        self.poll(claim(wanted, worker, lease_ms=20_000, limit=pick((1, 1, 1, 3)), account=account), by)
 
     def come_again(self) -> None:
         """The client lost its connection, or its patience: the same poll once more."""
@@ -166,6 +170,7 @@ class Town:
                     ops.Fail(task_id=task_id, lease=lease, error="{}"),
                     ops.Release(task_id=task_id, lease=lease),
                     ops.Park(task_id=task_id, lease=lease, hold="question"),
+                    ops.Park(task_id=task_id, lease=lease, hold="quota", not_before=self.time.at + 4_000),
                 )
             ),
             self.owner[task_id],
@@ -173,6 +178,15 @@ class Town:
 
     def limit(self) -> None:
         pick = self.chance.choice
+        if self.chance.random() < 0.4:
+            until = pick((None, None, self.time.at + 4_000))
+            self.report(pick((
+                ops.SetAccount(account=pick(ACCOUNTS), held_until=until),
+                ops.SetAccount(account=pick(ACCOUNTS), held_until=until),
+                ops.DrainWorker(worker_id=f"w{self.chance.randrange(6)}"),
+                *(ops.DrainWorker(worker_id=f"w{number}", undo=True) for number in range(6)),
+            )), pick((OPEN, OPEN, NARROW)))  # fmt: skip
+            return
         self.report(
             ops.SetDirectory(
                 path=pick(PATHS), host=pick(HOSTS), paused=self.chance.random() < 0.3, max_running=pick((None, None, 1, 2))
