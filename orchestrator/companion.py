@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
+from orchestrator.settings import SettingsError
 from worker_client.output import LineSplitter
 
 log = structlog.get_logger()
@@ -58,12 +60,15 @@ class Manned(Struct, frozen=True, kw_only=True):
 
 
 class Companion:
-    """Supervises one worker; all of it is called in the server's event loop. `key`: what it shows to the server."""
+    """Supervises one worker; all of it is called in the server's event loop. `key`: what it shows to the server.
+
+    Raises SettingsError.
+    """
 
     def __init__(self, manned: Manned, key: str, *, pretty: bool, environ: Mapping[str, str] = os.environ) -> None:
         self._manned = manned
         self._pretty = pretty
-        self._drain_seconds = float(environ.get("ORCHESTRATOR_DRAIN_SECONDS") or DRAIN_SECONDS)
+        self._drain_seconds = _seconds(environ.get("ORCHESTRATOR_DRAIN_SECONDS"))
         mine = {"ORCHESTRATOR_API_KEY": key, "ORCHESTRATOR_DRAIN_SECONDS": f"{self._drain_seconds:g}"}
         # Lists in the environment would be added to what the command line names.
         dropped = {"ORCHESTRATOR_DIR", "ORCHESTRATOR_AGENT", "ORCHESTRATOR_URL"}
@@ -163,6 +168,16 @@ class Companion:
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        seconds = float(text or DRAIN_SECONDS)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(f"ORCHESTRATOR_DRAIN_SECONDS = {text!r} is no number of seconds to drain for")
+    return seconds
 
 
 def reachable(address: str) -> str:

@@ -174,10 +174,11 @@ def test_an_agent_that_can_not_work_is_said_and_not_tried_for_ever(tmp_path: Pat
     [
         (["--with-worker", "missing"], "missing"),
         (["--agent", "claude"], "--with-worker"),
+        (["--with-worker", "."], "ORCHESTRATOR_DRAIN_SECONDS = 'soon' is no number of seconds"),
     ],
 )
 def test_wrong_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
-    ran = orchestrator("serve", "--port", "0", *arguments, cwd=tmp_path)
+    ran = orchestrator("serve", "--port", "0", *arguments, cwd=tmp_path, ORCHESTRATOR_DRAIN_SECONDS="soon")
     assert (ran.returncode, words in ran.stderr) == (Exit.USAGE, True)
 
 
