@@ -166,7 +166,13 @@ class AgentRunner:
     def _remember(self, context: RunContext, session_id: str, used: Usage) -> None:
         at = datetime.now(UTC)
         session = Session(
-            agent=self._agent.name, session_id=session_id, directory=context.directory, task_id=context.task.id, at=at, used=used
+            agent=self._agent.name,
+            session_id=session_id,
+            directory=context.directory,
+            worktree=context.worktree,
+            task_id=context.task.id,
+            at=at,
+            used=used,
         )
         remember(self._state, session)
 
