@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, field
 
 from orchestrator.mcp.arguments import Arguments
-from orchestrator.mcp.prior import prior
+from orchestrator.mcp.prior import brief, prior
 from orchestrator.mcp.tool import Answered, Tool
 from orchestrator.mcp.visit import LEASE_S, Visit, task_of
 from worker_client import endpoints
@@ -18,6 +18,8 @@ from worker_client.errors import Forbidden, OrchestratorError, Retriable
 
 _AGAIN_S: Final = 5
 _UNBLOCKED: Final = 50
+_TEXT: Final = 9_000
+"""A text of the API has 10,000 characters at the most, and a long story is no reason to keep a task."""
 _UNNAMED: Final = "mcp"
 """Who does not say which agent it is gets no task that is for a particular one."""
 _WORDS: Final = {
@@ -144,11 +146,11 @@ async def finish(visit: Visit, given: Finish) -> Answered:
         error = TaskError(type="AgentFailed", message=given.summary, details={} if result is None else {"result": result})
         await visit.client.send(endpoints.fail(task_id, Fail(lease=lease, error=error, retry_after_seconds=wait_s)))
     elif given.outcome == "blocked":
-        parking = Park(lease=lease, reason=ParkReason.QUESTION, question=given.summary)
+        parking = Park(lease=lease, reason=ParkReason.QUESTION, question=brief(given.summary, _TEXT))
         await visit.client.send(endpoints.park(task_id, parking))
     else:
         until = None if wait_s is None else datetime.now(UTC) + timedelta(seconds=wait_s)
-        parking = Park(lease=lease, reason=ParkReason.QUOTA, not_before=until, message=given.summary)
+        parking = Park(lease=lease, reason=ParkReason.QUOTA, not_before=until, message=brief(given.summary, _TEXT))
         await visit.client.send(endpoints.park(task_id, parking))
     return {"ok": True, "unblocked": unblocked}
 

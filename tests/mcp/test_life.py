@@ -95,10 +95,10 @@ async def test_blocked_becomes_a_question_and_a_limit_waits_without_an_attempt(
     server: Running, agent: Agent, directory: str
 ) -> None:
     task = await claimed(agent, directory)
-    await agent("task_finish", lease=task["lease"], outcome="blocked", summary="I need the password")
+    await agent("task_finish", lease=task["lease"], outcome="blocked", summary="I need the password" + "!" * 20_000)
     parked = await server.get(f"/tasks/{task['id']}")
     assert (parked["status"], parked["parked"]["reason"]) == ("parked", "question")
-    assert parked["parked"]["question"] == "I need the password"
+    assert parked["parked"]["question"].startswith("I need the password!!!")
     await server.post(f"/tasks/{task['id']}/answer", {"answer": "it is in the vault"})
 
     again = (await agent("task_next", work_path=directory, worker_id="a"))["task"]

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import psutil
 import pytest
 from mcp.client.client import Client
@@ -50,6 +51,13 @@ async def speaking(mode: str, cwd: Path, *arguments: str, **variables: str) -> A
     parameters = StdioServerParameters(command=line[0], args=line[1:], env=environment(**variables), cwd=cwd)
     async with Client(parameters, mode=mode) as client:
         yield Agent(client)
+
+
+async def asking(server: Server, worker_id: str) -> None:
+    """Until somebody asks for work."""
+    async with httpx2.AsyncClient(base_url=server.url) as http:
+        while worker_id not in (await http.get("/api/v1/workers")).text:
+            pass
 
 
 @pytest.mark.parametrize(("mode", "version"), [("legacy", "2025-11-25"), ("auto", "2026-07-28")])
@@ -96,8 +104,7 @@ async def test_who_is_killed_while_waiting_loses_no_task(server: Server, tmp_pat
     process.stdin.write(b"".join(json.dumps(one).encode() + b"\n" for one in said))
     async with asyncio.timeout(PATIENCE_S):
         assert json.loads(await process.stdout.readline())["id"] == 1
-        while "killed" not in str(await asyncio.to_thread(server.json, "workers")):
-            pass
+        await asking(server, "killed")
         process.kill()
         await process.wait()
         added = await asyncio.to_thread(server.json, "add", "Do it", "--dir", str(tmp_path))
@@ -166,8 +173,7 @@ async def test_a_key_gets_the_tools_of_its_scopes(tmp_path: Path) -> None:
 async def test_a_call_that_is_given_up_gets_nothing(server: Server, tmp_path: Path) -> None:
     async with speaking("auto", tmp_path, **server.variables) as agent:
         waiting = asyncio.create_task(agent("task_next", work_path=".", worker_id="gives-up", wait_s=50))
-        while "gives-up" not in str(await asyncio.to_thread(server.json, "workers")):
-            pass
+        await asking(server, "gives-up")
         waiting.cancel()
         await asyncio.wait([waiting])
         added = await agent("task_add", work_path=".", prompt="Do it")
