@@ -32,11 +32,12 @@ def test_a_killed_worker_takes_its_agent_and_its_shell_along(stage: Stage, agent
     try:
         begun(stage.directory)
         processes = [process for process in stage.left() if process.pid != worker.pid]
-        assert any("sleep" in process.cmdline() for process in processes)
+        assert any("sleep 3600" in " ".join(process.cmdline()) for process in processes)
         worker.kill()
         worker.wait()
         _, alive = psutil.wait_procs(processes, timeout=6)
         assert alive == []
+        assert stage.left() == []
     finally:
         end(worker, signal.SIGKILL)
     (stage.directory / "begun").unlink()
