@@ -137,6 +137,12 @@ def test_it_can_be_let_go_on_before_its_time(rig: Rig) -> None:
     assert [known.held_until is None for known in accounts(rig)] == [True, False]
 
 
+def test_to_let_it_go_on_twice_is_harmless(rig: Rig) -> None:
+    stop(rig, rig.running(), START + HOUR, account=ME)
+    rig.do(ops.SetAccount(account=ME))
+    assert rig.commit(ops.SetAccount(account=ME)).events == []
+
+
 def test_many_come_back_step_by_step(rig: Rig) -> None:
     for n in range(3):
         stop(rig, rig.running(f"/{n}"), START + HOUR, account=ME)

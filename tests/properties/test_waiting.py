@@ -51,6 +51,7 @@ class Town:
         self.owner: dict[int, Principal] = {}
         self.tasks = 0
         self.granted = 0
+        self.asked: tuple[ops.Interest, Principal] | None = None
         self.reports: list[asyncio.Future[Any]] = []
         self._looker = sqlite3.connect(str(self.store.path), check_same_thread=False)
 
@@ -141,6 +142,8 @@ class Town:
             *paths, recursive=recursive, kinds=pick(((), ("agent",), ("script", "http"))), tags=pick(((), (), TAGS[:1])),
             host=pick(HOSTS), exclusive=chance() < 0.3, by=by, agent=pick(("", *AGENTS)),
         )  # fmt: skip
+        # Those who ask for the same are taken for one another, as long as they may be.
+        self.asked = wanted, by = (wanted, by) if self.asked is None or chance() < 0.5 else self.asked
         worker, account = f"w{self.chance.randrange(6)}", pick((None, *ACCOUNTS))
         self.poll(claim(wanted, worker, lease_ms=20_000, limit=pick((1, 1, 1, 3)), account=account), by)
 
@@ -335,6 +338,7 @@ class Seated(Town):
         self.reaper = Reaper(self.queue)
         self.polls, self.held, self.owner = [], {}, {}
         self.tasks = self.granted = 0
+        self.asked = None
         self.reports = []
         self._looker = sqlite3.connect(str(self.store.path), check_same_thread=False)
 

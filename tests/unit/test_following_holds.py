@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.outcomes import Claimed
+from orchestrator.domain.outcomes import Claimed, Drained
 from tests.rig import HOUR, claim
 from tests.shared import Replica, caught_up, got, replicas
 
@@ -48,3 +48,12 @@ async def test_a_worker_drains_wherever_it_asks(pair: tuple[Replica, Replica]) -
     again = await there.do(claim(worker="w1"))
     assert isinstance(again, Claimed)
     assert again.drain
+
+
+async def test_a_poll_whose_asker_has_just_gone_is_not_answered(pair: tuple[Replica, Replica]) -> None:
+    here, _ = pair
+    poll = await here.parked(claim(worker="w1"))
+    poll.cancel()
+    here.queue._parked.wake([Drained("w1", None)])
+    assert poll.cancelled()
+    assert here.queue.parked == 0
