@@ -10,6 +10,12 @@ from typing import Final
 
 OWN_SETTINGS: Final = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 """What a run may have left in a repository is not to be executed by its worker."""
+_INHERITED: Final = (
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TMP", "TEMP", "XDG_CONFIG_HOME", "LD_LIBRARY_PATH"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSH_AUTH_SOCK"),
+)
+"""A repository may be set up to run filters when it is checked out: they see no more than this."""
 LOOK_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 5.0
 _CONTENDED: Final = (".lock': File exists", "cannot lock ref", "could not lock", "Unable to create", "Unable to write new index")
@@ -86,9 +92,14 @@ class Git:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for git: without what would make it work elsewhere, ask somebody, or answer in another language."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(("GIT_", "SSH_ASKPASS", "LC_", "LANG"))}
-    return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "SSH_ASKPASS_REQUIRE": "never", "LC_ALL": "C"}
+    """The environment for git: nothing that makes it work elsewhere, ask somebody or answer in another language; no secrets."""
+    return {
+        **{name: environ[name] for name in _INHERITED if name in environ},
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "LC_ALL": "C",
+    }
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -60,7 +60,7 @@ async def is_worktree(path: str, common: str) -> bool:
     git = Git(path)
     try:
         same = _real(path, await git.line("rev-parse", "--git-common-dir")) == Path(common)
-        return same and await git.line("rev-parse", "--show-toplevel") == path
+        return same and Path(await git.line("rev-parse", "--show-toplevel")) == Path(path)
     except GitError:
         return False
 

@@ -110,6 +110,6 @@ async def _other_heads(git: Git, record: Record) -> list[str]:
     found = []
     for entry in (await git("worktree", "list", "--porcelain")).split("\n\n"):
         facts = dict(line.partition(" ")[::2] for line in entry.splitlines())
-        if facts.get("worktree") != record.path and facts.get("branch") != f"refs/heads/{record.branch}":
+        if Path(facts.get("worktree", "")) != Path(record.path) and facts.get("branch") != f"refs/heads/{record.branch}":
             found.append(facts.get("HEAD", ""))
     return [head for head in found if head.strip("0")]

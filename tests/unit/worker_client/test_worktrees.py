@@ -179,6 +179,24 @@ def test_the_workers_own_git_settings_are_not_its_tasks(
     asyncio.run(scenario())
 
 
+def test_filters_of_a_repository_see_no_secrets(
+    repo: Path, worktrees: Worktrees, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_API_KEY", "the worker's own")
+    (repo / ".gitattributes").write_text("a filter=nosy\n")
+    commit(repo)
+    git(repo, "config", "filter.nosy.smudge", f"env > {tmp_path}/seen; cat")
+
+    async def scenario() -> None:
+        async with run_in(worktrees, repo) as place:
+            assert at(place, "a").read_text() == "a\n"
+        seen = (tmp_path / "seen").read_text()
+        assert "PATH=" in seen
+        assert "API_KEY" not in seen
+
+    asyncio.run(scenario())
+
+
 def test_hooks_that_a_run_left_are_not_run_by_the_worker(repo: Path, worktrees: Worktrees, tmp_path: Path) -> None:
     for hook in ("post-checkout", "post-index-change", "reference-transaction", "fsmonitor"):
         path = repo / ".git" / "hooks" / hook
