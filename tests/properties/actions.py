@@ -129,11 +129,13 @@ class Actions:
 
     def _directory(self) -> ops.Submission:
         pick = self._pick
-        facts: dict[str, Any] = pick((
-            {"paused": True}, {"paused": False}, {"paused": False}, {"max_running": 1}, {"max_running": None},
-            {"daily_tokens": pick((None, 0, 12))}, {"daily_micros": pick((None, 5_000))}, {"daily_attempts": pick((None, 2))},
-        ))  # fmt: skip
-        return ops.Submission(ops.SetDirectory(path=self._pick(PATHS), host=self._pick(HOSTS), **facts), OPEN)
+        facts: dict[str, Any] = pick(
+            ({"paused": True}, {"paused": False}, {"paused": False}, {"max_running": 1}, {"max_running": None})
+        )
+        if self._may(0.2):
+            name, most = pick((("daily_tokens", 30), ("daily_micros", 9_000), ("daily_attempts", 5)))
+            facts = {name: pick((None, None, most))}
+        return ops.Submission(ops.SetDirectory(path=pick(PATHS), host=pick(HOSTS), **facts), OPEN)
 
     def _of_time(self) -> ops.Submission:
         return ops.Submission(self._pick((ops.Expire(), ops.Promote(), ops.Expire(limit=1), ops.Promote(limit=1))), SYSTEM)
