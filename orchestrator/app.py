@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 from orchestrator import __version__
 from orchestrator.companion import Companion, Manned, reachable
@@ -54,13 +56,21 @@ class Loop(Protocol):
         """Work until cancelled."""
 
 
+class _App(Litestar):
+    """Without the plugins that it finds by itself: they load pydantic, 8 MB, where something else has it installed."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
 def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, doors: Doors, loops: Sequence[Loop] = ()) -> Litestar:
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
     parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
     parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
-    app = Litestar(
+    app = _App(
         route_handlers=routers(),
         request_class=Asked,
         openapi_config=None,

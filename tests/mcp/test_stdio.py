@@ -29,7 +29,7 @@ from orchestrator.app import compose
 from orchestrator.settings import Settings
 
 compose(Settings())
-print(*sorted({name.partition(".")[0] for name in sys.modules} & {"mcp", "mcp_types", "httpx"}))
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"mcp", "mcp_types", "httpx", "pydantic"}))
 """
 
 
