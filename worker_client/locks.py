@@ -11,7 +11,6 @@ On macOS a process whose parents have ended gets away from its guardian, and is 
 
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 import socket
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from worker_client.errors import CannotBegin
@@ -48,6 +48,13 @@ class Held:
     def forget(self) -> None:
         """All that came of the run is gone."""
         self.record.unlink(missing_ok=True)
+
+
+class _About(Struct, frozen=True):
+    """What a run writes into its record; its guardian adds its process id."""
+
+    directory: str
+    exclusive: bool
 
 
 class _Record(Struct, frozen=True):
@@ -144,8 +151,7 @@ class Locks:
     def _records(self) -> Iterator[_Record]:
         for path in self._folder.glob("*.run"):
             with contextlib.suppress(FileNotFoundError):
-                about, _, guardian = path.read_text().partition("\n")
-                yield _Record(path, **json.loads(about), guardian=int(guardian) if guardian.endswith("\n") else None)
+                yield _record_in(path)
 
     def _record(self, directory: str, *, exclusive: bool) -> Held:
         mark = secrets.token_hex(8)
@@ -153,12 +159,23 @@ class Locks:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            os.write(fd, json.dumps({"directory": directory, "exclusive": exclusive}).encode() + b"\n")
+            os.write(fd, msgspec.json.encode(_About(directory, exclusive)) + b"\n")
         except BaseException:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
         return Held(mark, fd, path)
+
+
+def _record_in(path: Path) -> _Record:
+    """What a file says; one that was being written, or was half written when the power went, may be about any directory."""
+    about, _, guardian = path.read_bytes().partition(b"\n")
+    try:
+        known = msgspec.json.decode(about, type=_About)
+        pid = int(guardian) if guardian.endswith(b"\n") else None
+    except ValueError:
+        known, pid = _About("/", exclusive=True), None
+    return _Record(path, known.directory, known.exclusive, pid)
 
 
 @contextlib.contextmanager
