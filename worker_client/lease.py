@@ -12,12 +12,16 @@ from worker_client.clock import Clock
 from worker_client.contract.enums import Directive
 from worker_client.contract.reports import Heartbeat
 from worker_client.contract.tasks import ClaimedTask, HeartbeatAnswer
-from worker_client.errors import LeaseLost, NotFound, OrchestratorError, Retriable
+from worker_client.errors import LeaseLost, NotFound, OrchestratorError, PayloadTooLarge, Retriable, ValidationFailed
 from worker_client.exchange import Retries
 from worker_client.runners.base import Notes
 
 logger = logging.getLogger("worker_client")
 ONCE = Retries(attempts=1)
+NO_JSON = (TypeError, ValueError, OverflowError, RecursionError)
+"""What encoding raises for a value that can't be sent."""
+_FREE = frozenset({"progress", "checkpoint"})
+"""What the work may say as it likes; it is the first to be left out."""
 LOOK_SECONDS = 1.0
 """How often to look at the clock: timers don't count the time of a suspension."""
 
@@ -167,6 +171,12 @@ class Lease:
         except (LeaseLost, NotFound):
             self._stop(Stop.LOST)
             return self._seconds
+        except (ValidationFailed, PayloadTooLarge, *NO_JSON) as error:
+            # What can't be told must not cost the lease.
+            kept = {name: value for name, value in news.items() if name not in _FREE}
+            self._notes.give_back(kept if len(kept) < len(news) else {})
+            logger.error("task %d: the server can't be told %s: %s", self._task.id, ", ".join(news) or "anything", error)  # noqa: TRY400  it says all
+            return min(1.0, self._seconds / 12)
         except (OrchestratorError, TimeoutError) as error:
             self._notes.give_back(news)
             logger.warning("task %d: a heartbeat failed: %s", self._task.id, str(error) or type(error).__name__)

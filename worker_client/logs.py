@@ -11,7 +11,7 @@ from worker_client.client import AsyncClient
 from worker_client.contract.enums import LogStream
 from worker_client.contract.logs import AppendLogs, LogLine
 from worker_client.errors import LeaseLost, NotFound, OrchestratorError, Retriable, ServerUnreachable
-from worker_client.output import LINE_LIMIT
+from worker_client.output import LINE_LIMIT, storable
 
 logger = logging.getLogger("worker_client")
 BATCH_LINES = 500
@@ -45,7 +45,7 @@ class LogShipper:
 
     def add(self, text: str, stream: LogStream) -> None:
         """Store output; every line of the text becomes one."""
-        for line in text.split("\n"):
+        for line in storable(text).split("\n"):
             for start in range(0, len(line) or 1, LINE_LIMIT):
                 self._add(LogLine(text=line[start : start + LINE_LIMIT], stream=stream))
 

@@ -10,6 +10,11 @@ REDRAW_SECONDS = 2.0
 """A line that is drawn over and over (a progress bar) is kept once in so many seconds, and as it was last."""
 
 
+def storable(text: str) -> str:
+    """A text without what JSON and databases refuse: halves of surrogate pairs and NUL become other characters."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 class LineSplitter:
     """Takes chunks as they come; undecodable bytes become U+FFFD, as does NUL, which databases refuse."""
 

@@ -26,6 +26,7 @@ class Queue:
         self.logs: dict[int, dict[int, dict[str, Any]]] = {}
         self.ends: dict[int, list[tuple[str, dict[str, Any]]]] = {}
         self.answer_claim: Callable[[dict[str, Any]], Reply | None] | None = None
+        self.answer_beat: Callable[[dict[str, Any]], Reply | None] = lambda _: None
 
     def add(self, task_id: int, directory: Path | str, **facts: Any) -> None:
         """Let a task be claimed."""
@@ -78,8 +79,10 @@ class Queue:
         if self.silent:
             return None
         if verb == "heartbeat":
-            self.beats.setdefault(task_id, []).append(asked.body)
-            return self._beat(task_id, asked.body.get("wait", 0))
+            refusal = self.answer_beat(asked.body)
+            if refusal is None:
+                self.beats.setdefault(task_id, []).append(asked.body)
+            return refusal or self._beat(task_id, asked.body.get("wait", 0))
         if verb == "logs":
             lines = self.logs.setdefault(task_id, {})
             for number, line in enumerate(asked.body["lines"], asked.body["first_line"]):

@@ -239,7 +239,9 @@ def test_of_many_at_once_one_works_at_a_time(tmp_path: Path, directory: Path) ->
     assert (directory / "done").read_text() == ".\n" * 8
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 40, b'{"directory": "/a"', b"[]\n", b'{"directory": 1, "exclusive": true}\nx\n'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 40, b'{"directory": "/a"', b"[]\n", b'{"directory": 1, "exclusive": true}\nx\n']
+)
 def test_a_record_that_a_power_cut_left_half_written_is_in_nobodys_way(tmp_path: Path, content: bytes) -> None:
     """Files that were just written are often empty after one."""
     let_go(take(tmp_path, "/a"))

@@ -294,3 +294,44 @@ class _Any:
 
     async def run(self, context: RunContext) -> Failed:
         return Failed(message=context.directory)
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["no JSON", "refused"])
+def test_news_that_can_not_be_told_cost_no_lease(tmp_path: Path, refused: bool) -> None:
+    go_on = asyncio.Event()
+
+    async def work(context: RunContext) -> str:
+        context.checkpoint("too much" if refused else object())
+        context.set_session("s-1")
+        await go_on.wait()
+        return "done"
+
+    async def scenario() -> None:
+        async with on_stage(tmp_path, lambda worker: worker.handler("odd")(work), lease_seconds=2) as stage:
+
+            def told(body: dict[str, Any]) -> Reply | None:
+                refusal = Reply(413, error=("PAYLOAD_TOO_LARGE", "the checkpoint is too large", {}))
+                return refusal if "checkpoint" in body else None
+
+            stage.queue.answer_beat = told
+            stage.queue.add(7, tmp_path, kind="odd")
+            await stage.queue.until(lambda: any(beat.get("session_id") for beat in stage.queue.beats.get(7, [])))
+            kept = len(stage.queue.beats[7])
+            await stage.queue.until(lambda: len(stage.queue.beats[7]) > kept)
+            go_on.set()
+            assert (await stage.end_of(7))[0] == "complete"
+
+    asyncio.run(scenario())
+
+
+def test_output_that_is_no_text_is_stored_all_the_same(tmp_path: Path) -> None:
+    async def work(context: RunContext) -> None:
+        context.log("a file called \udcff, or \0")
+
+    async def scenario() -> None:
+        async with on_stage(tmp_path, lambda worker: worker.handler("odd")(work)) as stage:
+            stage.queue.add(7, tmp_path, kind="odd")
+            assert (await stage.end_of(7))[0] == "complete"
+            assert stage.queue.text(7) == "a file called ?, or \ufffd\n"
+
+    asyncio.run(scenario())

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from worker_client.contract.enums import LogStream
-from worker_client.output import Tail
+from worker_client.output import Tail, storable
 from worker_client.runners.agent.protocol import Report
 
 SHOWN = 500
@@ -52,7 +52,7 @@ def parsed(text: str) -> dict[str, Any] | None:
 
 def text_of(value: Any) -> str:
     """What stands at a place where a text is expected, without what a database refuses."""
-    return value.replace("\0", "\ufffd").encode(errors="replace").decode() if isinstance(value, str) else ""
+    return storable(value) if isinstance(value, str) else ""
 
 
 def object_of(value: Any) -> dict[str, Any]:

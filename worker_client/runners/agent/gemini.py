@@ -90,7 +90,7 @@ class GeminiReader(EventReader):
         return [text]
 
     def _called(self, event: dict[str, Any]) -> list[str]:
-        about = next((value for value in object_of(event.get("parameters")).values() if isinstance(value, str)), "")
+        about = next(filter(None, map(text_of, object_of(event.get("parameters")).values())), "")
         call = f"{text_of(event.get('tool_name'))}: {shown(about)}"
         self.report.final_text = ""
         self.report.activity = shown(call, 200)
@@ -102,7 +102,7 @@ class GeminiReader(EventReader):
             output_tokens=count_of(stats.get("output_tokens")),
             cached_tokens=count_of(stats.get("cached")),
             duration_ms=count_of(stats.get("duration_ms")),
-            model=next(iter(object_of(stats.get("models"))), self.report.model),
+            model=next(map(text_of, object_of(stats.get("models"))), self.report.model),
         )
 
     def verdict(self, ended: Ended) -> Verdict:

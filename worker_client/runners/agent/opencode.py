@@ -111,7 +111,7 @@ class OpenCodeReader(EventReader):
 
     def _used(self, part: dict[str, Any]) -> list[str]:
         state = object_of(part.get("state"))
-        about = next((value for value in object_of(state.get("input")).values() if isinstance(value, str)), "")
+        about = next(filter(None, map(text_of, object_of(state.get("input")).values())), "")
         call = f"{text_of(part.get('tool'))}: {shown(about)}"
         self.report.activity = shown(call, 200)
         if state.get("status") == "error":
@@ -119,7 +119,7 @@ class OpenCodeReader(EventReader):
             if "rejected permission" in problem or "prevents you from using" in problem:
                 self.report.denials.append(call)
             return [f"> {call}", f"! {shown(problem)}"]
-        failed = object_of(state.get("metadata")).get("exit") not in {None, 0}
+        failed = object_of(state.get("metadata")).get("exit") not in (None, 0)
         return [f"> {call}", f"{'! ' if failed else '< '}{shown(text_of(state.get('output')))}"]
 
     def _count(self, part: dict[str, Any]) -> None:
