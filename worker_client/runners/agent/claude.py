@@ -22,6 +22,8 @@ SIGNALLED: Final = frozenset({130, 137, 143})
 _LOGIN: Final = ("Not logged in", "Please run /login", "Invalid API key", "OAuth token")
 _NO_CREDIT: Final = "Credit balance is too low"
 _SPENT: Final = "error_max_budget_usd"
+_OF_ITSELF: Final = "<synthetic>"
+"""The model of messages that no model wrote."""
 
 
 class Claude:
@@ -116,6 +118,9 @@ class ClaudeReader(EventReader):
 
     def _count(self, message: dict[str, Any]) -> None:
         """What was used until now, message by message: one that is killed never sums it up."""
+        if message.get("model") != _OF_ITSELF:
+            # The model answers: what was refused before is over.
+            self._status = None
         if self._result is None and (name := text_of(message.get("id"))):
             self._messages[name] = object_of(message.get("usage"))
             self.report.usage = _usage(list(self._messages.values()), model=self.report.model)

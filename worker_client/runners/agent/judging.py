@@ -20,6 +20,8 @@ MOST_DENIALS: Final = 100
 LATEST: Final = timedelta(days=32)
 """No account's limit lasts longer; who says so has a broken clock."""
 _SECRET: Final = re.compile(r"key|token|secret|password|auth", re.IGNORECASE)
+_GIVEN: Final = re.compile(rf"((?:{_SECRET.pattern})[\w-]*[\"']?\s*[=:]).*", re.IGNORECASE | re.DOTALL)
+"""From a name that sounds secret, with its value, to the end of the argument."""
 _PARKS: Final = {Class.QUOTA: ParkReason.QUOTA, Class.BUDGET: ParkReason.BUDGET}
 _TYPES: Final = {Class.KILLED: "Killed", Class.NO_EVIDENCE: "NoEvidence"}
 
@@ -121,12 +123,10 @@ def evidence_of(agent: str, assignment: Assignment, launch: Launch, run: Run, re
 
 
 def without_secrets(argv: Sequence[str], prompt: str) -> list[str]:
-    """A command line as it may be shown: what an option that sounds secret is given, and the prompt, left out."""
+    """A command line as it may be shown: what is given to a name that sounds secret, and the prompt, left out."""
     shown, hide = [], False
     for argument in argv:
-        option, equals, _ = argument.partition("=")
-        secret = option.startswith("-") and _SECRET.search(option) is not None
-        text = "***" if hide else f"{option}=***" if secret and equals else argument
-        shown.append(text.replace(prompt, "{prompt}")[:1000])
-        hide = secret and not equals
+        text = argument.replace(prompt, "{prompt}")
+        shown.append("***" if hide else _GIVEN.sub(r"\1***", text)[:1000])
+        hide = text.startswith("-") and "=" not in text and _SECRET.search(text) is not None
     return shown

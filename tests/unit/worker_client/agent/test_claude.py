@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -179,3 +180,17 @@ def test_all_of_its_errors_are_read_and_not_only_the_first() -> None:
     event = {"type": "result", "subtype": "error_during_execution", "is_error": True, "errors": ["one", 2, "three"]}
     reader.line(json.dumps(event), LogStream.STDOUT)
     assert reader.verdict(Ended(1, None, 0.0, 0)).message == "one; three"
+
+
+@pytest.mark.parametrize("status", [401, 429])
+@pytest.mark.parametrize("end", [{"subtype": "error_max_turns", "result": ""}, None], ids=["failed", "killed"])
+def test_a_refusal_that_it_got_over_says_nothing_of_how_it_ended(status: int, end: dict[str, Any] | None) -> None:
+    reader = CLAUDE.reader(ASSIGNMENT, AgentSettings())
+    events: list[dict[str, Any]] = [
+        {"type": "system", "subtype": "api_retry", "attempt": 1, "error_status": status},
+        {"type": "assistant", "message": {"id": "m", "model": "opus", "content": [{"type": "text", "text": "I go on."}]}},
+        *([{"type": "result", "is_error": True, **end}] if end else []),
+    ]
+    for event in events:
+        reader.line(json.dumps(event), LogStream.STDOUT)
+    assert reader.verdict(KILLED).outcome is (Class.FAILED if end else Class.KILLED)

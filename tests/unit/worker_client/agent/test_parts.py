@@ -38,6 +38,21 @@ def test_what_is_not_shown_of_a_command_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        ("model_providers.mine.api_key=sk-1", "model_providers.mine.api_key=***"),
+        ('{"env": {"ANTHROPIC_API_KEY": "sk-1"}}', '{"env": {"ANTHROPIC_API_KEY":***'),
+        ("Authorization: Bearer sk-1", "Authorization:***"),
+        ("PASSWORD=sk-1\nand more", "PASSWORD=***"),
+        ("/srv/auth-service", "/srv/auth-service"),
+        ("keys.md", "keys.md"),
+    ],
+)
+def test_a_value_that_sounds_secret_is_not_shown_wherever_it_stands(argument: str, shown: str) -> None:
+    assert without_secrets(["x", "-c", argument], "Fix it.") == ["x", "-c", shown]
+
+
 def test_usages() -> None:
     one = Usage(input_tokens=10, output_tokens=2, cached_tokens=1, cost_usd=0.5, duration_ms=7, model="a")
     both = added(one, Usage(input_tokens=5, cost_usd=0.25, duration_ms=3))
