@@ -24,4 +24,9 @@ def opened(directory: str) -> int:
         finally:
             os.close(at)
         at = inner
+    try:
+        os.close(os.open(".", flags, dir_fd=at))
+    except OSError as error:
+        os.close(at)
+        raise CannotBegin(f"{directory} can't be worked in: {error.strerror}") from error
     return at

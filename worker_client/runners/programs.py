@@ -26,6 +26,10 @@ INHERITED: Final = (
     *("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
 )
 """What a program sees of the worker's environment: enough to work, none of its secrets."""
+MOST_ARGUMENT_BYTES: Final = 128 * 1024 - 1
+"""What Linux allows, also for a variable with its name."""
+MOST_ENVIRONMENT_BYTES: Final = 512 * 1024
+"""All variables and arguments together may have four times as much."""
 NOT_FOUND: Final = 127
 _MEANINGS: Final = {126: "the command can't be executed", NOT_FOUND: "the command was not found"}
 
@@ -112,7 +116,7 @@ async def execute(  # noqa: PLR0913  what a run can be given
             tail.add(shown)
             context.log(shown, stream)
 
-    mixed = {**environment, **context.task.environment, **_about(context), **(own or {})}
+    mixed = {**environment, **_of_task(context), **_about(context), **(own or {})}
     whole = {name: value for name, value in mixed.items() if value is not None}
     limits = _limits(context)
     lock = await Locks(state_folder() / "locks").take(
@@ -146,6 +150,21 @@ async def execute(  # noqa: PLR0913  what a run can be given
                 with contextlib.suppress(asyncio.CancelledError):
                     await watching
     return Ran(ended, int((time.monotonic() - started) * 1000), str(tail))
+
+
+def _of_task(context: RunContext) -> dict[str, str]:
+    """What the task has in its environment; raises ValueError for what no program can be given, whichever it is."""
+    given = context.task.environment
+    sizes = {name: len(f"{name}={value}".encode()) for name, value in given.items()}
+    for name, size in sizes.items():
+        if "\0" in name + given[name] or size > MOST_ARGUMENT_BYTES:
+            words = f"{name!r} has {size} bytes; it may have {MOST_ARGUMENT_BYTES}, and no NUL"
+            raise ValueError(f"`environment` of the task can't be passed on: {words}")
+    if (size := sum(sizes.values())) > MOST_ENVIRONMENT_BYTES:
+        raise ValueError(
+            f"`environment` of the task can't be passed on: it has {size} bytes, of {MOST_ENVIRONMENT_BYTES} at most"
+        )
+    return given
 
 
 def _limits(context: RunContext) -> ResourceLimits:

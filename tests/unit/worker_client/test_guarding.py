@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from tests.acceptance.programs import mentioning
 from tests.unit.worker_client.test_processes import appears, until
 from worker_client.contract.limits import ResourceLimits
+from worker_client.entering import opened
 from worker_client.errors import CannotBegin
 from worker_client.processes import Ended, ProcessTree
 from worker_client.remains import MARK
@@ -194,3 +196,26 @@ def test_a_directory_that_is_swapped_all_the_time(tmp_path: Path) -> None:
         finally:
             swapping.kill()
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_directory_that_its_user_may_not_enter() -> None:
+    """It is given back: no program could begin there, which is no fault of the program's."""
+    outer = Path(tempfile.mkdtemp())
+    outer.chmod(0o755)
+    (outer / "closed").mkdir(mode=0)
+    # What root may not enter there is not.
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.getuid() == 0:
+                os.setuid(65_534)
+            opened(str(outer / "closed"))
+        except CannotBegin as error:
+            os._exit(0 if "can't be worked in: Permission denied" in str(error) else 2)
+        finally:
+            os._exit(1)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        (outer / "closed").rmdir()
+        outer.rmdir()

@@ -26,17 +26,13 @@ from worker_client.runners.agent.usages import added
 from worker_client.runners.agent.versions import Versions
 from worker_client.runners.base import RunContext
 from worker_client.runners.outcomes import Done, Failed, Outcome, Parked, Released
-from worker_client.runners.programs import inherited
+from worker_client.runners.programs import MOST_ARGUMENT_BYTES, inherited
 from worker_client.runners.verify import Checks, verify, verify_failure
 from worker_client.sessions import Session, remember
 
 RESERVED: Final = ("PATH", "HOME", "USER", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
 """With what the agent inherits, variables that a task may not change: who it works as is the worker's to say, and a worker that
 finds that it can't work stops."""
-
-
-MOST_ARGUMENT_BYTES: Final = 128 * 1024 - 1
-"""What Linux allows."""
 
 
 class ProgramMissing(Exception):

@@ -239,3 +239,18 @@ def test_the_prompt_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.Monke
 
     asyncio.run(scenario())
     assert not list(tmp_path.glob("orchestrator-agent-*"))
+
+
+@pytest.mark.parametrize(
+    "environment", [{"X": "x" * 200_000}, {"X": "a\0b"}, {f"X{number}": "x" * 100_000 for number in range(6)}]
+)
+def test_a_task_whose_environment_no_program_can_be_given_stops_no_worker(tmp_path: Path, environment: dict[str, str]) -> None:
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            stage.play(done())
+            verb, body = await stage.run(environment=environment)
+            assert verb == "fail"
+            assert "`environment` of the task can't be passed on: " in body["error"]["message"]
+            assert (await stage.run(8))[0] == "complete"
+
+    asyncio.run(scenario())
