@@ -35,6 +35,7 @@ AGENTS = ("claude", "codex")
 ACCOUNTS = ("a", "b")
 NARROW = Principal("narrow", OPEN.scopes, PathScope((Pattern("/a", below=True),)))
 ENDLESS = 10**9
+USED = '{"input_tokens": 10}'
 
 
 class Town:
@@ -174,6 +175,9 @@ class Town:
                     ops.Release(task_id=task_id, lease=lease),
                     ops.Park(task_id=task_id, lease=lease, hold="question"),
                     ops.Park(task_id=task_id, lease=lease, hold="quota", not_before=self.time.at + 4_000),
+                    ops.Park(task_id=task_id, lease=lease, hold="quota", account=self.chance.choice(ACCOUNTS)),
+                    ops.Complete(task_id=task_id, lease=lease, usage=USED),
+                    ops.Park(task_id=task_id, lease=lease, hold="budget", usage=USED),
                 )
             ),
             self.owner[task_id],
@@ -192,9 +196,10 @@ class Town:
             return
         self.report(
             ops.SetDirectory(
-                path=pick(PATHS), host=pick(HOSTS), paused=self.chance.random() < 0.3, max_running=pick((None, None, 1, 2))
+                path=pick(PATHS), host=pick(HOSTS), paused=self.chance.random() < 0.3, max_running=pick((None, None, 1, 2)),
+                daily_tokens=pick((None, None, 1, 25)), daily_attempts=pick((None, None, 1, 3)),
             )
-        )
+        )  # fmt: skip
 
     def change(self) -> None:
         if not self.tasks:
