@@ -17,6 +17,8 @@ _SCHEME: Final = "orchestrator://"
 _TEXT: Final = "text/plain"
 _JSON: Final = "application/json"
 _LINES: Final = 1000
+_DIGITS: Final = 19
+"""Of an id: no number that fits a column has more, and Python refuses to read one of thousands."""
 _OPEN: Final = [status for status in Status if not status.final]
 
 
@@ -47,7 +49,8 @@ async def read(visit: Visit, uri: str) -> tuple[str, str]:
     if uri.startswith(_SCHEME) and kind == "queue":
         return await _queue(visit, unquote(rest)), _TEXT
     number, _, part = rest.partition("/")
-    if uri.startswith(_SCHEME) and kind == "tasks" and number.isascii() and number.isdecimal() and part in {"", "log"}:
+    numbered = number.isascii() and number.isdecimal() and len(number) <= _DIGITS
+    if uri.startswith(_SCHEME) and kind == "tasks" and numbered and part in {"", "log"}:
         if part:
             return await log(visit.client, int(number), _LINES), _TEXT
         return msgspec.json.encode(await whole(visit.client, int(number))).decode(), _JSON

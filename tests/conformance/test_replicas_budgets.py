@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from orchestrator.domain import budgets
 from orchestrator.domain import operations as ops
 from orchestrator.domain.budgets import DAY
 from orchestrator.domain.outcomes import Beat, Claimed, Grant
@@ -123,3 +124,21 @@ def test_a_task_whose_budget_one_server_sees_used_up_no_server_gives_out(replica
         assert not granted(*commits, second.commit(asked("w2")))
         assert rig.head(grant.task_id).hold == "budget"
     replicas.check()
+
+
+def test_a_budget_taken_away_while_it_is_used_up_elsewhere_keeps_no_server_busy_at_midnight(replicas: Replicas) -> None:
+    """What one server noted of a budget that another took away at the same time is forgotten like any other."""
+    first, second = replicas.rigs
+    for _ in range(ROUNDS):
+        replicas.time.at = budgets.tomorrow(replicas.time.at)
+        for rig in (first, second):
+            rig.tick()
+        first.do(ops.SetDirectory(path="/a", daily_tokens=10))
+        grant = first.running("/a", lease_ms=2 * DAY, timeout_ms=2 * DAY)
+        replicas.together(batch_of(beat(grant, 20)), batch_of(ops.SetDirectory(path="/a", daily_tokens=None)))
+        first.do(done(grant, 20))
+        replicas.time.at = budgets.tomorrow(replicas.time.at)
+        first.tick()
+        due = first.tick().next_due
+        assert due is None or due > replicas.time.at
+        assert first.fetch("SELECT path FROM directories WHERE reached_day IS NOT NULL") == []

@@ -187,7 +187,9 @@ async def test_resources_and_prompts(server: Running, agent: Agent, directory: s
     assert json.loads(await read(f"orchestrator://tasks/{task['id']}"))["title"] == "Look at me"
     assert (await read(f"orchestrator://tasks/{task['id']}/log")).endswith("line 598\nline 599")
     assert (await agent("task_get", id=task["id"], log_tail=2))["log"] == "line 598\nline 599"
-    for uri in ("orchestrator://tasks/x", "orchestrator://tasks/1/more", "orchestrator://nothing/1", "file:///etc/passwd"):
+    endless = f"orchestrator://tasks/{'9' * 5000}"
+    others = ("orchestrator://tasks/x", "orchestrator://tasks/1/more", "orchestrator://nothing/1", "file:///etc/passwd")
+    for uri in (*others, endless, f"{endless}/log"):
         with pytest.raises(MCPError, match="there is no resource"):
             await read(uri)
 

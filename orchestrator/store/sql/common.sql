@@ -97,8 +97,10 @@ SELECT count(*) FROM tasks
 WHERE status = 'running' AND (path = ?1 OR (path > ?2 AND path < ?3)) AND (?4 = '' OR lease_host = ?4);
 
 -- name: settings
+-- With those whose budget was taken away while another server saw that it is used up: that has to be forgotten, too.
 SELECT {setting} FROM directories d
-WHERE paused = 1 OR max_running IS NOT NULL OR daily_tokens IS NOT NULL OR daily_micros IS NOT NULL OR daily_attempts IS NOT NULL;
+WHERE paused = 1 OR max_running IS NOT NULL OR daily_tokens IS NOT NULL OR daily_micros IS NOT NULL OR daily_attempts IS NOT NULL
+   OR reached_day IS NOT NULL;
 
 -- name: spent
 SELECT coalesce(sum(input_tokens * 1.0 + output_tokens), 0), coalesce(sum(micros * 1.0), 0), coalesce(sum(attempts), 0)
