@@ -37,6 +37,8 @@ from orchestrator.store.saving import Late, Writes, periods_before
 from orchestrator.store.session import Session
 
 ALIVE_AT: Final = "alive_at"
+AHEAD: Final = "ahead"
+"""In `meta` of PostgreSQL: how far ahead of the database's clock the servers' time is, since that was set back."""
 _MARK = re.compile(r"\{([a-z]+)(\d*)\}")
 _NO_OUTPUTS_YET = 2
 """Up to this version, created and claimed, nothing has written outputs of a task."""

@@ -1,4 +1,4 @@
-"""The database's clock is set forward while a server gives out leases: those are given the time, too."""
+"""The database's clock is set while servers give out leases: none of them ends early."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,6 +15,7 @@ from orchestrator.domain.outcomes import Claimed
 from orchestrator.domain.principal import OPEN, SYSTEM
 from orchestrator.domain.rules import Rules
 from orchestrator.store.postgres.store import PostgresStore
+from orchestrator.store.postgres.timing import Time
 from orchestrator.store.postgres.transaction import PostgresTransaction
 from tests import postgres
 from tests.rig import HOUR, claim, enqueue, interest, new_task
@@ -42,12 +43,12 @@ class Two:
         self.aside = psycopg.connect(url, autocommit=True)
 
     async def do(self, which: int, op: ops.Operation) -> Any:
-        by = SYSTEM if isinstance(op, ops.Tick) else OPEN
+        by = SYSTEM if isinstance(op, ops.Tick | ops.Expire) else OPEN
         (decision,) = (await self.stores[which].commit([ops.Submission(op, by)], Rules())).decisions
         return decision.outcome
 
-    def set_forward(self) -> None:
-        self.aside.execute("UPDATE setable.jump SET by = by + %s * interval '1 ms'", [HOUR])
+    def set_forward(self, ms: int = HOUR) -> None:
+        self.aside.execute("UPDATE setable.jump SET by = by + %s * interval '1 ms'", [ms])
 
     async def somebody_waits(self) -> None:
         await until(lambda: self.aside.execute(_WAITING).fetchall() != [(0,)])
@@ -119,3 +120,18 @@ async def test_a_claim_that_had_to_wait_takes_the_time_of_afterwards(two: Two, m
     assert (len(claimed.grants), len(tries)) == (1, 2)
     await two.do(0, ops.Tick())
     assert 5_000 < two.left() <= 11_000
+
+
+async def test_who_knows_how_long_the_database_was_away_and_who_does_not_agree(two: Two) -> None:
+    """The clock is set back while nobody reaches the database; the first that comes has just begun."""
+    stayed, begun = two.stores[0]._time, Time()
+    await two.do(0, ops.Tick())
+    two.set_forward(-HOUR)
+    steady = stayed._steady
+    stayed._steady = lambda: steady() + 4_000
+    two.stores[1]._time = begun
+    claimed = await two.do(1, claim(interest("/a"), lease_ms=2_000))
+    assert len(claimed.grants) == 1
+    await two.do(0, ops.Expire())
+    assert two.aside.execute("SELECT status FROM tasks").fetchall() == [("running",)]
+    assert abs(stayed.now() - begun.now()) < 1_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.store.postgres.timing import JUMP_MS, Time
+from orchestrator.store.postgres.timing import ALIVE_MS, JUMP_MS, Time
 
 HOUR = 3_600_000
 START = 1_800_000_000_000
@@ -15,6 +15,7 @@ class World:
         self.passed = 0
         self.set = 0
         self.alive_at = START
+        self.ahead = 0
         self.time = Time(lambda: self.passed)
         self.hear()
 
@@ -23,7 +24,8 @@ class World:
         self.time.asks()
         at = START + self.passed + self.set
         self.passed += slow
-        now, jump = self.time.heard(at, self.alive_at)
+        self.ahead = self.time.ahead(at, self.alive_at, self.ahead)
+        now, jump = self.time.heard(at + self.ahead)
         self.time.committed()
         return now - START, jump
 
@@ -76,4 +78,28 @@ def test_a_clock_that_is_set_forward_is_given_back(world: World) -> None:
 def test_another_servers_word_counts_where_nothing_else_is_known(world: World) -> None:
     fresh = Time(lambda: world.passed)
     fresh.asks()
-    assert fresh.heard(START - HOUR, START + 5_000) == (START + 5_000, 0)
+    assert fresh.ahead(START - HOUR, START + 5_000, 0) == HOUR + 5_000 + ALIVE_MS
+
+
+def test_what_the_servers_agreed_upon_holds_for_who_comes_and_who_stays(world: World) -> None:
+    """One that knows how long the database was away goes on from where one that has just begun says."""
+    world.passed += 10_000
+    world.hear()
+    world.alive()
+    world.set = -HOUR
+    world.passed += 4_000
+    fresh = Time(lambda: world.passed)
+    at = START + world.passed + world.set
+    world.ahead = fresh.ahead(at, world.alive_at, world.ahead)
+    assert world.hear() == (10_000 + ALIVE_MS, 0)
+    world.passed += 2_000
+    assert world.hear() == (12_000 + ALIVE_MS, 0)
+    assert fresh.ahead(at + 2_000, world.alive_at, world.ahead) == world.ahead
+
+
+def test_time_that_nothing_was_committed_at_has_not_been(world: World) -> None:
+    world.passed += 10_000
+    world.time.asks()
+    world.time.heard(START + 10_000)
+    world.set = -5_000
+    assert world.hear() == (5_000, 0)

@@ -29,7 +29,7 @@ from orchestrator.store.postgres.looking import Looking
 from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.postgres.session import PostgresSession, Statements
 from orchestrator.store.postgres.standing import Standing
-from orchestrator.store.postgres.timing import Time
+from orchestrator.store.postgres.timing import ALIVE_MS, Time
 from orchestrator.store.postgres.transaction import PostgresTransaction
 from orchestrator.store.protocol import (
     Asker,
@@ -45,7 +45,7 @@ from orchestrator.store.reads import Reads
 from orchestrator.store.reads.dialect import POSTGRES
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.sql import queries
-from orchestrator.store.transaction import ALIVE_AT, Dialect, fill
+from orchestrator.store.transaction import AHEAD, ALIVE_AT, Dialect, fill
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -58,7 +58,6 @@ HELD_S: Final = 0.3
 """A transaction that goes on holds a row for a shorter time."""
 WAIT_S: Final = 6.0
 """For what others hold: longer than one who stands still can hold it."""
-ALIVE_MS: Final = 1_000
 SETTLE_S: Final = 120.0
 _HELD: Final = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _CHANGED: Final = (errors.UniqueViolation, errors.ExclusionViolation, StaleRowError)
@@ -146,11 +145,12 @@ class PostgresStore:
         connection = self._connected()
         connection.execute(engine.native(self._sql["first_meta"]), [EPOCH, secrets.token_hex(6)])
         self._time.asks()
-        database_now, alive_at = self._row(connection, "clock")
+        at, alive_at, ahead = self._row(connection, "clock")
         if alive_at is not None and self._clock is not None:
             self._clock.not_before(int(alive_at))
-        now, _ = self._heard(database_now, int(alive_at or 0))
-        connection.execute(engine.native(self._sql["first_meta"]), [ALIVE_AT, str(now)])
+        now, _ = self._heard(at + self._ahead(at, int(alive_at or 0), int(ahead or 0)))
+        for key, value in ((ALIVE_AT, now), (AHEAD, 0)):
+            connection.execute(engine.native(self._sql["first_meta"]), [key, str(value)])
         (self.epoch,) = self._row(connection, "get_meta", EPOCH)
         self.asleep_ms = 0 if alive_at is None else max(0, now - int(alive_at))
         self._standing.looked(self._standing.begin(), now, *self._row(connection, "next_due", 0))
@@ -161,8 +161,11 @@ class PostgresStore:
         found: tuple[Any, ...] = row
         return found
 
-    def _heard(self, at: Millis, alive_at: Millis) -> tuple[Millis, int]:
-        return self._time.heard(at, alive_at) if self._clock is None else (self._clock.now(), 0)
+    def _ahead(self, at: Millis, alive_at: Millis, agreed: Millis) -> Millis:
+        return self._time.ahead(at, alive_at, agreed) if self._clock is None else agreed
+
+    def _heard(self, at: Millis) -> tuple[Millis, Millis]:
+        return self._time.heard(at) if self._clock is None else (self._clock.now(), 0)
 
     def now(self) -> Millis:
         """The store's time."""
@@ -272,7 +275,7 @@ class PostgresStore:
     ) -> Commit:
         """One transaction; what is sent together is answered together."""
         session = PostgresSession(connection, self._known(connection), self._sql["new_ids"])
-        transaction = PostgresTransaction(session, self._sql, self._heard, self._standing, careful=careful)
+        transaction = PostgresTransaction(session, self._sql, (self._ahead, self._heard), self._standing, careful=careful)
         committing = False
         self._time.asks()
         try:

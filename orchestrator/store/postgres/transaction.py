@@ -17,7 +17,7 @@ from orchestrator.store.postgres.timing import JUMP_MS
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import Row, account_of, drain_of, head_of, outputs_of, setting_of
 from orchestrator.store.session import StaleRowError
-from orchestrator.store.transaction import Transaction
+from orchestrator.store.transaction import AHEAD, Transaction
 
 CLAIMS: Final = 1
 FEED: Final = 2
@@ -30,11 +30,11 @@ _NOTIFIED: Final = 500
 _PLACE: Final = ("path", "kind", "host", "agent", "rank", "id")
 _LOWEST: Final = (-(2**63), 0)
 
-Clock = Callable[[Millis, Millis], tuple[Millis, int]]
+Clock = tuple[Callable[[Millis, Millis, Millis], Millis], Callable[[Millis], tuple[Millis, Millis]]]
 
 
 class PostgresTransaction(Transaction):
-    """`clock` says, for the database's time and when a server was last alive, the transaction's time, and how far it jumped.
+    """`clock` says how far ahead of the database's time to be, and of that the transaction's time, and how far it jumped.
 
     `careful`: tasks that somebody else has locked are left out, as one of them was met before.
     """
@@ -45,7 +45,7 @@ class PostgresTransaction(Transaction):
         self, session: PostgresSession, queries: Mapping[str, str], clock: Clock, standing: Standing, *, careful: bool
     ) -> None:
         super().__init__(session, queries, 0)
-        self._clock = clock
+        self._ahead, self._heard = clock
         self._alive_at: Millis = 0
         self._asked_at: tuple[Millis, Millis] = (0, 0)
         self.xid: str | None = None
@@ -89,10 +89,9 @@ class PostgresTransaction(Transaction):
         settings = self._ask("settings") if needs.ending or needs.beats else None
         drains = self._ask("drains") if needs.beats else None
         reserved = self._session.reserve(needs.created) if needs.created else lambda: None
-        ((now, alive_at),) = clock()
-        self._alive_at = int(alive_at)
-        self._asked_at = steady, now
-        self.now, self.jump_ms = self._clock(now, self._alive_at)
+        at, ahead = self._agreed(*clock()[0])
+        self._asked_at = steady, at
+        self.now, self.jump_ms = self._heard(at + ahead)
         for row in [*heads(), *parents()]:
             self._loaded.setdefault(row[0], head_of(row))
         self._edges = {parent: [] for parent in needs.ending}
@@ -106,6 +105,18 @@ class PostgresTransaction(Transaction):
         self._set = None if settings is None else [setting_of(row) for row in settings()]
         self._told = None if drains is None else [drain_of(row) for row in drains()]
         reserved()
+
+    def _agreed(self, at: Millis, alive_at: str, ahead: str) -> tuple[Millis, Millis]:
+        """What the clock says, and how far ahead of it the servers are; of several that find it set, the first one says."""
+        self._alive_at = int(alive_at)
+        agreed = self._ahead(at, self._alive_at, int(ahead))
+        if agreed != int(ahead):
+            self._fetch("get_meta", AHEAD)
+            ((at, alive_at, ahead),) = self._fetch("clock")
+            self._alive_at = int(alive_at)
+            agreed = self._ahead(at, self._alive_at, int(ahead))
+            self._ask("set_meta", AHEAD, str(agreed))
+        return at, agreed
 
     def open_edges(self, parents: Iterable[int]) -> list[tuple[int, int]]:
         """(parent, child) of the unsatisfied edges of these parents."""

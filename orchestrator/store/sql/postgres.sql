@@ -1,7 +1,8 @@
 -- What only PostgreSQL says so: its clock, its locks, its guards, and sets where SQLite, which has no way to go, asks one by one.
 
 -- name: clock
-SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT value FROM meta WHERE key = 'alive_at');
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT value FROM meta WHERE key = 'alive_at'),
+       (SELECT value FROM meta WHERE key = 'ahead');
 
 -- name: alive
 UPDATE meta SET value = ?1 WHERE key IN (
