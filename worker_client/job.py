@@ -24,6 +24,7 @@ STOP_GRACE = 10.0
 """Seconds that work has to end when it is cancelled or drained; the server gives 60 after a cancel request."""
 HURRIED_GRACE = 1.0
 FLUSH_SECONDS = 60.0
+REFUSED = "ReportRefused"
 REPORTING = Retries(attempts=None, seconds=600.0)
 
 
@@ -229,8 +230,14 @@ class Job:
             logger.error("task %d: the report could not be sent: %s", self.task.id, error)  # noqa: TRY400  it says all
         except (OrchestratorError, TypeError, ValueError) as error:
             logger.error("task %d: the report was refused: %s", self.task.id, error)  # noqa: TRY400  it says all
-            if isinstance(outcome, Done):
-                message = f"the work was done, but its result could not be reported: {error}"
-                await self.report(Failed(type="ReportRefused", message=message, retryable=False))
+            await self._report_refused(outcome, error)
         else:
             await self._places.settle(task, self._place)
+
+    async def _report_refused(self, outcome: Outcome, error: Exception) -> None:
+        """Say so instead of leaving the task to the end of its lease."""
+        if isinstance(outcome, Done):
+            message = f"the work was done, but its result could not be reported: {error}"
+            await self.report(Failed(type=REFUSED, message=message, retryable=False))
+        elif not isinstance(outcome, Failed) or outcome.type != REFUSED:
+            await self.report(Failed(type=REFUSED, message=f"how the work ended could not be reported: {error}"))

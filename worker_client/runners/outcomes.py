@@ -1,8 +1,9 @@
 """How a run of a task can end, and what is reported to the server for it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from worker_client import endpoints
@@ -10,6 +11,19 @@ from worker_client.contract import reports, tasks
 from worker_client.contract.enums import ParkReason
 from worker_client.contract.reports import Usage
 from worker_client.endpoints import Call
+from worker_client.output import storable
+
+MOST_EVIDENCE: Final = 60_000
+"""Bytes of evidence as JSON; the server takes a little more, and refuses the whole report that has too much."""
+
+
+def fitting(evidence: dict[str, Any]) -> dict[str, Any]:
+    """The evidence without its longest facts, when all of them would be too much."""
+    sizes = {name: len(msgspec.json.encode({name: fact})) for name, fact in evidence.items()}
+    kept = dict(evidence)
+    while sum(sizes[name] for name in kept) > MOST_EVIDENCE:
+        del kept[max(kept, key=lambda name: sizes[name])]
+    return {**kept, "left_out": sorted(sizes.keys() - kept)} if len(kept) < len(evidence) else kept
 
 
 class Done(Struct, frozen=True):
@@ -21,7 +35,7 @@ class Done(Struct, frozen=True):
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        body = reports.Complete(lease=lease, result=self.result, usage=self.usage, evidence=self.evidence)
+        body = reports.Complete(lease=lease, result=self.result, usage=self.usage, evidence=fitting(self.evidence))
         return endpoints.complete(task_id, body)
 
 
@@ -38,14 +52,14 @@ class Failed(Struct, frozen=True, kw_only=True):
 
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
-        error = reports.TaskError(type=self.type[:255], message=self.message[:100_000], details=self.details)
+        error = reports.TaskError(type=self.type[:255], message=storable(self.message)[:100_000], details=self.details)
         body = reports.Fail(
             lease=lease,
             error=error,
             retryable=self.retryable,
             retry_after_seconds=self.retry_after,
             usage=self.usage,
-            evidence=self.evidence,
+            evidence=fitting(self.evidence),
         )
         return endpoints.fail(task_id, body)
 
@@ -77,7 +91,7 @@ class Parked(Struct, frozen=True, kw_only=True):
             agent=self.agent,
             message=self.message,
             usage=self.usage,
-            evidence=self.evidence,
+            evidence=fitting(self.evidence),
         )
         return endpoints.park(task_id, body)
 
@@ -94,7 +108,11 @@ class Released(Struct, frozen=True):
     def report(self, task_id: int, lease: str) -> Call[tasks.Task]:
         """The call that says so."""
         body = reports.Release(
-            lease=lease, reason=self.reason[:10_000], not_before=self.not_before, usage=self.usage, evidence=self.evidence
+            lease=lease,
+            reason=self.reason[:10_000],
+            not_before=self.not_before,
+            usage=self.usage,
+            evidence=fitting(self.evidence),
         )
         return endpoints.release(task_id, body)
 

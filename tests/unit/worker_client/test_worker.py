@@ -13,7 +13,7 @@ from tests.unit.worker_client.peer import Reply, lost
 from tests.unit.worker_client.stage import HandClock, on_stage, script
 from worker_client.errors import ConfigurationError, Forbidden, ServerUnreachable
 from worker_client.runners.base import RunContext
-from worker_client.runners.outcomes import Failed, Parked
+from worker_client.runners.outcomes import Done, Failed, Outcome, Parked
 from worker_client.runners.script import ScriptRunner
 from worker_client.worker import Worker
 
@@ -333,5 +333,33 @@ def test_output_that_is_no_text_is_stored_all_the_same(tmp_path: Path) -> None:
             stage.queue.add(7, tmp_path, kind="odd")
             assert (await stage.end_of(7))[0] == "complete"
             assert stage.queue.text(7) == "a file called ?, or \ufffd\n"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verb", "error"),
+    [
+        (Parked(question="Which?", evidence={"odd": object()}), "fail", {"type": "ReportRefused"}),
+        (Failed(type="Mine", details={"odd": object()}), "fail", {"type": "ReportRefused"}),
+        (Failed(type="Mine", message="no file \udcff"), "fail", {"type": "Mine", "message": "no file ?"}),
+        (Done(evidence={"denials": ["é" * 500] * 100, "exit_code": 0}), "complete", None),
+    ],
+)
+def test_an_end_that_can_not_be_reported_as_it_is(tmp_path: Path, outcome: Outcome, verb: str, error: dict[str, str]) -> None:
+    """It is reported as well as it can be, and not left to the end of the lease."""
+
+    async def work(context: RunContext) -> Outcome:
+        return outcome
+
+    async def scenario() -> None:
+        async with on_stage(tmp_path, lambda worker: worker.handler("odd")(work)) as stage:
+            stage.queue.add(7, tmp_path, kind="odd")
+            told, body = await stage.end_of(7)
+            assert told == verb
+            if error:
+                assert body["error"].items() >= error.items()
+            else:
+                assert body["evidence"] == {"exit_code": 0, "left_out": ["denials"]}
 
     asyncio.run(scenario())
