@@ -18,6 +18,8 @@ your turn with exactly this block, and nothing after it. The answer comes as you
 MOST_CHARACTERS: Final = 10_000
 MOST_OPTIONS: Final = 50
 MOST_OPTION_CHARACTERS: Final = 1000
+MOST_AFTER: Final = 100
+"""Characters that an agent may add to its question, against what it was told."""
 _BLOCK: Final = re.compile(r"^[ \t]*```[ \t]*ask[ \t]*\n(.*?)\n?^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -29,16 +31,20 @@ class Question(Struct, frozen=True):
 
 
 def question_in(text: str) -> Question | None:
-    """The question that a turn ended with; a block that isn't as it should be is a question as it stands."""
+    """The question that a turn ended with; a block that isn't as it should be is a question as it stands.
+
+    A block that much follows is a quotation, as is one inside of another: agents write about it, too.
+    """
     blocks = list(_BLOCK.finditer(text))
     if not blocks:
         return None
     block = blocks[-1]
+    after = text[block.end() :].strip()
     try:
         asked = msgspec.json.decode(block[1], type=Question)
     except (msgspec.MsgspecError, UnicodeError):
-        return _within_bounds(Question(block[1].strip())) if not text[block.end() :].strip() else None
-    return _within_bounds(asked)
+        return _within_bounds(Question(block[1].strip())) if not after else None
+    return _within_bounds(asked) if len(after) <= MOST_AFTER and not after.startswith(("`", "~")) else None
 
 
 def _within_bounds(asked: Question) -> Question | None:

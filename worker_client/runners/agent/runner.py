@@ -1,11 +1,12 @@
 """Kind `agent`: a coding agent works on the prompt, in a session that later attempts go on with."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from msgspec import structs
 from worker_client.contract.enums import LogStream, ParkReason
 from worker_client.contract.reports import Usage
 from worker_client.contract.specs import AgentSpec
+from worker_client.errors import CannotBegin
 from worker_client.runners.agent.beginning import Beginning, InvalidSpec, anew, beginning, budget_left, spec_of
 from worker_client.runners.agent.judging import MOST_TEXT, Ending, evidence_of, judged
 from worker_client.runners.agent.prompt import asking
@@ -89,10 +91,10 @@ class AgentRunner:
         return await self._concluded(context, spec, ending)
 
     async def _once(self, context: RunContext, spec: AgentSpec, start: Beginning, budget: float | None) -> Ending:
-        with tempfile.TemporaryDirectory(prefix="orchestrator-agent-") as folder:
+        with _prompt_file(start.prompt) as prompt_file:
             assignment = Assignment(
                 prompt=start.prompt,
-                prompt_file=Path(folder, "prompt.md"),
+                prompt_file=prompt_file,
                 directory=context.directory,
                 session_id=start.session_id,
                 fresh_session_id=str(uuid.uuid4()),
@@ -100,7 +102,6 @@ class AgentRunner:
                 budget_usd=budget,
                 spent=start.used,
             )
-            assignment.prompt_file.write_text(start.prompt, encoding="utf-8")
             launch = self._agent.launch(assignment, self._settings)
             if shutil.which(launch.argv[0], path=self._environment.get("PATH")) is None:
                 raise ProgramMissing(
@@ -212,3 +213,16 @@ class AgentRunner:
         if check.ended.exit_code == 0:
             return None
         return structs.replace(verify_failure(check, usage), evidence={**evidence, "outcome": "failed"})
+
+
+@contextlib.contextmanager
+def _prompt_file(prompt: str) -> Iterator[Path]:
+    """The prompt as a file, for as long as the agent runs; raises CannotBegin, as on a full disk."""
+    with contextlib.ExitStack() as kept:
+        try:
+            folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="orchestrator-agent-", ignore_cleanup_errors=True))
+            file = Path(folder, "prompt.md")
+            file.write_text(prompt, encoding="utf-8")
+        except OSError as error:
+            raise CannotBegin(f"the prompt can't be written to a temporary file: {error}") from error
+        yield file

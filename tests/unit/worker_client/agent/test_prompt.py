@@ -72,6 +72,8 @@ def test_an_answer_that_nobody_knows_the_attempt_of_is_told(checkpoint: Any) -> 
         ('```ask\n{"question": "broken\n```\n', Question('{"question": "broken')),
         ("```ask\nnot at the end\n```\nI went on.", None),
         ('```ask\n{"question": "  "}\n```', None),
+        ('I documented how to ask:\n\n```ask\n{"question": "Which?"}\n```\n\n' + "All tests pass. " * 10, None),
+        ('The file now says:\n````text\n```ask\n{"question": "Which?"}\n```\n````', None),
         ("```ask\n\n```", None),
         ("```python\nask()\n```", None),
         ("No question.", None),

@@ -254,3 +254,16 @@ def test_a_task_whose_environment_no_program_can_be_given_stops_no_worker(tmp_pa
             assert (await stage.run(8))[0] == "complete"
 
     asyncio.run(scenario())
+
+
+def test_a_full_disk_costs_no_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            verb, body = await stage.run()
+            assert verb == "release"
+            assert "the prompt can't be written to a temporary file" in body["reason"]
+            assert datetime.fromisoformat(body["not_before"]) > datetime.now(UTC)
+
+    asyncio.run(scenario())
