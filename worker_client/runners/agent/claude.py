@@ -121,6 +121,7 @@ class ClaudeReader(EventReader):
         if message.get("model") != _OF_ITSELF:
             # The model answers: what was refused before is over.
             self._status = None
+            self.goes_on()
         if self._result is None and (name := text_of(message.get("id"))):
             self._messages[name] = object_of(message.get("usage"))
             self.report.usage = _usage(list(self._messages.values()), model=self.report.model)

@@ -101,6 +101,7 @@ class CodexReader(EventReader):
     def _done(self, item: dict[str, Any]) -> list[str]:
         if item.get("type") != "error":
             self._complaint = ""
+            self.goes_on()
         match item.get("type"):
             case "agent_message":
                 self.report.final_text = text = text_of(item.get("text"))

@@ -32,6 +32,10 @@ class EventReader:
             self.said.add(text)
         return [text]
 
+    def goes_on(self) -> None:
+        """It works: what it complained of until now did not end it."""
+        self.said = Tail()
+
     def event(self, event: dict[str, Any]) -> list[str]:
         """Take an event; what a person is to read of it."""
         raise NotImplementedError

@@ -84,12 +84,14 @@ class GeminiReader(EventReader):
 
     def _said(self, event: dict[str, Any]) -> list[str]:
         """A text comes in pieces; the next call of a tool ends it."""
+        self.goes_on()
         text = text_of(event.get("content"))
         self.report.final_text = self.report.final_text + text if event.get("delta") else text
         self.report.activity = shown(self.report.final_text, 200) or None
         return [text]
 
     def _called(self, event: dict[str, Any]) -> list[str]:
+        self.goes_on()
         about = next(filter(None, map(text_of, object_of(event.get("parameters")).values())), "")
         call = f"{text_of(event.get('tool_name'))}: {shown(about)}"
         self.report.final_text = ""
