@@ -32,7 +32,6 @@ class Codex:
     resumes = True
     inherit: tuple[str, ...] = (
         *("CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     )
 
     def launch(self, assignment: Assignment, settings: AgentSettings) -> Launch:

@@ -32,9 +32,14 @@ from worker_client.runners.programs import MOST_ARGUMENT_BYTES, inherited
 from worker_client.runners.verify import Checks, verify, verify_failure
 from worker_client.sessions import Session, remember
 
-RESERVED: Final = ("PATH", "HOME", "USER", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
+PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+RESERVED: Final = (
+    *("PATH", "HOME", "USER", "USERPROFILE", "APPDATA", "LOCALAPPDATA", *PROXIES, *map(str.lower, PROXIES)),
+    *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "NODE_OPTIONS", "NODE_TLS_REJECT_UNAUTHORIZED", "BUN_OPTIONS"),
+)
 """With what the agent inherits, variables that a task may not change: who it works as is the worker's to say, and a worker that
 finds that it can't work stops."""
+_KEY: Final = "API_KEY"
 
 
 class ProgramMissing(Exception):
@@ -64,6 +69,8 @@ class AgentRunner:
         self._checks = checks or Checks()
         self._environment = inherited(environ=environ)
         names = (*RESERVED, *agent.inherit, *self._settings.inherit)
+        keys = (name for name in agent.inherit if name.endswith(f"_{_KEY}"))
+        self._families = (f"{agent.name.upper()}_", *(name.removesuffix(_KEY) for name in keys))
         self._own = {**{name: environ.get(name) for name in names}, **self._settings.environment}
         self._versions = Versions()
 
@@ -113,7 +120,7 @@ class AgentRunner:
                 )
             reader = self._agent.reader(assignment, self._settings)
             run = Run(context, reader, stall_seconds=self._settings.stall_seconds, told=self._teller(context, start))
-            await run.go(launch, self._environment, self._own)
+            await run.go(launch, self._environment, {**self._not_to_be_set(context), **self._own})
         report = reader.report
         verdict = reader.verdict(run.ended)
         evidence = evidence_of(self._agent.name, assignment, launch, run, report, verdict)
@@ -131,6 +138,10 @@ class AgentRunner:
             verdict=verdict,
             evidence=evidence,
         )
+
+    def _not_to_be_set(self, context: RunContext) -> dict[str, None]:
+        """What the task says about the agent itself or its account, such as a header with another key."""
+        return {name: None for name in context.task.environment if name.startswith(self._families)}
 
     async def _add_version(self, evidence: dict[str, Any], program: str, run: Run) -> None:
         try:

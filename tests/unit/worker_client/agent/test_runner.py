@@ -22,6 +22,27 @@ def used(body: dict[str, Any]) -> dict[str, Any]:
     return usage
 
 
+def test_what_a_task_can_not_change(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with theatre(tmp_path, environ={"https_proxy": "http://ours:1", "NODE_OPTIONS": "--no-warnings"}) as stage:
+            stage.play(done())
+            evil = [
+                "https_proxy",
+                "HTTPS_PROXY",
+                "NODE_OPTIONS",
+                "LD_PRELOAD",
+                "ANTHROPIC_CUSTOM_HEADERS",
+                "CLAUDE_CODE_USE_FOUNDRY",
+            ]
+            await stage.run(environment={**dict.fromkeys(evil, "evil"), "OPENAI_API_KEY": "of the tests", "NODE_ENV": "test"})
+            seen = stage.calls[0]["env"]
+            assert "evil" not in seen.values()
+            ours = {"https_proxy": "http://ours:1", "NODE_OPTIONS": "--no-warnings"}
+            assert seen.items() >= {**ours, "OPENAI_API_KEY": "of the tests", "NODE_ENV": "test"}.items()
+
+    asyncio.run(scenario())
+
+
 def test_done(tmp_path: Path) -> None:
     async def scenario() -> None:
         environ = {"HOME": "/home/me", "ANTHROPIC_API_KEY": "its key", "ORCHESTRATOR_API_KEY": "the worker's own", "EXTRA": "1"}
