@@ -58,9 +58,12 @@ def _unlock(record: Record, lock: Path) -> None:
 
 
 def _git_runs_in(directory: str) -> bool:
-    for process in psutil.process_iter(["name", "cwd"]):
+    for process in psutil.process_iter(["name", "cwd", "status"]):
         name, where = process.info["name"] or "", process.info["cwd"]
-        if name.startswith("git") and (where is None or Path(where).is_relative_to(directory)):
+        if not name.startswith("git") or process.info["status"] in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+            continue
+        # Where another user's git is cannot be told.
+        if where is None or Path(where).is_relative_to(directory):
             return True
     return False
 
