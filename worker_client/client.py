@@ -22,7 +22,7 @@ from worker_client.methods import AsyncMethods, SyncMethods
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8080"
 FOLLOW_SECONDS = 25.0
-FAILURES = (httpx.TransportError, OrchestratorError)
+FAILURES = (httpx.TransportError, httpx.InvalidURL, OrchestratorError)
 
 
 class _Settings:

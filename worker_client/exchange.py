@@ -16,7 +16,7 @@ from worker_client.contract.envelope import Envelope, ErrorBody
 from worker_client.contract.request import Request
 from worker_client.contract.tasks import CreatedTask, CreatedTasks
 from worker_client.endpoints import Call, Repeat
-from worker_client.errors import OrchestratorError, Retriable, ServerUnreachable, UnexpectedAnswer, error_from
+from worker_client.errors import OrchestratorError, Retriable, ServerUnreachable, UnexpectedAnswer, ValidationFailed, error_from
 
 T = TypeVar("T")
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -142,6 +142,8 @@ class Exchange(Generic[T]):
         if again is False or over or monotonic() + pause - self._started > limits.seconds:
             if isinstance(error, httpx.TransportError):
                 raise self._unreachable(error) from error
+            if isinstance(error, httpx.InvalidURL):
+                raise ValidationFailed(f"this cannot be asked for in an address: {error}") from error
             raise error
         return pause
 

@@ -192,6 +192,8 @@ async def test_resources_and_prompts(server: Running, agent: Agent, directory: s
     for uri in (*others, endless, f"{endless}/log"):
         with pytest.raises(MCPError, match="there is no resource"):
             await read(uri)
+    refused = await agent.refused("task_next", work_path="/a" * 40_000, worker_id="w", wait_s=0)
+    assert refused["code"] == "VALIDATION_ERROR"
 
     async def prompt(name: str, **arguments: str) -> str:
         content: Any = (await agent.client.get_prompt(name, arguments)).messages[0].content

@@ -14,6 +14,9 @@ from worker_client.contract.enums import LogStream, Status
 
 PATHS = ("/", "/a", "/a", "/a/b", "/a/b/c", "/a/bb", "/d")
 HOSTS = ("", "", "", "h1", "h2")
+AGENTS = ("", "", "claude", "codex")
+ACCOUNTS = (None, None, "a", "b")
+WORKERS = ("w1", "w2", "w3")
 TAGS = ((), (), (), ("gpu",), ("gpu", "big"))
 OTHER = Principal("other", OPEN.scopes)
 LINE = ops.LogLine("x", LogStream.STDOUT, None)
@@ -31,8 +34,8 @@ class Actions:
 
     def batch(self, size: int) -> list[ops.Submission]:
         """Operations of one transaction."""
-        makers = [self._create, self._claim, self._report, self._change, self._update, self._directory, self._of_time]
-        return [make() for make in self._random.choices(makers, [3, 6, 8, 3, 1, 0.4, 1], k=size)]
+        makers = [self._create, self._claim, self._report, self._change, self._update, self._directory, self._hold, self._of_time]
+        return [make() for make in self._random.choices(makers, [3, 6, 8, 3, 1, 0.4, 0.7, 1], k=size)]
 
     def _may(self, chance: float) -> bool:
         return self._random.random() < chance
@@ -45,7 +48,8 @@ class Actions:
         return ops.Submission(enqueue(*(
             new_task(
                 pick(PATHS), host=pick(HOSTS), kind=pick(("agent", "agent", "script", "http")), tags=pick(TAGS),
-                priority=pick((0, 1, 1, 1, 2, 3)), exclusive=self._may(0.3), delay_ms=pick((None, None, None, 0, 5_000)),
+                agent=pick(AGENTS), priority=pick((0, 1, 1, 1, 2, 3)), exclusive=self._may(0.3),
+                delay_ms=pick((None, None, None, 0, 5_000)),
                 max_attempts=pick((1, 2, 3)), timeout_ms=pick((15_000, HOUR, HOUR)), requires_approval=self._may(0.1),
                 backoff=pick(('{"base_seconds": 0}', '{"base_seconds": 3}')),
                 budget=pick((None, None, None, '{"tokens":7}', '{"tokens":20,"micros":4000}')),
@@ -59,10 +63,10 @@ class Actions:
         pick, by = self._pick, self._pick((OPEN, OPEN, OPEN, OTHER))
         wanted = interest(
             *sorted({pick(PATHS), pick(PATHS)}), recursive=self._may(0.6), kinds=pick(((), (), ("agent",), ("script", "http"))),
-            tags=pick(TAGS[:4]), host=pick(HOSTS), exclusive=self._may(0.2), by=by,
+            tags=pick(TAGS[:4]), host=pick(HOSTS), exclusive=self._may(0.2), by=by, agent=pick(AGENTS),
         )  # fmt: skip
         op = claim(
-            wanted, pick(("w1", "w2", "w3")), limit=pick((1, 1, 3)), lease_ms=pick((1_000, 10_000, 100_000)),
+            wanted, pick(WORKERS), account=pick(ACCOUNTS), limit=pick((1, 1, 3)), lease_ms=pick((1_000, 10_000, 100_000)),
             confirm_ms=pick((None, None, 2_000)), poll_id=pick((None, None, "p")),
         )  # fmt: skip
         return ops.Submission(op, by)
@@ -80,7 +84,7 @@ class Actions:
         used = Outputs(usage_now=self._usage(), progress='{"percent": 1}', session_id="s") if self._may(0.5) else None
         asked = Outputs(question='"which?"')
         return ops.Submission(self._pick((
-            ops.Heartbeat(task_id=task_id, lease=lease, outputs=used),
+            ops.Heartbeat(task_id=task_id, lease=lease, outputs=used, agent=self._pick(AGENTS)),
             ops.Heartbeat(task_id=task_id, lease=lease),
             ops.AppendLogs(task_id=task_id, lease=lease, lines=(LINE, LINE), first_line=self._pick((None, 1, 2))),
             ops.Complete(task_id=task_id, lease=lease, result="1", usage=self._pick((None, self._usage()))),
@@ -89,6 +93,7 @@ class Actions:
             ops.Fail(task_id=task_id, lease=lease, error="{}", retryable=self._may(0.5), retry_after_ms=self._pick((0, 9_000))),
             ops.Release(task_id=task_id, lease=lease, not_before=self._pick((None, None, self._now + 4_000))),
             ops.Park(task_id=task_id, lease=lease, hold=self._pick(("quota", "budget", "approval", "releases"))),
+            ops.Park(task_id=task_id, lease=lease, hold="quota", account="a", not_before=self._now + 4_000),
             ops.Park(task_id=task_id, lease=lease, hold="question", outputs=asked),
             ops.Park(task_id=task_id, lease=lease, hold="question", not_before=self._now + 9_000),
             ops.Undeliver(task_id=task_id, lease=lease, delivery_no=self._pick((1, 1, 2))),
@@ -126,6 +131,16 @@ class Actions:
             {"inputs": {"prompt": "new"}}, {"version": 2, "title": "t"}, {"budget": pick((None, (5, None), (50, 9_000)))},
         ))  # fmt: skip
         return ops.Submission(ops.Update(task_id=self._task(), **facts), OPEN)
+
+    def _hold(self) -> ops.Submission:
+        """Accounts that wait and go on, workers that drain and do no longer."""
+        pick = self._pick
+        return ops.Submission(pick((
+            ops.SetAccount(account=pick("ab"), held_until=self._now + pick((-1, 3_000, HOUR))),
+            ops.SetAccount(account=pick("ab")), ops.SetAccount(account="a", limit=1),
+            ops.DrainWorker(worker_id=pick(WORKERS)),
+            *(ops.DrainWorker(worker_id=worker, undo=True) for worker in WORKERS),
+        )), OPEN)  # fmt: skip
 
     def _directory(self) -> ops.Submission:
         pick = self._pick

@@ -57,8 +57,9 @@ def due_at(head: Head) -> int | None:
 
 
 def all_due(rig: Rig, heads: Heads) -> list[int]:
-    """When time does something: to tasks, and to budgets of a day that is spent."""
+    """When time does something: to tasks, to budgets of a day that is spent, and to accounts without quota."""
     spent = [(day + 1) * DAY for (day,) in rig.fetch("SELECT reached_day FROM directories WHERE reached_day IS NOT NULL")]
+    spent += [at for (at,) in rig.fetch("SELECT held_until FROM accounts WHERE held_until IS NOT NULL")]
     return spent + [at for head in heads.values() if (at := due_at(head)) is not None]
 
 
@@ -174,8 +175,11 @@ def check_claims(rig: Rig, after: Heads, commit: Commit, batch: list[ops.Submiss
         if outcome.grants and outcome.grants[0].delivery_no > 1:
             continue
         expected: list[int] = []
+        resting = rests(rig, op)
+        assert outcome.drain == (resting == "drain")
+        assert outcome.quota == (resting == "quota")
         for head in sorted(waiting.values(), key=lambda one: (one.rank, one.id)):
-            if len(expected) < op.limit and wants(op, head) and free(rig, op, head, running):
+            if not resting and len(expected) < op.limit and wants(op, head) and free(rig, op, head, running):
                 expected.append(head.id)
                 running.append(after[head.id])
                 del waiting[head.id]
@@ -228,7 +232,16 @@ def wants(op: ops.Claim, head: Head) -> bool:
         and (not asked.kinds or head.kind in asked.kinds)
         and head.host in {"", asked.host}
         and asked.tags <= set(head.tags)
+        and (not asked.agent or head.agent in {"", asked.agent})
     )
+
+
+def rests(rig: Rig, op: ops.Claim) -> str:
+    """What keeps an asker from getting anything at all."""
+    if rig.fetch("SELECT 1 FROM drains WHERE worker_id = ?", [op.worker_id]):
+        return "drain"
+    held = rig.fetch("SELECT 1 FROM accounts WHERE account = ? AND held_until > ?", [op.account or "", rig.time.at])
+    return "quota" if held else ""
 
 
 def free(rig: Rig, op: ops.Claim, head: Head, running: list[Head]) -> bool:
