@@ -33,6 +33,10 @@ class Session(Struct, frozen=True, kw_only=True):
     worktree: str | None = None
     used: Usage = field(default_factory=Usage)
 
+    def is_of(self, directory: str) -> bool:
+        """Whether it was made in this very directory."""
+        return os.path.normcase(self.directory) == os.path.normcase(directory)
+
 
 def remember(state: Path, session: Session) -> None:
     """Write down where a session is, in place of what was written of it before; that it can't be is only logged."""
@@ -62,12 +66,6 @@ def recorded(state: Path, agent: str, session_id: str) -> Session | None:
         logger.warning("what is written down of session %r of %r can't be read: %s: %s", session_id, agent, path, error)
         return None
     return session if (session.agent, session.session_id) == (agent, session_id) else None
-
-
-def resumable(state: Path, agent: str, session_id: str, directory: str) -> bool:
-    """Whether a session was made in this very directory, on this machine."""
-    session = recorded(state, agent, session_id)
-    return session is not None and os.path.normcase(session.directory) == os.path.normcase(directory)
 
 
 def _path(state: Path, agent: str, session_id: str) -> Path:

@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 from worker_client import sessions
-from worker_client.sessions import Session, recorded, remember, resumable
+from worker_client.sessions import Session, recorded, remember
 
 AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
 def session(session_id: str = "0b6c9a2e-6d5f", directory: str = "/srv/shop", agent: str = "claude", task_id: int = 7) -> Session:
     return Session(agent=agent, session_id=session_id, directory=directory, task_id=task_id, at=AT)
+
+
+def resumable(state: Path, agent: str, session_id: str, directory: str) -> bool:
+    session = recorded(state, agent, session_id)
+    return session is not None and session.is_of(directory)
 
 
 def test_a_session_is_resumed_in_its_own_directory_only(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What a run of an agent begins with: a spec that holds, the session to go on with, and what is left to spend."""
 
-import os
 import re
 from pathlib import Path
 from typing import Final
@@ -50,7 +49,8 @@ def budget_left(task: ClaimedTask, spec: AgentSpec) -> float | None:
     allowed = task.budget or spec.budget
     if allowed is None or allowed.cost_usd is None:
         return None
-    return allowed.cost_usd - (task.usage.cost_usd if task.usage else 0.0)
+    # To as many digits as the agent is told: it refuses to begin with 0.
+    return round(allowed.cost_usd - (task.usage.cost_usd if task.usage else 0.0), 4)
 
 
 def beginning(task: ClaimedTask, spec: AgentSpec, *, agent: Agent, state: Path, directory: str) -> Beginning:
@@ -63,8 +63,7 @@ def beginning(task: ClaimedTask, spec: AgentSpec, *, agent: Agent, state: Path, 
     if session_id is None or not agent.resumes:
         return anew(task) if session_id or task.session_id else Beginning(prompt=prompt.for_new_session(task))
     session = recorded(state, agent.name, session_id)
-    elsewhere = session is not None and os.path.normcase(session.directory) != os.path.normcase(directory)
-    if elsewhere or not _ARGUMENT.fullmatch(session_id):
+    if (session is not None and not session.is_of(directory)) or not _ARGUMENT.fullmatch(session_id):
         return anew(task)
     told = prompt.for_same_session(task) if own else prompt.for_follow_up(task)
     return Beginning(prompt=told, session_id=session_id, used=session.used if session else Usage())

@@ -20,7 +20,8 @@ MOST_OPTIONS: Final = 50
 MOST_OPTION_CHARACTERS: Final = 1000
 MOST_AFTER: Final = 100
 """Characters that an agent may add to its question, against what it was told."""
-_BLOCK: Final = re.compile(r"^[ \t]*```[ \t]*ask[ \t]*\n(.*?)\n?^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
+_BEGIN: Final = re.compile(r"^[ \t]*```[ \t]*ask[ \t]*\n", re.MULTILINE)
+_END: Final = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 
 
 class Question(Struct, frozen=True):
@@ -35,15 +36,14 @@ def question_in(text: str) -> Question | None:
 
     A block that much follows is a quotation, as is one inside of another: agents write about it, too.
     """
-    blocks = list(_BLOCK.finditer(text))
-    if not blocks:
+    begins = [found.end() for found in _BEGIN.finditer(text)]
+    if not begins or (end := _END.search(text, begins[-1])) is None:
         return None
-    block = blocks[-1]
-    after = text[block.end() :].strip()
+    block, after = text[begins[-1] : end.start()], text[end.end() :].strip()
     try:
-        asked = msgspec.json.decode(block[1], type=Question)
+        asked = msgspec.json.decode(block, type=Question)
     except (msgspec.MsgspecError, UnicodeError):
-        return _within_bounds(Question(block[1].strip())) if not after else None
+        return _within_bounds(Question(block.strip())) if not after else None
     return _within_bounds(asked) if len(after) <= MOST_AFTER and not after.startswith(("`", "~")) else None
 
 

@@ -36,7 +36,7 @@ class Run:
         self._reader = reader
         self.stall_seconds = stall_seconds
         self._told = told
-        self._heard_at = time.monotonic()
+        self._began = self._heard_at = time.monotonic()
         self._finished = asyncio.Event()
         self.stalled = False
         self.stopped = False
@@ -65,7 +65,7 @@ class Run:
             self.stopped = True
         else:
             self.ended, self.tail, self.told_end = ran.ended, ran.tail, ran.told("it")
-        self.duration_ms = int((datetime.now(UTC) - self.started_at).total_seconds() * 1000)
+        self.duration_ms = int((time.monotonic() - self._began) * 1000)
 
     async def _stop(self, tree: ProcessTree, grace: float) -> None:
         """As Ctrl-C does at first: Claude Code then says what it has used."""

@@ -148,8 +148,9 @@ def test_a_budget(tmp_path: Path) -> None:
             assert (verb, body["reason"], body["message"]) == ("park", "budget", "Reached maximum budget")
             assert body["session_id"] == stage.session(0)
             assert "account" not in body or body["account"] is None
-            verb, body = await stage.run(8, spec={"budget": {"cost_usd": 2}}, usage={"cost_usd": 2.25})
-            assert (verb, body["reason"]) == ("park", "budget")
+            for number, used in enumerate((2.25, 1.99999), 8):
+                verb, body = await stage.run(number, spec={"budget": {"cost_usd": 2}}, usage={"cost_usd": used})
+                assert (verb, body["reason"]) == ("park", "budget")
             assert len(stage.calls) == 1
 
     asyncio.run(scenario())

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from tests.unit.worker_client.agent.acting import INIT, result, text, theatre
 from worker_client.contract.reports import Usage
 from worker_client.output import WholeLines
+from worker_client.runners.agent import running
 from worker_client.runners.agent.judging import without_secrets
 from worker_client.runners.agent.usages import added, since
 from worker_client.runners.agent.versions import Versions
@@ -108,5 +109,25 @@ def test_a_reset_that_can_not_be(tmp_path: Path, offset: timedelta) -> None:
                 assert until is None
             else:
                 assert timedelta() < datetime.fromisoformat(body["not_before"]) - datetime.now(UTC) <= timedelta(minutes=1)
+
+    asyncio.run(scenario())
+
+
+def test_a_clock_that_is_set_back_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Back(datetime):
+        left = 1
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            cls.left -= 1
+            return datetime.now(tz) - timedelta(hours=1 if cls.left < 0 else 0)
+
+    monkeypatch.setattr(running, "datetime", Back)
+
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            stage.play([INIT, text("Hm."), result(duration_ms=0)])
+            verb, body = await stage.run()
+            assert (verb, body["usage"]["duration_ms"] >= 0) == ("complete", True)
 
     asyncio.run(scenario())

@@ -1,5 +1,6 @@
 """What agents are told, and how they ask."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -82,6 +83,12 @@ def test_an_answer_that_nobody_knows_the_attempt_of_is_told(checkpoint: Any) -> 
 )
 def test_questions(text: str, asked: Question | None) -> None:
     assert question_in(text) == asked
+
+
+def test_a_text_full_of_beginnings_takes_no_time() -> None:
+    began = time.process_time()
+    assert question_in("```ask\n" * 50_000) is None
+    assert time.process_time() - began < 1
 
 
 def test_a_question_is_cut_to_what_the_server_takes() -> None:
