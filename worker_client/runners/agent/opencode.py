@@ -22,7 +22,9 @@ TRIES: Final = 5
 SHORT: Final = timedelta(minutes=1)
 """For a limit that ends so soon it waits by itself."""
 UNFINISHED: Final = frozenset({"tool-calls", "length", "content-filter", "error"})
-_LOGGED: Final = re.compile(r'^timestamp=\S+ level=\w+ .*?\bsession\.id=(\S+) .*?\berror(?:\.error)?="((?:[^"\\]|\\.)*)"')
+_LOGGED: Final = re.compile(r"timestamp=\S+ level=\w+ ")
+_SESSION: Final = re.compile(r"\bsession\.id=(\S+) ")
+_ERROR: Final = re.compile(r'\berror(?:\.error)?="((?:[^"\\]|\\.)*)"')
 
 
 class OpenCode:
@@ -68,11 +70,10 @@ class OpenCodeReader(EventReader):
 
     def line(self, text: str, stream: LogStream) -> list[str]:
         """Take a line; of its log only what is wrong."""
-        logged = _LOGGED.match(text) if stream is LogStream.STDERR else None
+        logged = _logged(text) if stream is LogStream.STDERR else None
         if logged is None:
             return super().line(text, stream)
-        self.report.session_id = logged[1]
-        complaint = logged[2].replace('\\"', '"')
+        self.report.session_id, complaint = logged
         if " small=true " in text:
             return []
         known = complaint == self._complaint
@@ -156,6 +157,14 @@ class OpenCodeReader(EventReader):
         if after.isdecimal():
             return self._now() + timedelta(seconds=min(int(after), 366 * 86_400))
         return resets_at(_message({"data": data}), self._now())
+
+
+def _logged(text: str) -> tuple[str, str] | None:
+    """The session and the error of a line of its log."""
+    begin = _LOGGED.match(text)
+    session = begin and _SESSION.search(text, begin.end() - 1)
+    error = session and _ERROR.search(text, session.end() - 1)
+    return (session[1], error[1].replace('\\"', '"')) if session and error else None
 
 
 def _message(error: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """opencode's output, as recorded from it, and broken in every way."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec import structs
 from tests.unit.worker_client.agent.streams import ASSIGNMENT, recorded, replayed
 from worker_client.contract.enums import LogStream
 from worker_client.contract.reports import Usage
+from worker_client.output import LINE_LIMIT
 from worker_client.processes import Ended
 from worker_client.runners.agent.opencode import TRIES, OpenCode, OpenCodeReader
 from worker_client.runners.agent.protocol import Class
@@ -141,3 +143,11 @@ def test_how_it_is_started() -> None:
     assert launch.argv[:4] == ["opencode", "run", "--format", "json"]
     assert launch.argv[-5:] == ["--session", "ses_1", "--model", "p/m", "--variant=high"]
     assert launch.stdin == ASSIGNMENT.prompt_file
+
+
+@pytest.mark.parametrize("part", ["session.id=a ", 'session.id=a error="', "error= "])
+def test_a_line_of_its_log_that_repeats_itself_takes_no_time(part: str) -> None:
+    reader = OPENCODE.reader(ASSIGNMENT, AgentSettings())
+    began = time.process_time()
+    reader.line("timestamp=1 level=ERROR " + part * (LINE_LIMIT // len(part)), LogStream.STDERR)
+    assert time.process_time() - began < 1
