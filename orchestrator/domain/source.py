@@ -1,6 +1,6 @@
 """Where the world gets its rows from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from orchestrator.domain.budgets import Spent
@@ -13,6 +13,8 @@ Stream = tuple[str, str, str, str]
 """The path, kind, host and agent of tasks that wait in one order; an empty host or agent: any."""
 Place = tuple[int, int]
 """A rank and an id."""
+Settings = Mapping[tuple[str, str], DirectorySetting]
+"""By path and host."""
 
 
 class Source(Protocol):
@@ -110,7 +112,7 @@ class Source(Protocol):
         """The lowest rank that waits in a directory."""
         ...
 
-    def settings(self) -> list[DirectorySetting]:
+    def settings(self) -> Settings:
         """Directories that are paused, limited or have a budget."""
         ...
 

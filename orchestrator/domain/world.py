@@ -175,7 +175,7 @@ class World(Keyring):
 
     def _all_settings(self) -> dict[tuple[str, str], DirectorySetting]:
         if self._settings is None:
-            self._settings = {(setting.path, setting.host): setting for setting in self.source.settings()}
+            self._settings = dict(self.source.settings())
         return self._settings
 
     # What a claim asks; the rows that earlier phases changed have been saved by then

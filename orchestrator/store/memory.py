@@ -6,6 +6,7 @@ A stale head is found out by the version guard.
 from collections.abc import Mapping
 from typing import Final
 
+from orchestrator.domain.source import Settings
 from orchestrator.domain.task import Head, Inputs
 from worker_client.contract.enums import Status
 
@@ -16,11 +17,15 @@ SHORT: Final = 2_000
 
 
 class Memory:
-    """Heads and inputs of the tasks that wait first, and of all that somebody works on."""
+    """Heads and inputs of the tasks that wait first, and of all that somebody works on.
+
+    `settings`: of directories, of which every heartbeat asks; there may be thousands. None: to be read.
+    """
 
     def __init__(self) -> None:
         self.heads: dict[int, Head] = {}
         self.inputs: dict[int, Inputs] = {}
+        self.settings: Settings | None = None
 
     def remember(self, saved: Mapping[int, Head | None], inputs: Mapping[int, Inputs | None]) -> None:
         """Take over what a transaction changed; None: it is gone, or has to be read again."""
@@ -44,6 +49,7 @@ class Memory:
         """Forget everything: a transaction failed."""
         self.heads.clear()
         self.inputs.clear()
+        self.settings = None
 
 
 def _short(inputs: Inputs) -> bool:

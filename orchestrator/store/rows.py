@@ -1,6 +1,6 @@
 """Rows and Structs: the columns of a task in order, and how they become what the domain works with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import is_not
 from typing import Any
@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.holders import Account, Drain
+from orchestrator.domain.source import Settings
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Outputs, TaskView
 from worker_client.contract.enums import Status
 
@@ -83,6 +84,11 @@ def setting_of(row: Row) -> DirectorySetting:
     """What was set for a directory, from SETTING_COLUMNS."""
     fields: dict[str, Any] = dict(zip(SETTING_FIELDS, row, strict=True))
     return DirectorySetting(**fields | {"paused": bool(fields["paused"])})
+
+
+def settings_of(rows: Iterable[Row]) -> Settings:
+    """What was set for directories."""
+    return {(setting.path, setting.host): setting for setting in map(setting_of, rows)}
 
 
 def account_of(row: Row) -> Account:

@@ -211,6 +211,11 @@ class Writes:
         self._drains[change.drain.worker_id, change.drain.scope] = change
 
     @property
+    def settings(self) -> bool:
+        """Whether something about directories is written."""
+        return "set_directory" in self._rows or "reach_budget" in self._rows
+
+    @property
     def held(self) -> list[Millis]:
         """Until when accounts are held."""
         return [saved.account.held_until for saved in self._accounts.values() if saved.account.held_until is not None]

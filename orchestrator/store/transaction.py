@@ -13,8 +13,8 @@ from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change, Forgotten
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
-from orchestrator.domain.source import Place, Stream
-from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView, merged
+from orchestrator.domain.source import Place, Settings, Stream
+from orchestrator.domain.task import Head, Inputs, Millis, Outputs, TaskView, merged
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import (
@@ -31,7 +31,7 @@ from orchestrator.store.rows import (
     head_of,
     inputs_of,
     outputs_of,
-    setting_of,
+    settings_of,
 )
 from orchestrator.store.saving import Late, Writes, periods_before
 from orchestrator.store.session import Session
@@ -236,9 +236,11 @@ class Transaction:
         """The lowest rank that waits in a directory."""
         return min((rank for rank, _ in self.streams(path, recursive=False).values()), default=None)
 
-    def settings(self) -> list[DirectorySetting]:
+    def settings(self) -> Settings:
         """The directories that are paused, limited or have a budget."""
-        return [setting_of(row) for row in self._fetch("settings")]
+        if self._memory.settings is None:
+            self._memory.settings = settings_of(self._fetch("settings"))
+        return self._memory.settings
 
     def alive_at(self) -> Millis:
         """When a server last told that it is alive."""
@@ -349,6 +351,8 @@ class Transaction:
         for changes, actor, origin in self._pending:
             writes.add(changes, actor, origin)
         self._pending.clear()
+        if writes.settings:
+            self._memory.settings = None
         self.inputs.update(writes.run(self._sql, self._loaded))
         self.inputs.update(dict.fromkeys(writes.edited))
         for task_id, outputs in writes.outputs.items():

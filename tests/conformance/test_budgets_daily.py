@@ -11,6 +11,7 @@ from orchestrator.domain.budgets import DAY
 from orchestrator.domain.outcomes import Beat, Claimed, Freed, Grant
 from orchestrator.domain.principal import OPEN, PathScope, Pattern, Principal
 from orchestrator.domain.task import Outputs
+from orchestrator.store.sqlite.engine import Connection
 from tests.rig import HOUR, MINUTE, STORES, Rig, claim, interest
 from worker_client.contract.enums import Directive, Status
 
@@ -257,3 +258,21 @@ def test_a_server_that_starts_again_knows_what_is_spent_and_when_the_day_ends(ki
     rig.pass_(DAY // 2)
     assert rig.take().task_id == 2
     rig.close()
+
+
+def test_a_heartbeat_reads_no_settings_of_thousands_of_directories(embedded: Rig) -> None:
+    """Their number costs whoever sets one, and nobody else."""
+    rig = embedded
+    grant = rig.running("/a", lease_ms=HOUR)
+    rig.commit(*(ops.SetDirectory(path=f"/r/{number}", daily_tokens=10) for number in range(1_000)))
+    beat(rig, grant)
+    asked: list[str] = []
+    writer = rig.store._writer
+    assert isinstance(writer, Connection)
+    rig._runner.run(writer.run(lambda database: database.set_trace_callback(asked.append)))
+    beat(rig, grant)
+    assert [statement for statement in asked if "FROM directories" in statement and "daily_tokens" in statement] == []
+    limit(rig, "/a", daily_micros=0)
+    assert beat(rig, grant).directive is Directive.PARK
+    limit(rig, "/a", daily_micros=None)
+    assert beat(rig, grant).directive is Directive.CONTINUE

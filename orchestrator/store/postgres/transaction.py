@@ -8,14 +8,14 @@ from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.needs import Needs
 from orchestrator.domain.operations import Claim
 from orchestrator.domain.paths import span
-from orchestrator.domain.source import Place, Stream
-from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
+from orchestrator.domain.source import Place, Settings, Stream
+from orchestrator.domain.task import Head, Millis, Outputs
 from orchestrator.store.clock import steady_ms
 from orchestrator.store.postgres.session import PostgresSession
 from orchestrator.store.postgres.standing import Search, Standing
 from orchestrator.store.postgres.timing import JUMP_MS
 from orchestrator.store.protocol import FeedEvent
-from orchestrator.store.rows import Row, account_of, drain_of, head_of, outputs_of, setting_of
+from orchestrator.store.rows import Row, account_of, drain_of, head_of, outputs_of, settings_of
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.transaction import AHEAD, Transaction
 
@@ -54,7 +54,7 @@ class PostgresTransaction(Transaction):
         self._outputs: dict[int, Outputs] = {}
         self._positions: dict[tuple[int, int], tuple[int, int]] = {}
         self._polls: dict[str, list[Head]] = {}
-        self._set: list[DirectorySetting] | None = None
+        self._set: Settings | None = None
         self._streams: dict[tuple[str, bool], list[Stream]] = {}
         self._pages: dict[Stream, tuple[list[Head], bool]] = {}
         self._leases: dict[tuple[str, str], tuple[bool, bool, bool | None]] = {}
@@ -102,7 +102,7 @@ class PostgresTransaction(Transaction):
         self._outputs = dict.fromkeys(needs.outputs, Outputs())
         self._outputs |= {row[0]: outputs_of(row[1:]) for row in outputs()}
         self._positions = {(task_id, lease_no): (number, line) for task_id, lease_no, number, line in positions()}
-        self._set = None if settings is None else [setting_of(row) for row in settings()]
+        self._set = None if settings is None else settings_of(settings())
         self._told = None if drains is None else [drain_of(row) for row in drains()]
         reserved()
 
@@ -157,7 +157,7 @@ class PostgresTransaction(Transaction):
         drains = self._ask("drains") if self._told is None else None
         streams_at = self._ask("streams_among", at)
         streams_below = {path: self._ask("streams_below", *span(path)) for path in below}
-        self._set = [setting_of(row) for row in settings()]
+        self._set = settings_of(settings())
         self._refuse_another_time(clock()[0][0])
         self._told = self._told if drains is None else [drain_of(row) for row in drains()]
         self._quotas = dict.fromkeys(needs.accounts)
@@ -208,7 +208,7 @@ class PostgresTransaction(Transaction):
         self._pages = {stream: (heads, len(heads) < most) for stream, heads in found.items()}
         self._leases = {(path, host): (owned, exclusive, leased) for path, host, owned, exclusive, leased in leases()}
 
-    def settings(self) -> list[DirectorySetting]:
+    def settings(self) -> Settings:
         """The directories that are paused, limited or have a budget."""
         return super().settings() if self._set is None else self._set
 
