@@ -121,6 +121,7 @@ class ClaudeReader(EventReader):
         if message.get("model") != _OF_ITSELF:
             # The model answers: what was refused before is over.
             self._status = None
+            self.report.finished = self._result is not None
             self.goes_on()
         if self._result is None and (name := text_of(message.get("id"))):
             self._messages[name] = object_of(message.get("usage"))

@@ -95,6 +95,7 @@ class OpenCodeReader(EventReader):
         match event.get("type"):
             case "step_start":
                 self._refusals, self._complaint, self._stopped, self._error = 0, "", None, None
+                self.report.finished = False
                 self.goes_on()
             case "text":
                 self.report.final_text = text = text_of(part.get("text"))

@@ -86,11 +86,17 @@ class Run:
         self._told(self._reader.report)
         if self._reader.report.finished:
             self._finished.set()
+        else:
+            self._finished.clear()
         return shown
 
     async def _watch(self, tree: ProcessTree) -> None:
         self.pid = tree.pid
-        while not self._finished.is_set():
+        while True:
+            if self._finished.is_set():
+                await asyncio.sleep(FINISH_SECONDS)
+                if self._finished.is_set():
+                    break
             left = self._heard_at + self.stall_seconds - time.monotonic()
             if left <= 0:
                 self.stalled = True
@@ -102,7 +108,6 @@ class Run:
                     await self._finished.wait()
             except TimeoutError:
                 continue
-        await asyncio.sleep(FINISH_SECONDS)
         self._context.log(f"still running {FINISH_SECONDS:g} s after its last word: it is ended", LogStream.SYSTEM)
         await tree.stop(STOP_GRACE)
 

@@ -133,3 +133,16 @@ def test_one_that_heeds_no_interrupt_is_terminated(tmp_path: Path, monkeypatch: 
             assert (verb, body["evidence"]["signal"]) == ("release", "SIGTERM")
 
     asyncio.run(scenario())
+
+
+def test_what_goes_on_after_all_is_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was refused again and again, and then accepted."""
+    monkeypatch.setattr(running, "FINISH_SECONDS", 0.3)
+
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            retry = ("say", {"type": "system", "subtype": "api_retry", "attempt": 4, "error_status": 401})
+            stage.play([INIT, retry, text("I go on."), ("sleep", 1), result("Done.")])
+            assert (await stage.run())[0] == "complete"
+
+    asyncio.run(scenario())
