@@ -23,6 +23,8 @@ _SECRET: Final = re.compile(r"key|token|secret|password|auth", re.IGNORECASE)
 _GIVEN: Final = re.compile(rf"((?:{_SECRET.pattern})[\w-]*[\"']?\s*[=:]).*", re.IGNORECASE | re.DOTALL)
 """From a name that sounds secret, with its value, to the end of the argument."""
 _PARKS: Final = {Class.QUOTA: ParkReason.QUOTA, Class.BUDGET: ParkReason.BUDGET}
+_SAID: Final = frozenset({Class.QUOTA, Class.BUDGET, Class.AUTH})
+"""What it was silent after is then why."""
 _TYPES: Final = {Class.KILLED: "Killed", Class.NO_EVIDENCE: "NoEvidence"}
 
 
@@ -51,7 +53,7 @@ def judged(ending: Ending) -> Outcome | None:
     message = verdict.message.strip()[:MOST_MESSAGE]
     if run.ended.exceeded:
         return _failed(ending, "MemoryLimit", run.told_end)
-    if run.stalled:
+    if run.stalled and verdict.outcome not in _SAID:
         words = f"silent for {run.stall_seconds:g} s, so it was ended; it last said: {message or run.tail[-500:]}"
         return _failed(ending, "Stalled", words, outcome="stalled")
     unable = _unable(ending)

@@ -30,6 +30,17 @@ def test_a_silent_agent_is_ended(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_one_that_is_silent_at_its_limit_waits_for_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with theatre(tmp_path, settings=AgentSettings(stall_seconds=2)) as stage:
+            retry = {"type": "system", "subtype": "api_retry", "error_status": 429, "attempt": 1, "error": "rate_limit"}
+            stage.play([INIT, ("say", retry), ("sleep", 987)])
+            verb, body = await stage.run()
+            assert (verb, body["reason"], body["evidence"]["outcome"]) == ("park", "quota", "quota")
+
+    asyncio.run(scenario())
+
+
 def test_one_that_talks_is_not_silent(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with theatre(tmp_path, settings=AgentSettings(stall_seconds=2)) as stage:
