@@ -81,6 +81,7 @@ async def meddle(store: SQLiteStore | PostgresStore, statement: str) -> None:
     if isinstance(store, SQLiteStore):
         assert store._writer is not None
         await store._writer.run(lambda database: database.execute(statement))
+        store._memory.clear()  # with nobody else who writes, it would not look again
     else:
         async with await psycopg.AsyncConnection.connect(store.url, autocommit=True) as connection:
             await connection.execute(statement)

@@ -388,7 +388,7 @@ async def test_no_able_poll_is_parked_beside_a_task_of_another_server(tmp_path: 
             await both.quiet()
             for town in both.towns:
                 town.check(f"seed {seed}, step {number} ({', '.join(told)})")
-        assert sum(town.granted for town in both.towns) > 20
+        assert sum(town.granted for town in both.towns) > 5
         assert both.towns[0].queue.feed.last_id == both.towns[1].queue.feed.last_id
     finally:
         await both.close()
