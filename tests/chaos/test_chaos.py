@@ -26,7 +26,8 @@ async def test_no_promise_is_broken_whatever_happens(store: str, tmp_path: Path,
 
 async def test_of_several_servers_the_others_go_on(tmp_path: Path, memory: Path) -> None:
     faults = ("stop", "kill", "restart", "crash")
-    done = await run(Plan(store="postgres", seconds=SECONDS, most=60, seed=SEED, folder=tmp_path, memory=memory, faults=faults))
+    seconds = 0.6 * SECONDS
+    done = await run(Plan(store="postgres", seconds=seconds, most=60, seed=SEED, folder=tmp_path, memory=memory, faults=faults))
     sys.stderr.write("\n".join([*done.summary(), f"longest pause {done.longest_pause():.2f} s"]) + "\n")
     assert done.checker.violations == []
     assert len(done.history.faults) > 1
@@ -34,8 +35,8 @@ async def test_of_several_servers_the_others_go_on(tmp_path: Path, memory: Path)
 
 
 async def test_servers_that_nothing_befalls_turn_nobody_away(tmp_path: Path, memory: Path) -> None:
-    done = await run(Plan(store="postgres", seconds=8, seed=SEED, folder=tmp_path, memory=memory, faults=(), most=40))
+    done = await run(Plan(store="postgres", seconds=5, seed=SEED, folder=tmp_path, memory=memory, faults=(), most=40))
     assert done.checker.violations == []
     # Some clients do not wait for their answer.
     assert {outcome for _, outcome in done.history.counts} <= {"200", "201", "409", "unknown"}
-    assert done.history.counts["claim", "200"] > SECONDS
+    assert done.history.counts["claim", "200"] > 10

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.run import Plan, run
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120), pytest.mark.system]
 
 CAUGHT: dict[tuple[str, str], set[str]] = {
     ("lease", "sqlite"): {"stale", "doubled"},
