@@ -94,7 +94,9 @@ def cleaned(events: list[dict[str, object]], home: Home, folder: Path, model: Mo
     for real, shown in (
         (str(folder), "/srv/project"),
         (str(home.path), "/home/user"),
-        (str(FOLDER), "/usr/lib/agents"),
+        (f"file://{FOLDER}/", ""),
+        (f"{FOLDER}/", ""),
+        (f"{tempfile.gettempdir()}/", ""),
     ):
         text = text.replace(real, shown)
     return re.sub(r"/\$bunfs/\w+/", "/", text.replace(model.url, "http://127.0.0.1:8000"))
