@@ -7,15 +7,26 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psutil
 
 ROOT: Final = Path(__file__).parents[2]
 ADDRESS: Final = re.compile(r"https?://\S+")
 PATIENCE_SECONDS: Final = 60
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T | None]) -> T:
+    """What the condition is once it is something; processes elsewhere have no event to wait for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+    return found
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,9 @@ import pytest
 
 from orchestrator.cli.exits import Exit
 from tests.acceptance.agents import Claude, done, refused
-from tests.acceptance.programs import PATIENCE_SECONDS, Server, orchestrator, serving
+from tests.acceptance.programs import PATIENCE_SECONDS, Server, orchestrator, serving, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition is once it is something; processes elsewhere have no event to wait for."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-    return found
 
 
 def logged(server: Server) -> str:

@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.acceptance.programs import PATIENCE_SECONDS, ROOT, Server, environment, serving
+from tests.acceptance.programs import ROOT, Server, environment, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is best effort")
 LEASE_SECONDS = 6
@@ -99,13 +98,6 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def until(condition: Callable[[], object]) -> None:
-    over = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < over, "nothing happened"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager

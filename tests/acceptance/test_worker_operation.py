@@ -5,8 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,9 @@ import httpx
 import pytest
 
 from tests.acceptance.agents import Claude, done, refused
-from tests.acceptance.programs import PATIENCE_SECONDS, Server, environment, serving
+from tests.acceptance.programs import PATIENCE_SECONDS, Server, environment, serving, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition is once it is something; processes elsewhere have no event to wait for."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-    return found
 
 
 def api(server: Server, method: str, path: str, **body: Any) -> Any:

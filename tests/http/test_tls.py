@@ -3,19 +3,17 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from orchestrator.http.certificate import Certificate, CertificateError, certified
 from orchestrator.settings import Limits, SettingsError, load
 from orchestrator.settings import Server as Listening
+from tests.certificates import issued
 from tests.http.conftest import Running, serving, until
 from tests.http.raw import Raw
 
@@ -23,25 +21,6 @@ pytestmark = pytest.mark.anyio
 
 PASSWORD = "open sesame"
 _PEM = serialization.Encoding.PEM
-
-
-def issued(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A certificate of localhost."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-        .public_bytes(_PEM)
-    )
 
 
 def text(of: ec.EllipticCurvePrivateKey, password: str = "") -> bytes:

@@ -6,37 +6,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.acceptance.programs import mentioning
-from tests.unit.worker_client.test_processes import appears, until
+from tests.unit.worker_client.test_processes import appears, spawn, until
 from worker_client.contract.limits import ResourceLimits
 from worker_client.entering import opened
 from worker_client.errors import CannotBegin
-from worker_client.processes import Ended, ProcessTree
+from worker_client.processes import ProcessTree
 from worker_client.remains import MARK
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is best effort")
 SPIN = "while :; do :; done"
-
-
-async def ran(
-    argv: list[str] | str, act: Callable[[ProcessTree], Awaitable[object]] | None = None, **options: Any
-) -> tuple[Ended, str]:
-    argv = ["/bin/sh", "-c", argv] if isinstance(argv, str) else argv
-    options = {"directory": "/", "environment": dict(os.environ), **options}
-    async with await ProcessTree.start(argv, **options) as tree:
-        if act is not None:
-            await act(tree)
-        printed = asyncio.gather(tree.stdout.read(), tree.stderr.read())
-        ended = await tree.wait()
-        out, err = await printed
-        return ended, (out + err).decode()
 
 
 def hungry(mebibytes: int, *, then: str = "time.sleep(100)") -> str:
@@ -46,10 +30,10 @@ def hungry(mebibytes: int, *, then: str = "time.sleep(100)") -> str:
 
 def test_memory_is_that_of_all_together() -> None:
     limits = ResourceLimits(memory="150Mi")
-    ended, _ = asyncio.run(ran(hungry(60, then="pass"), limits=limits))
+    ended, _ = asyncio.run(spawn(hungry(60, then="pass"), limits=limits))
     assert (ended.exit_code, ended.exceeded) == (0, 0)
     began = time.monotonic()
-    ended, _ = asyncio.run(ran(f"{hungry(60)} & (setsid {hungry(60)} &) ; {hungry(60)} & wait", limits=limits))
+    ended, _ = asyncio.run(spawn(f"{hungry(60)} & (setsid {hungry(60)} &) ; {hungry(60)} & wait", limits=limits))
     assert ended.signal == "SIGKILL"
     assert 150 << 20 < ended.exceeded < 400 << 20
     assert ended.peak_memory_bytes >= ended.exceeded
@@ -59,7 +43,7 @@ def test_memory_is_that_of_all_together() -> None:
 def test_memory_that_is_shared_counts_once() -> None:
     """Six processes have the same 60 MiB: none of them wrote to it."""
     fork = "[os.fork() or (time.sleep(0.7), os._exit(0)) for _ in range(5)]; time.sleep(0.7)"
-    ended, printed = asyncio.run(ran(hungry(60, then=fork), limits=ResourceLimits(memory="200Mi")))
+    ended, printed = asyncio.run(spawn(hungry(60, then=fork), limits=ResourceLimits(memory="200Mi")))
     assert (ended.exit_code, ended.exceeded) == (0, 0), printed
 
 
@@ -71,14 +55,14 @@ def test_a_share_of_the_processor(command: str) -> None:
         await asyncio.sleep(3)
         await tree.stop(0.1)
 
-    ended, _ = asyncio.run(ran(command, spend, limits=ResourceLimits(cpu="250m")))
+    ended, _ = asyncio.run(spawn(command, spend, limits=ResourceLimits(cpu="250m")))
     assert 0 < ended.cpu_seconds < 0.25 * 3 + 0.25 + 0.4
     assert ended.signal is not None
 
 
 def test_what_is_slowed_down_ends_as_it_would_and_can_be_stopped(tmp_path: Path) -> None:
     program = "import time\nwhile time.process_time() < 0.4: pass\nprint('done')"
-    ended, printed = asyncio.run(ran([sys.executable, "-c", program], limits=ResourceLimits(cpu="200m")))
+    ended, printed = asyncio.run(spawn([sys.executable, "-c", program], limits=ResourceLimits(cpu="200m")))
     assert (ended.exit_code, printed) == (0, "done\n")
 
     async def stop(tree: ProcessTree) -> None:
@@ -86,7 +70,7 @@ def test_what_is_slowed_down_ends_as_it_would_and_can_be_stopped(tmp_path: Path)
         await until(lambda: process.status() == psutil.STATUS_STOPPED)
         assert (await tree.stop(10)).signal == "SIGTERM"
 
-    asyncio.run(ran(f"echo $$ > {tmp_path}/pid; {SPIN}", stop, limits=ResourceLimits(cpu=0.01)))
+    asyncio.run(spawn(f"echo $$ > {tmp_path}/pid; {SPIN}", stop, limits=ResourceLimits(cpu=0.01)))
 
 
 def test_the_programs_environment_acts_on_the_program_only(tmp_path: Path) -> None:
@@ -103,7 +87,7 @@ def test_the_programs_environment_acts_on_the_program_only(tmp_path: Path) -> No
         assert psutil.Process(int(pid)).environ()[MARK] != "mine"
 
     command = f"echo $$ > {tmp_path}/pid; {sys.executable} -c 'import os; print(os.getpid())'; sleep 0.3"
-    _, printed = asyncio.run(ran(command, look, environment={"PATH": os.environ["PATH"], **hostile}))
+    _, printed = asyncio.run(spawn(command, look, environment={"PATH": os.environ["PATH"], **hostile}))
     assert "/nowhere/evil.so" in printed
     assert (tmp_path / "pids").read_text().strip() in printed
 
@@ -113,26 +97,26 @@ def test_the_programs_environment_acts_on_the_program_only(tmp_path: Path) -> No
     [({"": "x"}, "illegal environment variable name"), ({"A": "b" * (1 << 18)}, "Argument list too long")],
 )
 def test_an_environment_that_no_program_can_have(environment: dict[str, str], words: str) -> None:
-    ended, printed = asyncio.run(ran(["true"], environment=environment))
+    ended, printed = asyncio.run(spawn(["true"], environment=environment))
     assert ended.exit_code == 126
     assert words in printed
 
 
 def test_a_large_environment_is_passed_whole() -> None:
     variables = {f"V{number}": "x" * 10_000 for number in range(50)}
-    _, printed = asyncio.run(ran("env | grep -c ^V[0-9]*=x", environment={"PATH": os.environ["PATH"], **variables}))
+    _, printed = asyncio.run(spawn("env | grep -c ^V[0-9]*=x", environment={"PATH": os.environ["PATH"], **variables}))
     assert printed == "50\n"
 
 
 def test_time_that_is_over_before_it_begins(tmp_path: Path) -> None:
     """The worker was stopped, and goes on, after its lease: the program isn't even started."""
-    ended, _ = asyncio.run(ran(f"echo ran > {tmp_path}/ran", alive_for=-1.0))
+    ended, _ = asyncio.run(spawn(f"echo ran > {tmp_path}/ran", alive_for=-1.0))
     assert ended.signal == "SIGKILL"
     assert not (tmp_path / "ran").exists()
 
 
 def test_the_deadline_holds_from_the_first_moment() -> None:
-    ended, _ = asyncio.run(ran("trap '' TERM; while :; do sleep 100; done", alive_for=0.3))
+    ended, _ = asyncio.run(spawn("trap '' TERM; while :; do sleep 100; done", alive_for=0.3))
     assert ended.signal == "SIGKILL"
 
 
@@ -157,21 +141,21 @@ def test_what_forks_and_exits_for_ever_is_caught(tmp_path: Path, leaving: str) -
             await tree.stop(0.2)
 
     program = RUNNER.replace("SETSID", leaving)
-    asyncio.run(ran(["/bin/sh", "-c", '"$@" & sleep 100', "sh", sys.executable, "-c", program, str(tmp_path / "pid")], stop))
+    asyncio.run(spawn(["/bin/sh", "-c", '"$@" & sleep 100', "sh", sys.executable, "-c", program, str(tmp_path / "pid")], stop))
     assert mentioning(str(tmp_path)) == []
 
 
 def test_a_symlink_that_takes_the_place_of_the_directory(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "outside/b").mkdir(parents=True)
-    ended, printed = asyncio.run(ran("pwd", directory=str(tmp_path / "a/b")))
+    ended, printed = asyncio.run(spawn("pwd", directory=str(tmp_path / "a/b")))
     assert (ended.exit_code, printed.strip()) == (0, str(tmp_path / "a/b"))
     (tmp_path / "a").rename(tmp_path / "was")
     (tmp_path / "a").symlink_to("outside")
     with pytest.raises(CannotBegin, match=r"a/b isn't what it was when it was checked: `a` in it is a symlink or no directory"):
-        asyncio.run(ran("pwd", directory=str(tmp_path / "a/b")))
+        asyncio.run(spawn("pwd", directory=str(tmp_path / "a/b")))
     with pytest.raises(CannotBegin, match="`was2` in it can't be opened: No such file"):
-        asyncio.run(ran("pwd", directory=str(tmp_path / "was2")))
+        asyncio.run(spawn("pwd", directory=str(tmp_path / "was2")))
 
 
 def test_a_directory_that_is_swapped_all_the_time(tmp_path: Path) -> None:
@@ -187,7 +171,7 @@ def test_a_directory_that_is_swapped_all_the_time(tmp_path: Path) -> None:
                 begun = given_back = 0
                 while begun < 5 or given_back < 5:
                     try:
-                        await ran("touch here", directory=str(place))
+                        await spawn("touch here", directory=str(place))
                         begun += 1
                     except CannotBegin:
                         given_back += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.worker_client.certificate import certificate
+from tests.certificates import certificate
 from tests.unit.worker_client.checkout import context_of, lines_of
 from tests.unit.worker_client.stage import on_stage
 from tests.unit.worker_client.web import Got, http_proxy, reply, socks_proxy, website

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,9 +20,12 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="shell scripts")
 STUBBORN = "trap '' TERM; while :; do sleep 100; done"
 
 
-async def spawn(command: str | list[str], act: Callable[[ProcessTree], Awaitable[object]] | None = None) -> tuple[Ended, str]:
+async def spawn(
+    command: str | list[str], act: Callable[[ProcessTree], Awaitable[object]] | None = None, **options: Any
+) -> tuple[Ended, str]:
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
-    async with await ProcessTree.start(argv, directory="/", environment=dict(os.environ)) as tree:
+    options = {"directory": "/", "environment": dict(os.environ), **options}
+    async with await ProcessTree.start(argv, **options) as tree:
         if act is not None:
             await act(tree)
         printed = asyncio.gather(tree.stdout.read(), tree.stderr.read())

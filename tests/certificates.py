@@ -1,4 +1,4 @@
-"""A certificate for a test's own server."""
+"""Certificates for a test's own servers."""
 
 import ssl
 import tempfile
@@ -11,12 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificate(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's side, and that of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def issued(key: ec.EllipticCurvePrivateKey, host: str = "localhost") -> bytes:
+    """A certificate of a host, as PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
-    signed = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -27,8 +26,14 @@ def certificate(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
     )
-    pem = signed.public_bytes(serialization.Encoding.PEM)
+
+
+def certificate(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's side, and that of a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = issued(key, host)
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
