@@ -95,3 +95,85 @@ class AddressList(StrEnum):
 
     ALLOW = "allow"
     DENY = "deny"
+
+
+class Overlap(StrEnum):
+    """What a schedule does at a due time while the work of an earlier one has not ended."""
+
+    ALLOW = "allow"
+    SKIP = "skip"
+    QUEUE_ONE = "queue_one"
+    ONE_AT_A_TIME = "one_at_a_time"
+    CANCEL_PREVIOUS = "cancel_previous"
+
+
+class Missed(StrEnum):
+    """What a schedule does about due times that passed while nobody could fire: nothing, the last one, or all."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+class ScheduleState(StrEnum):
+    """Whether a schedule has times to come: `paused` by somebody or by failures, `finished` by its end or its number of runs."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FINISHED = "finished"
+
+
+class FireKind(StrEnum):
+    """Why a schedule fired: a due time, a person, a backfill."""
+
+    DUE = "due"
+    MANUAL = "manual"
+    BACKFILL = "backfill"
+
+
+class FireOutcome(StrEnum):
+    """What became of a due time: work was created, it waits for the work before it, it was left out, or its work was refused."""
+
+    FIRED = "fired"
+    QUEUED = "queued"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """Where a step of a run stands; `skipped`: its condition was false."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class RunIf(StrEnum):
+    """What a step asks of those that it depends on."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ALWAYS = "always"
+
+
+class DeliveryOutcome(StrEnum):
+    """What became of a delivery: a run was begun, or would have been; it was known, not wanted, refused, or could not be used."""
+
+    FIRED = "fired"
+    DRY_RUN = "dry_run"
+    DUPLICATE = "duplicate"
+    FILTERED = "filtered"
+    REFUSED = "refused"
+    FAILED = "failed"

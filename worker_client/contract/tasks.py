@@ -43,10 +43,12 @@ class Backoff(Request, kw_only=True):
 
 
 class CreateTask(Request, kw_only=True):
-    """One piece of work for one work directory."""
+    """One piece of work for one work directory; `command` and its `arguments` (by place or by name) stand for the `prompt`."""
 
     work_directory: Path | None = None
     prompt: str | None = None
+    command: Name | None = None
+    arguments: str | JsonObject | None = None
     title: Annotated[str, Meta(max_length=500)] | None = None
     description: Text | None = None
     priority: Priority = Priority.NORMAL
