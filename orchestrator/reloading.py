@@ -13,7 +13,7 @@ from litestar.datastructures import State
 
 from orchestrator.domain.operations import Note
 from orchestrator.domain.principal import SYSTEM, Principal
-from orchestrator.domain.rules import Rules
+from orchestrator.domain.rules import Defaults, Rules
 from orchestrator.doors import secrets
 from orchestrator.doors.redaction import redaction
 from orchestrator.doors.secrets import Secrets
@@ -42,7 +42,18 @@ def put(state: State, settings: Settings) -> None:
 def rules(settings: Settings, known: Secrets) -> Rules:
     """What settings tell the domain."""
     low, normal, high, urgent = (settings.task.head_starts[priority] for priority in PRIORITIES)
-    return Rules(head_start=(low, normal, high, urgent), max_running=settings.task.max_concurrent_tasks, secrets=known.names)
+    defaults = Defaults(
+        work_directory=settings.task.default_work_directory,
+        max_attempts=1 + settings.task.max_task_retries,
+        timeout_seconds=settings.task.default_task_timeout,
+        max_prompt_bytes=settings.limits.max_prompt_bytes,
+    )
+    return Rules(
+        head_start=(low, normal, high, urgent),
+        max_running=settings.task.max_concurrent_tasks,
+        secrets=known.names,
+        defaults=defaults,
+    )
 
 
 class Reload:

@@ -25,6 +25,15 @@ class Reservation(Struct, frozen=True):
         return overlap(path, self.path) and (not host or not self.host or host == self.host)
 
 
+class Defaults(Struct, frozen=True, kw_only=True):
+    """What a task is that does not say otherwise, and how long its prompt may be."""
+
+    work_directory: str = "/default"
+    max_attempts: int = 4
+    timeout_seconds: float = 3600
+    max_prompt_bytes: int = 1024 * 1024
+
+
 class Rules(Struct, frozen=True, kw_only=True):
     """Times in ms; `head_start` by priority low, normal, high, urgent; `secrets`: the names of those that there are."""
 
@@ -43,6 +52,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     patience: int = 30_000
     reservations: tuple[Reservation, ...] = ()
     secrets: frozenset[str] = frozenset()
+    defaults: Defaults = Defaults()
 
     def rank(self, ready_at: Millis, priority: int) -> int:
         """The place within a directory, ascending: when it became ready, less the head start of its priority."""

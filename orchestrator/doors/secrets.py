@@ -10,18 +10,15 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from orchestrator.domain.task import Inputs, TaskView
-from orchestrator.settings import SECRET_NAME, Hidden, SettingsError
-from worker_client.errors import ValidationFailed
+from orchestrator.domain.secrets import REFERENCE
+from orchestrator.domain.task import TaskView
+from orchestrator.settings import Hidden, SettingsError
+from worker_client.contract.fields import SECRET_NAME
 
 log = structlog.get_logger()
 
-# What follows a $ is an expression of GitHub's workflows, which look the same.
-_REFERENCE: Final = re.compile(r"(?<!\$)\{\{ *secrets\.(?:(" + SECRET_NAME.pattern + r") *\}\})?")
 _LINE_END: Final = re.compile(r"\r?\n\Z")
 _MOST_BYTES: Final = 64 * 1024
-ASKING: Final = ("prompt", "spec", "environment")
-"""The inputs of a task that may ask for secrets."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,7 +39,7 @@ class Secrets:
     def resolve(self, text: str, names: Collection[str], written: Callable[[str], str] = str) -> str:
         """A text with the secrets that it asks for, as far as `names` has them; what is in a value is taken as it is."""
         known = {name: written(self.values[name]) for name in names if name in self.values}
-        return _REFERENCE.sub(lambda found: known.get(found[1], found[0]), text)
+        return REFERENCE.sub(lambda found: known.get(found[1], found[0]), text)
 
     def delivered(self, view: TaskView) -> TaskView:
         """A task as whoever claims it gets it; given are only those that its head names, by which the claim was judged."""
@@ -64,26 +61,6 @@ class Secrets:
 
 def _inside_json(value: str) -> str:
     return _encode(value)[1:-1].decode()
-
-
-def asked(inputs: Inputs, at: str = "") -> str:
-    """Names of the secrets that a task asks for, with spaces between them; `at` stands before the names of fields in messages.
-
-    Raises ValidationFailed for what only begins like a reference.
-    """
-    names = set()
-    for field in ASKING:
-        text: str = getattr(inputs, field) or ""
-        for found in _REFERENCE.finditer(text) if "{{" in text else ():
-            if found[1] is None:
-                sent = text[found.start() : found.start() + 50]
-                raise ValidationFailed(
-                    f"`{at}{field}` has {sent!r}: write {{{{ secrets.NAME }}}}, a NAME of letters, digits and underscores; "
-                    "with a $ before it, ${{ secrets.NAME }}, it stays as it is",
-                    field=f"{at}{field}",
-                )
-            names.add(found[1])
-    return " ".join(sorted(names))
 
 
 def load(directory: str, variables: Mapping[str, str]) -> Secrets:

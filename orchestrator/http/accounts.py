@@ -3,10 +3,11 @@
 from litestar import get, put
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import instant
 from orchestrator.domain.outcomes import Lifted
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
-from orchestrator.http.intake import instant, masked
+from orchestrator.http.intake import masked
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import part
 from orchestrator.http.query import parse

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Struct
 
-from orchestrator.http.explain import invalid, nul
+from orchestrator.domain.explain import invalid, nul
 from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked
 from worker_client.errors import Overloaded, PayloadTooLarge, ValidationFailed

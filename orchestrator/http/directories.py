@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.budgets import micros
+from orchestrator.domain.drafting import work_path
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
-from orchestrator.http.intake import masked, work_path
+from orchestrator.http.intake import masked
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import page, place
 from orchestrator.http.query import parse

@@ -13,17 +13,17 @@ from litestar.types import Receive, Scope, Send
 from msgspec import Raw
 from msgspec.structs import replace
 
+from orchestrator.domain.drafting import work_path
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.http.body import ClientGoneError
 from orchestrator.http.delivery import unless_gone
-from orchestrator.http.intake import work_path
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, principal
 from orchestrator.http.slots import slot
 from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import FeedEvent, StoreAwayError
-from orchestrator.store.reads.values import moment
 from orchestrator.store.veiling import veiled_event
 from worker_client.contract import enums
 from worker_client.contract.events import Event, ReadEvents

@@ -4,6 +4,7 @@ from litestar import get, post
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.credential import Entry
+from orchestrator.domain.moments import moment
 from orchestrator.doors.addresses import Addresses
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer
@@ -12,7 +13,6 @@ from orchestrator.http.query import nothing
 from orchestrator.http.scope import Asked, origin, submit, unlimited
 from orchestrator.networks import network
 from orchestrator.settings import Server
-from orchestrator.store.reads.values import moment
 from worker_client.contract.addresses import Address, AddressLists, ChangeAddress
 from worker_client.contract.enums import AddressList, Scope
 from worker_client.errors import Conflict, NotFound, ValidationFailed

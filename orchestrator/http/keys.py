@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.credential import Credential
+from orchestrator.domain.moments import instant
 from orchestrator.domain.outcomes import Keyed
 from orchestrator.domain.paths import PathError
 from orchestrator.domain.principal import PathScope, path_scope
@@ -18,7 +19,6 @@ from orchestrator.doors.keyring import KEY_PREFIX, digest
 from orchestrator.http.body import read
 from orchestrator.http.envelope import NO_STORE, Answer, answer, empty
 from orchestrator.http.guard import KNOWN
-from orchestrator.http.intake import instant
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import part
 from orchestrator.http.query import nothing, parse

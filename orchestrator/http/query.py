@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec import Struct, inspect
 
-from orchestrator.http.explain import A_TIME, alternatives, invalid, not_a_field
+from orchestrator.domain.explain import A_TIME, alternatives, invalid, not_a_field
 from orchestrator.http.scope import Asked
 from worker_client.errors import ValidationFailed
 

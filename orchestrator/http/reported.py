@@ -6,9 +6,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import instant
 from orchestrator.domain.task import Outputs
 from orchestrator.doors.redaction import Redaction
-from orchestrator.http.intake import instant, json, masked, optional
+from orchestrator.http.intake import json, masked, optional
 from worker_client.contract.enums import LogStream, ParkReason
 from worker_client.contract.logs import AppendLogs
 from worker_client.contract.reports import Complete, Fail, Heartbeat, Park, Release

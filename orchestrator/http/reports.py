@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import moment
 from orchestrator.domain.outcomes import Beat, Changed
 from orchestrator.doors.redaction import Redaction
 from orchestrator.doors.secrets import Secrets
@@ -21,7 +22,6 @@ from orchestrator.http.openapi import described, tagged
 from orchestrator.http.scope import Asked, path_id, principal, submit, submit_all
 from orchestrator.http.tasks import changed
 from orchestrator.queue.commit import Queue
-from orchestrator.store.reads.values import moment
 from worker_client.contract import outcomes, reports
 from worker_client.contract import tasks as contract
 from worker_client.contract.enums import Scope

@@ -6,6 +6,7 @@ from litestar import delete, get, post, put
 from msgspec import Struct
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.drafting import change, new_task
 from orchestrator.domain.outcomes import Changed, Created
 from orchestrator.domain.task import TaskView
 from orchestrator.http import intake, views
@@ -43,7 +44,7 @@ async def create_task(request: Asked) -> Answer:
     200 when the `key` had created it before, with the same body.
     """
     body = await read(request, contract.CreateTask)
-    new = intake.new_task(body, request.app.state.settings)
+    new = new_task(body, request.app.state.queue.rules.defaults)
     outcome: Created = await submit(request, ops.Enqueue(tasks=(new,)))
     ((task_id, fresh),) = outcome.tasks
     return answer(views.created(outcome.views[task_id], new=fresh), 201 if fresh else 200)
@@ -58,8 +59,8 @@ async def create_tasks(request: Asked) -> Answer:
     if (parents := sum(len(task.depends_on) for task in body.tasks)) > _PARENTS:
         said = f"the tasks depend on {parents} others in all, more than the {_PARENTS} that are allowed at once: send fewer"
         raise PayloadTooLarge(said, field="tasks", limit=_PARENTS)
-    settings = request.app.state.settings
-    new = tuple(intake.new_task(task, settings, f"tasks[{place}].") for place, task in enumerate(body.tasks))
+    defaults = request.app.state.queue.rules.defaults
+    new = tuple(new_task(task, defaults, f"tasks[{place}].") for place, task in enumerate(body.tasks))
     outcome: Created = await submit(request, ops.Enqueue(tasks=new, many=True))
     return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
 
@@ -91,7 +92,7 @@ async def update_task(request: Asked) -> Answer:
     task_id = path_id(request)
     body = await read(request, contract.UpdateTask)
     view = await seen(request, task_id)
-    return await changed(request, intake.change(view, body, request.app.state.settings))
+    return await changed(request, change(view, body, request.app.state.queue.rules.defaults))
 
 
 @delete("/tasks/{task_id:str}", opt=described(None, status=204, **_CHANGED), status_code=200, scope=Scope.SUBMIT)

@@ -3,8 +3,8 @@
 from litestar import get
 from msgspec.structs import replace
 
+from orchestrator.domain.drafting import work_path
 from orchestrator.http.envelope import Answer, answer
-from orchestrator.http.intake import work_path
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import page, place
 from orchestrator.http.query import parse

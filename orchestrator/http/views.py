@@ -11,10 +11,11 @@ from msgspec import Raw
 
 from orchestrator.domain import budgets
 from orchestrator.domain.accounts import add_usage
+from orchestrator.domain.drafting import backoff_text
+from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.task import Head, Outputs, TaskView
 from orchestrator.doors.secrets import Secrets
-from orchestrator.store.reads import values
 from orchestrator.store.reads.values import PRIORITIES, usage_of
 from worker_client.contract.enums import ParkReason, Status
 from worker_client.contract.reports import Progress
@@ -25,11 +26,6 @@ _decode_strings = msgspec.json.Decoder(list[str]).decode
 _decode_progress = msgspec.json.Decoder(Progress | None).decode
 
 
-def backoff_text(backoff: Backoff) -> str:
-    """A Backoff with all its fields, also those that are as by default."""
-    return _encode({name: getattr(backoff, name) for name in Backoff.__struct_fields__}).decode()
-
-
 _EMPTY: Final[Any] = Raw(b"{}")
 _NO_LIST: Final[Any] = Raw(b"[]")
 _DEFAULT_BACKOFF: Final[Any] = Raw(backoff_text(Backoff()))
@@ -37,7 +33,7 @@ _DEFAULT_BACKOFF: Final[Any] = Raw(backoff_text(Backoff()))
 
 Shown = dict[str, Any]
 # The tasks of one commit share their times.
-_moment = lru_cache(8192)(values.moment)
+_moment = lru_cache(8192)(moment)
 
 
 def created(view: TaskView, *, new: bool) -> Shown:
@@ -64,7 +60,7 @@ def state(view: TaskView) -> TaskState:
         version=head.version,
         attempt=head.attempt,
         progress=None if progress is None else _decode_progress(progress),
-        finished_at=values.perhaps(head.finished_at),
+        finished_at=perhaps(head.finished_at),
     )
 
 
@@ -140,7 +136,7 @@ def _parked(head: Head, outputs: Outputs) -> Parked:
     reason = ParkReason(head.hold or ParkReason.QUESTION)
     return Parked(
         reason=reason,
-        until=values.perhaps(head.hold_until),
+        until=perhaps(head.hold_until),
         question=outputs.question if reason is ParkReason.QUESTION else None,
         options=_decode_strings(outputs.options) if reason is ParkReason.QUESTION and outputs.options else [],
         account=head.account if reason is ParkReason.QUOTA else None,

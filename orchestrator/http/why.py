@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from orchestrator.domain import budgets, secrets
+from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
 from orchestrator.queue.commit import Queue
 from orchestrator.store.reads import Bound, Obstacles
-from orchestrator.store.reads.values import moment, perhaps
 from worker_client.contract.enums import ParkReason, Status
 from worker_client.contract.tasks import Obstacle, Why
 

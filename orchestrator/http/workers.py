@@ -6,6 +6,7 @@ from litestar import delete, get, post
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.holders import Drain
+from orchestrator.domain.moments import moment
 from orchestrator.domain.outcomes import Done
 from orchestrator.domain.principal import PathScope
 from orchestrator.http.body import read
@@ -18,7 +19,6 @@ from orchestrator.http.scope import Asked, path_name, principal, submit
 from orchestrator.queue.commit import Queue
 from orchestrator.queue.presence import Present
 from orchestrator.store.reads import Held
-from orchestrator.store.reads.values import moment
 from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
 from worker_client.contract.workers import DrainedWorker, DrainWorker, ListWorkers, Worker

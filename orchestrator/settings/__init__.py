@@ -7,7 +7,6 @@ from orchestrator.settings.loading import ENVIRONMENT as ENVIRONMENT
 from orchestrator.settings.loading import PREFIX as PREFIX
 from orchestrator.settings.loading import load as load
 from orchestrator.settings.loading import unknown_variables as unknown_variables
-from orchestrator.settings.sections import SECRET_NAME as SECRET_NAME
 from orchestrator.settings.sections import SECTIONS as SECTIONS
 from orchestrator.settings.sections import Auth as Auth
 from orchestrator.settings.sections import Database as Database

@@ -9,8 +9,9 @@ from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from orchestrator.settings.sections import FIELDS, SECRET_NAME, SECRETS, SECTIONS, Hidden, Settings, SettingsError
+from orchestrator.settings.sections import FIELDS, SECRETS, SECTIONS, Hidden, Settings, SettingsError
 from orchestrator.settings.values import CHECKS, is_loopback, listed
+from worker_client.contract.fields import SECRET_NAME
 
 PREFIX: Final = "APP_"
 ENVIRONMENT: Final = "APP_ENV"

@@ -1,6 +1,5 @@
 """The settings by section, with their defaults; config/default.toml says what each means."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -10,8 +9,6 @@ from msgspec import Meta, Struct, field
 from orchestrator.settings.values import database_path, listed, without_password
 from worker_client.contract.enums import Priority
 from worker_client.contract.fields import Rate
-
-SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]

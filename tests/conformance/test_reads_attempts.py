@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.domain.task import Outputs
 from orchestrator.store.reads import attempts as module
-from orchestrator.store.reads.values import moment
 from tests.reading import read
 from tests.rig import START, Rig
 from worker_client.contract.attempts import Attempt, ListAttempts

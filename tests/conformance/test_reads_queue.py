@@ -1,9 +1,9 @@
 """Who holds what, what is in a task's way, and the feed on disk."""
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.store.reads import Obstacles, Overlap, Parent
-from orchestrator.store.reads.values import moment
 from tests.reading import read
 from tests.rig import START, Rig
 from worker_client.contract.enums import Status

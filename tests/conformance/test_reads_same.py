@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.domain.task import Inputs, Outputs
 from orchestrator.store.postgres.migrate import migrate
 from orchestrator.store.postgres.reading import Readers
 from orchestrator.store.reads import POSTGRES, Reads, driving
-from orchestrator.store.reads.values import moment
 from orchestrator.store.sqlite.engine import sqlite3
 from tests import postgres
 from tests.reading import read

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.store.reads import Reads
-from orchestrator.store.reads.values import moment
 from orchestrator.telemetry.metrics import Metrics
 from tests.reading import read
 from tests.rig import HOUR, MINUTE, START, Rig

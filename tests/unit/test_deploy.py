@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from orchestrator.http.server import _DRAIN_S
 from orchestrator.http.visitors import PROBES

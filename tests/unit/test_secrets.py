@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.domain.secrets import asked
 from orchestrator.domain.task import Head, Inputs, Outputs, TaskView
 from orchestrator.doors import secrets
-from orchestrator.doors.secrets import Secrets, asked, load
+from orchestrator.doors.secrets import Secrets, load
 from orchestrator.settings import Hidden, Settings, SettingsError
 from worker_client.errors import ValidationFailed
 

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, PathScope, Principal, path_scope
 from orchestrator.http.why import explained
 from orchestrator.http.workers import _workers
-from orchestrator.store.reads.values import moment
 from tests.rig import claim, interest
 from tests.serving import Server, grants
 

@@ -1,5 +1,6 @@
 """Field types that several bodies share: bounds are stated once."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -42,6 +43,7 @@ Rate = Annotated[
 ]
 PathPattern = Annotated[str, Meta(min_length=1, max_length=8192)]
 """A directory, or with `/**` behind it also everything below; `**` is everything."""
+SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 SecretName = Annotated[
     str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,99}|\*)$", description="the name of a secret, or `*` for all")
 ]

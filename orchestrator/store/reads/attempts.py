@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.principal import PathScope
 from orchestrator.store.reads.conditions import ALWAYS, NEVER, Condition, of_attempts, of_running, within
 from orchestrator.store.reads.tasks import refuse_both
@@ -14,8 +15,6 @@ from orchestrator.store.reads.values import (
     Reading,
     cursor_at,
     error_of,
-    moment,
-    perhaps,
     place_of,
     total_of,
     usage_of,

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from orchestrator.domain.moments import millis
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope, Pattern
 from orchestrator.store.reads.dialect import Dialect
-from orchestrator.store.reads.values import PRIORITIES, millis
+from orchestrator.store.reads.values import PRIORITIES
 from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.enums import AttemptOutcome
 from worker_client.contract.tasks import TaskFilter

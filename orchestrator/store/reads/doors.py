@@ -5,11 +5,12 @@ from typing import Any, Final
 import msgspec
 
 from orchestrator.domain.credential import Credential, Entry
+from orchestrator.domain.moments import millis, moment, perhaps
 from orchestrator.domain.principal import PathScope, path_scope
 from orchestrator.domain.task import Millis
 from orchestrator.store.reads.conditions import ALWAYS, Condition, all_of, asked, one_of, within
 from orchestrator.store.reads.tasks import refuse_both
-from orchestrator.store.reads.values import Listing, Reading, cursor_at, millis, moment, perhaps, place_of
+from orchestrator.store.reads.values import Listing, Reading, cursor_at, place_of
 from orchestrator.store.rows import KEY_COLUMNS, KEY_FIELDS, credential_of
 from orchestrator.store.veiling import veiled_data
 from worker_client.contract.audit import AuditEntry, ListAudit

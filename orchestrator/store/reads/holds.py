@@ -3,10 +3,11 @@
 from typing import Final
 
 from orchestrator.domain.holders import Account, Drain
+from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import Millis
 from orchestrator.store.reads.conditions import NEVER, within
-from orchestrator.store.reads.values import COUNTED, Reading, moment, perhaps
+from orchestrator.store.reads.values import COUNTED, Reading
 from orchestrator.store.rows import ACCOUNT_COLUMNS, account_of, drain_of
 from worker_client.contract import accounts as contract
 

@@ -7,11 +7,12 @@ from msgspec import Struct
 
 from orchestrator.domain.budgets import Spent, daily, day_of, usd
 from orchestrator.domain.leasing import lease_mode
+from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis
 from orchestrator.store.reads.conditions import NEVER, Condition, all_of, asked, within
-from orchestrator.store.reads.values import COUNTED, Listing, Reading, moment, perhaps, total_of
+from orchestrator.store.reads.values import COUNTED, Listing, Reading, total_of
 from orchestrator.store.rows import setting_of
 from worker_client.contract.directories import Directory, ListDirectories
 from worker_client.contract.enums import Status

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from orchestrator.domain.moments import perhaps
 from orchestrator.domain.principal import EVERYWHERE, PathScope
 from orchestrator.domain.task import Millis
 from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.dialect import Dialect
 from orchestrator.store.reads.periods import Periods
 from orchestrator.store.reads.usage import UsageReads
-from orchestrator.store.reads.values import PRIORITIES, Fetch, perhaps
+from orchestrator.store.reads.values import PRIORITIES, Fetch
 from orchestrator.store.rollups import percentiles
 from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot
 from worker_client.contract.enums import Status

@@ -4,11 +4,12 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import TaskView
 from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.driving import Selection, select
-from orchestrator.store.reads.values import Listing, Reading, cursor_at, moment, place_of, total_of
+from orchestrator.store.reads.values import Listing, Reading, cursor_at, place_of, total_of
 from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
 from orchestrator.store.veiling import parents_of, veiled
 from worker_client.contract.enums import LogStream, Status

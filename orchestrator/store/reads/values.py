@@ -2,13 +2,11 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from orchestrator.domain.task import Millis
 from orchestrator.store.reads.dialect import Dialect
 from worker_client.contract.enums import Priority
 from worker_client.contract.reports import TaskError, Usage
@@ -22,8 +20,6 @@ COUNTED: Final = 10_000
 PRIORITIES: Final = tuple(Priority)
 """By the number that a column holds."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _usage = msgspec.json.Decoder(Usage | None)
 _error = msgspec.json.Decoder(TaskError | None)
 
@@ -44,21 +40,6 @@ class Reading:
         self._fetch = fetch
         self._dialect = dialect
         self._sql = dialect.queries()
-
-
-def moment(at: Millis) -> datetime:
-    """A time of the contract."""
-    return _EPOCH + timedelta(milliseconds=at)
-
-
-def perhaps(at: Millis | None) -> datetime | None:
-    """A time of the contract, if there is one."""
-    return None if at is None else moment(at)
-
-
-def millis(at: datetime) -> Millis:
-    """A time of the tables; a fraction of a millisecond counts as the next."""
-    return -((_EPOCH - at) // _MILLISECOND)
 
 
 def usage_of(text: str | None) -> Usage | None:
