@@ -11,12 +11,17 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from worker_client import endpoints
 from worker_client.contract import logs as output
 from worker_client.contract import reports, tasks
+from worker_client.contract import schedules as schedule
+from worker_client.contract import workflows as workflow
 from worker_client.contract.accounts import ListAccounts, SetAccount
 from worker_client.contract.addresses import ChangeAddress
 from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.audit import ListAudit
+from worker_client.contract.commands import CreateCommand, ListCommands, UpdateCommand
 from worker_client.contract.directories import ListDirectories, SetDirectory
 from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
+from worker_client.contract.request import Paged
+from worker_client.contract.triggers import FireManually, ListDeliveries
 from worker_client.contract.usage import ListUsage
 from worker_client.contract.workers import DrainWorker, ListWorkers
 from worker_client.endpoints import Call
@@ -122,6 +127,42 @@ class Methods:
     add_address = _on(endpoints.add_address, ChangeAddress)
     remove_address = _on(endpoints.remove_address, ChangeAddress)
     reload = Method(endpoints.reload)
+    schedules = _of(endpoints.list_schedules, schedule.ListSchedules)
+    create_schedule = _of(endpoints.create_schedule, schedule.CreateSchedule)
+    get_schedule = Method(endpoints.get_schedule)
+    update_schedule = _on(endpoints.update_schedule, schedule.UpdateSchedule)
+    delete_schedule = Method(endpoints.delete_schedule)
+    start_schedule = Method(endpoints.start_schedule)
+    stop_schedule = _on(endpoints.stop_schedule, schedule.StopSchedule)
+    restart_schedule = Method(endpoints.restart_schedule)
+    execute_schedule = Method(endpoints.execute_schedule)
+    backfill_schedule = _on(endpoints.backfill_schedule, schedule.Backfill)
+    preview_schedule = _on(endpoints.preview_schedule, schedule.PreviewCount)
+    preview = _of(endpoints.preview, schedule.PreviewSchedule)
+    fires = _on(endpoints.list_fires, schedule.ListFires)
+    workflows = _of(endpoints.list_workflows, workflow.ListWorkflows)
+    create_workflow = _of(endpoints.create_workflow, workflow.CreateWorkflow)
+    get_workflow = _on(endpoints.get_workflow, workflow.WorkflowVersion)
+    update_workflow = _on(endpoints.update_workflow, workflow.UpdateWorkflow)
+    delete_workflow = Method(endpoints.delete_workflow)
+    execute_workflow = _on(endpoints.execute_workflow, workflow.Execute)
+    stop_workflow = Method(endpoints.stop_workflow)
+    runs = _of(endpoints.list_runs, workflow.ListRuns)
+    get_run = Method(endpoints.get_run)
+    cancel_run = _on(endpoints.cancel_run, tasks.Reason)
+    resume_run = Method(endpoints.resume_run)
+    deployments = _of(endpoints.list_deployments, Paged)
+    get_deployment = Method(endpoints.get_deployment)
+    deploy_workflow = _on(endpoints.deploy_workflow, workflow.Deploy)
+    undeploy_workflow = Method(endpoints.undeploy_workflow)
+    trigger_status = Method(endpoints.trigger_status)
+    fire_manually = _on(endpoints.fire_manually, FireManually)
+    deliveries = _on(endpoints.list_deliveries, ListDeliveries)
+    commands = _of(endpoints.list_commands, ListCommands)
+    create_command = _of(endpoints.create_command, CreateCommand)
+    get_command = Method(endpoints.get_command)
+    update_command = _on(endpoints.update_command, UpdateCommand)
+    delete_command = Method(endpoints.delete_command)
 
 
 class SyncMethods(Methods):

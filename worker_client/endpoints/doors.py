@@ -1,0 +1,73 @@
+"""Who may ask, what was changed by whom, and the settings of the server."""
+
+from urllib.parse import quote
+
+from worker_client.contract import addresses, audit, keys, system
+from worker_client.contract.enums import AddressList
+from worker_client.contract.envelope import Page
+from worker_client.endpoints.call import API, Call, Repeat, post, read
+
+_LISTS = {AddressList.ALLOW: "whitelist", AddressList.DENY: "blacklist"}
+
+
+def create_key(body: keys.CreateKey) -> Call[keys.CreatedKey]:
+    """Make a key; what comes back in `key` is shown this once."""
+    return post(f"{API}/auth/keys", keys.CreatedKey, body)
+
+
+def list_keys(query: keys.ListKeys) -> Call[Page[keys.Key]]:
+    """A page of keys, oldest first."""
+    return read(f"{API}/auth/keys", Page[keys.Key], query)
+
+
+def update_key(key_id: str, body: keys.UpdateKey) -> Call[keys.Key]:
+    """Rename, disable, limit or extend a key."""
+    return Call(method="PUT", path=_key(key_id), returns=keys.Key, body=body, repeat=Repeat.SAFE)
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    """End a key and its sessions, for good."""
+    return Call(method="DELETE", path=_key(key_id), returns=None)
+
+
+def who_am_i() -> Call[keys.Identity]:
+    """As whom the server knows this client, and what it may do."""
+    return read(f"{API}/auth/me", keys.Identity)
+
+
+def create_token(body: keys.CreateToken) -> Call[keys.Token]:
+    """A short-lived token that can do no more than the key of this client."""
+    return post(f"{API}/auth/token", keys.Token, body, Repeat.SAFE)
+
+
+def list_audit(query: audit.ListAudit) -> Call[Page[audit.AuditEntry]]:
+    """A page of the changes, newest first."""
+    return read(f"{API}/audit", Page[audit.AuditEntry], query)
+
+
+def address_lists() -> Call[addresses.AddressLists]:
+    """Which addresses may connect."""
+    return read(f"{API}/ip-control/status", addresses.AddressLists)
+
+
+def add_address(which: AddressList | str, body: addresses.ChangeAddress) -> Call[addresses.AddressLists]:
+    """Put an address or a network on the list `allow` or `deny`."""
+    return post(_list(which, "add"), addresses.AddressLists, body, Repeat.SAFE)
+
+
+def remove_address(which: AddressList | str, body: addresses.ChangeAddress) -> Call[addresses.AddressLists]:
+    """Take an address or a network off the list `allow` or `deny`."""
+    return post(_list(which, "remove"), addresses.AddressLists, body)
+
+
+def reload() -> Call[system.Reloaded]:
+    """Have the server read its settings anew."""
+    return post(f"{API}/system/reload", system.Reloaded, None, Repeat.SAFE)
+
+
+def _key(key_id: str) -> str:
+    return f"{API}/auth/keys/{quote(key_id, safe='')}"
+
+
+def _list(which: AddressList | str, verb: str) -> str:
+    return f"{API}/ip-control/{_LISTS[AddressList(which)]}/{verb}"

@@ -1,0 +1,26 @@
+"""Triggers: what starts workflows from outside, and what became of each delivery."""
+
+from urllib.parse import quote
+
+from worker_client.contract import triggers
+from worker_client.contract.envelope import Page
+from worker_client.endpoints.call import API, Call, post, read
+
+
+def trigger_status(workflow_id: str) -> Call[triggers.WorkflowTriggers]:
+    """The triggers of a workflow, and how they are."""
+    return read(_triggers(workflow_id, "status"), triggers.WorkflowTriggers)
+
+
+def fire_manually(workflow_id: str, body: triggers.FireManually) -> Call[triggers.Delivered]:
+    """Fire the manual trigger of a workflow."""
+    return post(_triggers(workflow_id, "manual"), triggers.Delivered, body)
+
+
+def list_deliveries(workflow_id: str, query: triggers.ListDeliveries) -> Call[Page[triggers.Delivery]]:
+    """A page of what reached the triggers of a workflow, newest first."""
+    return read(_triggers(workflow_id, "deliveries"), Page[triggers.Delivery], query)
+
+
+def _triggers(workflow_id: str, rest: str) -> str:
+    return f"{API}/triggers/workflows/{quote(workflow_id, safe='')}/{rest}"
