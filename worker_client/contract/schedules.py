@@ -35,7 +35,8 @@ class CommandCall(Request, kw_only=True):
 class CreateSchedule(Request, kw_only=True):
     """When, and what: exactly one of `task`, `tasks`, `workflow` and `command`.
 
-    `timezone`: by default the setting `scheduler.timezone`. Durations in seconds.
+    `timezone`: by default the setting `scheduler.timezone`. Durations in seconds. `managed_by`: a label of the files that it is
+    kept by, for good.
     """
 
     name: Name
@@ -55,6 +56,7 @@ class CreateSchedule(Request, kw_only=True):
     missed: Missed = Missed.ONCE
     missed_window_seconds: Period = 86_400
     pause_after_failures: Failures | None = None
+    managed_by: Name | None = None
 
 
 class UpdateSchedule(Request, kw_only=True):
@@ -173,6 +175,7 @@ class Schedule(Struct, kw_only=True):
     created_at: datetime
     updated_at: datetime
     created_by: str
+    managed_by: str | None = None
 
 
 class ListFires(Paged, kw_only=True):

@@ -47,7 +47,8 @@ class Step(Request, kw_only=True):
 class CreateWorkflow(Request, kw_only=True):
     """Steps, what starts them once deployed, defaults of the input, and how long a run may take.
 
-    Each of `triggers` has a `type` (cron, manual, webhook, github, email) and the fields of that.
+    Each of `triggers` has a `type` (cron, manual, webhook, github, email) and the fields of that. `managed_by`: a label of the
+    files that it is kept by, for good.
     """
 
     name: Name
@@ -56,6 +57,7 @@ class CreateWorkflow(Request, kw_only=True):
     triggers: Annotated[list[JsonObject], Meta(max_length=100)] = []
     input: JsonObject = {}
     timeout_seconds: TimeoutSeconds | None = None
+    managed_by: Name | None = None
 
 
 class UpdateWorkflow(Request, kw_only=True):
@@ -85,6 +87,7 @@ class Workflow(Struct, kw_only=True):
     created_at: datetime
     updated_at: datetime
     created_by: str
+    managed_by: str | None = None
 
 
 class ListWorkflows(Paged, kw_only=True):
