@@ -1,6 +1,6 @@
 """`spec` of a task, per kind."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
@@ -36,7 +36,7 @@ class ScriptSpec(Request, kw_only=True):
 
 
 class HttpSpec(Request, kw_only=True):
-    """A request to send, and what counts as success."""
+    """A request to send, and what counts as success; `expect_status` any: `expect_text` alone does."""
 
     url: Annotated[str, Meta(pattern="^https?://", description="an address that begins with http:// or https://")]
     method: Annotated[str, Meta(pattern="^[A-Za-z]+$", description="letters only, such as GET")] = "GET"
@@ -44,7 +44,7 @@ class HttpSpec(Request, kw_only=True):
     body: Json = None
     cookies: dict[str, str] | str | None = None
     proxy: str | None = None
-    expect_status: int | list[int] | None = None
+    expect_status: int | list[int] | Literal["any"] | None = None
     expect_text: str | None = None
 
 

@@ -32,6 +32,14 @@ async def done(url: str, **spec: Any) -> dict[str, Any]:
     return result
 
 
+def test_a_text_alone_may_count() -> None:
+    async def scenario() -> None:
+        async with website(lambda _: reply(b"it is broken as expected", status=500)) as web:
+            assert (await done(web.url, expect_text="expected", expect_status="any"))["status"] == 500
+
+    asyncio.run(scenario())
+
+
 async def failed(url: str, **spec: Any) -> Failed:
     outcome = await send(url, **spec)
     assert isinstance(outcome, Failed)
@@ -92,6 +100,7 @@ def test_bodies_and_cookies_as_text() -> None:
         (reply(status=429, retry_after="soon"), {}, "HttpStatus", None),
         (reply(status=500, retry_after="120"), {}, "HttpStatus", None),
         (reply(b"nothing"), {"expect_text": "something"}, "TextMissing", None),
+        (reply(b"nothing", status=404), {"expect_text": "something", "expect_status": "any"}, "TextMissing", None),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", {}, "Connect", None),
         (b"SSH-2.0\r\n\r\n", {}, "Connect", None),
         (reply(status=302, location="ftp://example.org/"), {}, "Redirect", None),
