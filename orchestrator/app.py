@@ -22,6 +22,7 @@ from orchestrator.domain.task import Millis
 from orchestrator.doors.doors import Doors
 from orchestrator.doors.local import announced
 from orchestrator.doors.rates import Rates
+from orchestrator.doors.sealing import Sealing
 from orchestrator.http.certificate import certified
 from orchestrator.http.guard import public
 from orchestrator.http.middleware import Frame
@@ -68,7 +69,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
+    parts |= {"sealing": Sealing(), "doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
     parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     app = _App(
         route_handlers=routers(),

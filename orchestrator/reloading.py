@@ -32,6 +32,7 @@ def put(state: State, settings: Settings) -> None:
     known = secrets.load(settings.secrets.directory, settings.secret_variables)
     masks = redaction(settings.log.redact, [*known.values.values(), *hidden(settings)])
     state.doors.configure(settings)  # the last that may refuse
+    state.sealing.configure(settings.secrets.key, settings.database.path, known)
     state.settings, state.secrets, state.redaction = settings, known, masks
     state.queue.rules = rules(settings, known)
     state.queue.backlog_limit = settings.limits.backlog

@@ -135,6 +135,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     backlog: Positive = 10_000
     max_body_bytes: Positive = 16 * 1024 * 1024
     max_prompt_bytes: Positive = 1024 * 1024
+    max_webhook_bytes: Positive = 1024 * 1024
     header_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024)] = 64 * 1024
     header_seconds: ClientSeconds = 10
     body_seconds: ClientSeconds = 60
@@ -155,10 +156,26 @@ class Log(Struct, frozen=True, kw_only=True):
     redact: tuple[str, ...] = ()
 
 
-class SecretFiles(Struct, frozen=True, kw_only=True):
-    """Where secrets of tasks are: a file each, by its name. Variables APP_SECRET_<NAME> go before them."""
+class SecretFiles(Section, frozen=True, kw_only=True):
+    """Where secrets of tasks are: a file each, by its name. Variables APP_SECRET_<NAME> go before them.
 
+    `key`: what secrets of triggers are sealed with; of several, by commas, the first seals and all open.
+    """
+
+    key: str = ""
     directory: str = ""
+
+
+class GitHub(Section, frozen=True, kw_only=True):
+    r"""What GitHub signs its deliveries with, and the App as which it is asked for what they omit.
+
+    `app_private_key`: PEM, also with `\n` for its line ends, or the file that has it.
+    """
+
+    webhook_secret: str = ""
+    app_id: str | int = ""
+    app_private_key: str = ""
+    api_url: str = "https://api.github.com"
 
 
 class Hidden(dict[str, str]):
@@ -179,6 +196,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     log: Log = Log()
     secrets: SecretFiles = SecretFiles()
+    github: GitHub = GitHub()
     secret_variables: Hidden = field(default_factory=Hidden)
 
 
@@ -190,8 +208,16 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "limits": Limits,
     "log": Log,
     "secrets": SecretFiles,
+    "github": GitHub,
 }
 FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
-SECRETS: Final = {("auth", "bootstrap_key"), ("auth", "jwt_secret"), ("server", "tls_key_password")}
+SECRETS: Final = {
+    ("auth", "bootstrap_key"),
+    ("auth", "jwt_secret"),
+    ("server", "tls_key_password"),
+    ("secrets", "key"),
+    ("github", "webhook_secret"),
+    ("github", "app_private_key"),
+}
 """Those that are never shown."""
 _HIDDEN: Final = frozenset(key for _, key in SECRETS)

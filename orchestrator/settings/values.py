@@ -64,6 +64,22 @@ def _jwt_secrets(secrets: str) -> None:
         raise ValueError("expected at least 32 characters each; `openssl rand -hex 32` makes such a secret")
 
 
+def _sealing_keys(keys: str) -> None:
+    if any(len(one) < 32 for one in listed(keys)):
+        raise ValueError("expected at least 32 characters each; `openssl rand -hex 32` makes such a key")
+
+
+def _url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected an address such as https://api.github.com or https://github.example.org/api/v3")
+
+
+def _app_id(app_id: str | int) -> None:
+    if app_id and not re.fullmatch(r"[A-Za-z0-9.]{1,100}", str(app_id)):
+        raise ValueError("expected the number of the App, or its client id")
+
+
 def _networks(texts: Iterable[str]) -> None:
     for text in texts:
         network(text)
@@ -84,4 +100,7 @@ CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
     ("database", "url"): database_path,
     ("database", "enable_wal_mode"): _wal,
     ("log", "redact"): any_of,
+    ("secrets", "key"): _sealing_keys,
+    ("github", "api_url"): _url,
+    ("github", "app_id"): _app_id,
 }
