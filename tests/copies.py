@@ -139,10 +139,42 @@ def fill(rig: Rig) -> None:
     rig.do(ops.Delete(task_id=gone.task_id))
 
 
+ROWS = (
+    (
+        "INSERT INTO schedules (version, scope, name, owner, cron, timezone, work, enabled, jitter_ms, overlap, missed,"
+        " missed_window_ms, failures, runs, created_at, updated_at)"
+        " VALUES (1, '**', 'nightly', '', '0 2 * * *', 'UTC', '{}', 1, 0, 'allow', 'once', 0, 0, 1, 1, 1)"
+    ),
+    (
+        "INSERT INTO fires (version, schedule_id, kind, due_at, decided_at, outcome, times, task_ids)"
+        " VALUES (1, 1, 'due', 1, 1, 'fired', 1, '[1]')"
+    ),
+    (
+        "INSERT INTO workflows (id, version, scope, name, owner, latest, created_at, updated_at)"
+        " VALUES ('wf_1', 1, '**', 'release', '', 1, 1, 1)"
+    ),
+    "INSERT INTO workflow_versions (workflow_id, number, definition, owner, created_at) VALUES ('wf_1', 1, '{}', '', 1)",
+    (
+        "INSERT INTO runs (version, workflow_id, workflow_name, number, status, input, trigger, source, created_at, updated_at)"
+        " VALUES (1, 'wf_1', 'release', 1, 'running', '{}', '{}', 'api', 1, 1)"
+    ),
+    "INSERT INTO run_steps (run_id, step_id, version, status) VALUES (1, 'build', 1, 'running')",
+    (
+        "INSERT INTO deliveries (version, workflow_id, place, type, at, outcome, facts, duration_ms)"
+        " VALUES (1, 'wf_1', 0, 'webhook', 1, 'filtered', '{}', 3)"
+    ),
+    "INSERT INTO trigger_states (workflow_id, place, version, type, state, updated_at) VALUES ('wf_1', 0, 1, 'email', '{}', 1)",
+    "INSERT INTO consumers (name, version, last_event) VALUES ('advancer', 1, 7)",
+)
+"""One row in each table that no operation of `fill` writes to."""
+
+
 def full(kind: str, directory: Path, time: Time | None = None) -> str:
     """The address of a database with everything in it, not served."""
     directory.mkdir(parents=True, exist_ok=True)
     rig = Rig(directory, kind, time=time)
     fill(rig)
     rig.close()
-    return address(kind, directory)
+    where = address(kind, directory)
+    run(where, *ROWS)
+    return where

@@ -101,6 +101,9 @@ class Seat:
     def now(self) -> Millis:
         return self.database.store.now()
 
+    def wall(self) -> Millis:
+        return self.database.store.wall()
+
     async def commit(self, batch: Sequence[ops.Submission], rules: Rules) -> Commit:
         self.commits += 1
         await self.before.wait()
@@ -134,7 +137,8 @@ class Seat:
             if (path in paths or any(contains(root, path) for root in roots))
             and (kind in DIRECTORYLESS or not any(contains(above, path) and on in {"", host or None} for above, on in leases))
         ]
-        return Look(last, *await self._due(), ready)
+        due, live = await self._due()
+        return Look(last, due, live, ready)
 
     async def _due(self) -> tuple[Millis | None, bool]:
         ((*times,),) = await self._fetch(

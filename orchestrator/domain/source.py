@@ -7,6 +7,7 @@ from orchestrator.domain.budgets import Spent
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.outcomes import Forgotten
+from orchestrator.domain.records import RecordSource
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
 
 Stream = tuple[str, str, str, str]
@@ -17,8 +18,10 @@ Settings = Mapping[tuple[str, str], DirectorySetting]
 """By path and host."""
 
 
-class Source(Protocol):
-    """Where rows come from; called inside the transaction, by the world only."""
+class Source(RecordSource, Protocol):
+    """Where rows come from; called inside the transaction, by the world only. `wall`: the wall clock in ms."""
+
+    wall: Millis
 
     def heads(self, ids: Iterable[int]) -> list[Head]:
         """Tasks by id."""

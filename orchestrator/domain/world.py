@@ -32,6 +32,7 @@ from orchestrator.domain.outcomes import (
 )
 from orchestrator.domain.pages import Pages, open_next, take_next
 from orchestrator.domain.paths import ancestors
+from orchestrator.domain.records import Dropped, Kept, Records
 from orchestrator.domain.source import Place, Source, Stream
 from orchestrator.domain.spending import Spending
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs, merged
@@ -44,6 +45,7 @@ class World(Keyring):
     def __init__(self, source: Source, *, now: Millis, chance: Callable[[], float], nonce: Callable[[], str]) -> None:
         super().__init__(source)
         self.holds = Holds(source)
+        self.records = Records(source)
         self.now = now
         self.chance = chance
         self.nonce = nonce
@@ -270,6 +272,11 @@ class World(Keyring):
         stored = self.source.first_rank(path)
         return min(changed if stored is None else chain(changed, [stored]), default=None)
 
+    @property
+    def wall(self) -> Millis:
+        """The wall clock, which schedules follow: unlike `now` it may be set forward and back."""
+        return self.source.wall
+
     def new_id(self) -> int:
         """The id of a task to be."""
         return self.source.new_id()
@@ -328,6 +335,9 @@ class World(Keyring):
     def _hold(self, change: AccountSaved | DrainSaved) -> None:
         self.holds.save(change)
 
+    def _keep(self, change: Kept | Dropped) -> None:
+        self.records.save(change)
+
     _APPLY: ClassVar[dict[type[Any], Callable[[Any, Any], None]]] = {
         Saved: _saved,
         Edited: _saved,
@@ -344,6 +354,8 @@ class World(Keyring):
         AddressListed: Keyring.list_address,
         AccountSaved: _hold,
         DrainSaved: _hold,
+        Kept: _keep,
+        Dropped: _keep,
     }
 
     def _take(self, head: Head) -> None:

@@ -31,7 +31,7 @@ class Reaper:
         self._armed: Millis | None = None
         self._ticking = False
         self.failed: str | None = None
-        queue.on_commit = self._look
+        queue.on_commit.append(self._look)
 
     def _look(self) -> None:
         due = self._queue.next_due

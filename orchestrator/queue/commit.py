@@ -18,6 +18,7 @@ from orchestrator.queue.asking import Asking
 from orchestrator.queue.away import Away
 from orchestrator.queue.bells import Bells
 from orchestrator.queue.counting import count
+from orchestrator.queue.due import Due
 from orchestrator.queue.feed import Feed
 from orchestrator.queue.hearing import Hearing
 from orchestrator.queue.newest import Newest
@@ -34,7 +35,7 @@ from worker_client.errors import Internal, OrchestratorError, Overloaded
 log = structlog.get_logger()
 
 
-class Queue:
+class Queue(Due):
     """The committer of one server process.
 
     `backlog_limit`: submissions that may wait before creates and claims are refused; `batch_weight`: rows of one transaction.
@@ -43,12 +44,11 @@ class Queue:
     def __init__(
         self, store: Store, rules: Rules, metrics: Metrics, *, backlog_limit: int = 10_000, batch_weight: int = 2_000
     ) -> None:
+        super().__init__()
         self.feed = Feed()
         self.bells = Bells()
         self.presence = Presence()
         self.rules = rules
-        self.next_due: Millis | None = None
-        self.leases = False
         self.failing: str | None = None
         self.away: Away | None = None
         self._store = store
@@ -67,7 +67,6 @@ class Queue:
         self._commits = 0
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self.on_commit: Callable[[], None] = lambda: None
         self.on_gap: Callable[[], None] | None = None
         """Called when there are events of other servers to catch up with; None where there are no others."""
 
@@ -76,7 +75,7 @@ class Queue:
     async def start(self) -> None:
         """Open the store and begin to commit."""
         opened = await self._store.open()
-        self.next_due, self.leases = opened.next_due, opened.leases
+        self.stands(opened)
         self._last_commit = opened.now
         self._pulse.start(opened.now)
         self.feed.last_id = (await self._store.reads.event_bounds())[1]
@@ -231,7 +230,7 @@ class Queue:
                 log.error("the database takes no writes", reason=away.words(error))  # noqa: TRY400 - it says all
             self.failing = away.words(error)
             self._end(batch, lambda pending: self._refuse(pending, away.unwritten()))
-            self.on_commit()
+            self.tell()
             return True
         except UnsettledError as error:
             self.failing = away.words(error)
@@ -253,9 +252,9 @@ class Queue:
             self._pulse.start(commit.now)
         self._commits += 1
         self._returned()
-        self.next_due, self.leases = commit.next_due, commit.leases
+        self.stands(commit)
         self._settle(batch, commit)
-        self.on_commit()
+        self.tell()
         return True
 
     def _settle(self, batch: Sequence[Pending], commit: Commit) -> None:
@@ -377,8 +376,8 @@ class Queue:
         self._returned()
         if commits == self._commits:
             # Else the transaction since then knows better.
-            self.next_due, self.leases = found.next_due, found.leases
-            self.on_commit()
+            self.stands(found)
+            self.tell()
         self._parked.wake(Waits(one.path, one.host, one.kind, one.agent) for one in found.ready)
         return found.last_event > self.feed.last_id
 

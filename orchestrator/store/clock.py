@@ -20,9 +20,10 @@ def steady_ms() -> Millis:
 
 
 class Clock:
-    """The wall clock, read once, and carried on by a clock that nobody sets."""
+    """The wall clock, read once, and carried on by a clock that nobody sets; `wall` is read anew each time."""
 
     def __init__(self, wall: Callable[[], Millis] = wall_ms, steady: Callable[[], Millis] = steady_ms) -> None:
+        self.wall = wall
         self._steady = steady
         self._offset = wall() - steady()
         self._last = 0

@@ -31,12 +31,15 @@ class FeedEvent(Struct, frozen=True):
     data: str
     actor: str = ""
     origin: str = ""
+    run_id: int | None = None
+    schedule_id: int | None = None
 
 
 class Commit(Struct, frozen=True):
     """A batch that is on disk: its time, a decision per submission, its events.
 
-    `next_due`: when the next task or lease is due; `leases`: whether any lease is live; `wrote`: whether that wrote anything.
+    `next_due`: when the next task or lease is due; `leases`: whether any lease is live; `next_fire`: when the next schedule is
+    due, in wall time; `wrote`: whether that wrote anything.
     """
 
     now: Millis
@@ -44,6 +47,7 @@ class Commit(Struct, frozen=True):
     events: list[FeedEvent]
     next_due: Millis | None
     leases: bool
+    next_fire: Millis | None = None
     wrote: bool = True
 
 
@@ -100,6 +104,10 @@ class Store(Protocol):
         """The store's time."""
         ...
 
+    def wall(self) -> Millis:
+        """The wall clock that schedules follow."""
+        ...
+
     def hurry(self) -> None:
         """The server stops: a commit that is under way is not waited for much longer."""
         ...
@@ -123,6 +131,7 @@ class Look(Struct, frozen=True):
     next_due: Millis | None
     leases: bool
     ready: list[Ready]
+    next_fire: Millis | None = None
 
 
 class Asker(Struct, frozen=True):

@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.holders import Account, Drain
+from orchestrator.domain.records import RECORDS, R, Record
 from orchestrator.domain.source import Settings
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Outputs, TaskView
 from worker_client.contract.enums import Status
@@ -122,6 +123,22 @@ def _paths_of(text: str | None) -> tuple[str, ...] | None:
 
 def _paths(paths: tuple[str, ...] | None) -> str | None:
     return None if paths is None else _encode(paths).decode()
+
+
+RECORD_COLUMNS = {of.TABLE: ", ".join(f"r.{name}" for name in of.__struct_fields__) for of in RECORDS}
+"""The columns of a record, as `r`, by its table."""
+_FLAGS = {of: [field.name for field in msgspec.structs.fields(of) if field.type is bool] for of in RECORDS}
+
+
+def record_of(of: type[R], row: Row) -> R:
+    """A record from its RECORD_COLUMNS."""
+    fields: dict[str, Any] = dict(zip(of.__struct_fields__, row, strict=True))
+    return of(**fields | {name: bool(fields[name]) for name in _FLAGS[of]})
+
+
+def record_changes(before: Record, after: Record) -> tuple[str, ...]:
+    """The columns that differ."""
+    return tuple(name for name in after.__struct_fields__ if getattr(before, name) != getattr(after, name))
 
 
 def credential_of(row: Row) -> Credential:

@@ -36,7 +36,7 @@ from orchestrator.domain.outcomes import (
     UsageCounted,
     Written,
 )
-from orchestrator.domain.paths import span
+from orchestrator.domain.records import Dropped, Kept, Record
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
 from orchestrator.store.rows import (
     HEAD_FIELDS,
@@ -49,9 +49,10 @@ from orchestrator.store.rows import (
     row_of_drain,
     row_of_key,
 )
+from orchestrator.store.saving_leases import Leases
+from orchestrator.store.saving_records import RecordKey, save_records
 from orchestrator.store.session import Session
 from orchestrator.store.tally import HOUR, MINUTE, Tally
-from worker_client.contract.enums import Status
 
 _DAY: Final = 24 * HOUR
 _INSERT_KEY = f"INSERT INTO api_keys ({', '.join(KEY_FIELDS)}) VALUES ({', '.join('?' * len(KEY_FIELDS))})"
@@ -95,6 +96,7 @@ class Writes:
         self._addresses: dict[tuple[str, str], AddressListed] = {}
         self._accounts: dict[tuple[str, str], AccountSaved] = {}
         self._drains: dict[tuple[str, str], DrainSaved] = {}
+        self.records: dict[RecordKey, Record | None] = {}
         self._who = ("", "")
 
     def add(self, changes: Iterable[Change], actor: str, origin: str) -> None:
@@ -106,11 +108,22 @@ class Writes:
     def _happened(self, change: Happened) -> None:
         head = change.head
         self._late.events.append(
-            (self._now, change.type, head.id, head.path, head.host, str(head.status), change.data, *self._who)
+            (
+                self._now,
+                change.type,
+                head.id,
+                head.path,
+                head.host,
+                str(head.status),
+                change.data,
+                *self._who,
+                head.run_id,
+                head.schedule_id,
+            )
         )
 
     def _noted(self, change: Noted) -> None:
-        self._late.events.append((self._now, change.type, 0, change.path, change.host, None, change.data, *self._who))
+        self._late.events.append((self._now, change.type, 0, change.path, change.host, None, change.data, *self._who, None, None))
 
     def _saved(self, change: Saved) -> None:
         self.heads[change.head.id] = change.head
@@ -210,6 +223,12 @@ class Writes:
     def _drain(self, change: DrainSaved) -> None:
         self._drains[change.drain.worker_id, change.drain.scope] = change
 
+    def _keep(self, change: Kept) -> None:
+        self.records[type(change.record), change.record.identity] = change.record
+
+    def _drop(self, change: Dropped) -> None:
+        self.records[type(change.record), change.record.identity] = None
+
     @property
     def settings(self) -> bool:
         """Whether something about directories is written."""
@@ -242,10 +261,12 @@ class Writes:
         AddressListed: _listed,
         AccountSaved: _account,
         DrainSaved: _drain,
+        Kept: _keep,
+        Dropped: _drop,
     }
 
-    def run(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> dict[int, Inputs]:
-        """Write everything; the inputs of new tasks. `loaded`: heads as in the database, which this brings up to date.
+    def run(self, sql: Mapping[str, str], loaded: dict[int, Head], known: dict[RecordKey, Record]) -> dict[int, Inputs]:
+        """Write everything; the inputs of new tasks. `loaded`, `known`: rows as in the database, which this brings up to date.
 
         StaleRowError is raised, sooner or later, when a row is not at the version that was loaded.
         """
@@ -261,13 +282,14 @@ class Writes:
             many(sql[name], others)
         self._save_doors(sql)
         self._save_holds(sql)
+        save_records(self._session, self.records, known)
         self._remove_tasks(sql, loaded)
         return self._inserted
 
     def _save_tasks(self, sql: Mapping[str, str], loaded: dict[int, Head]) -> None:
         inserts: list[Sequence[Any]] = []
         updates: defaultdict[tuple[int, ...], list[Sequence[Any]]] = defaultdict(list)
-        leases = _Leases()
+        leases = Leases()
         for head in self.heads.values():
             row, before = row_of(head), loaded.get(head.id)
             self._late.tally.moved(before, head)
@@ -318,31 +340,6 @@ class Writes:
             self._session.many(sql["remove_lease"], [(head.id,) for head in stored.values() if head.lease_mode])
         self._session.many(sql["outlive_task"], [(head.finished_at or self._now, head.id) for head in stored.values()])
         self._session.many(sql["remove_task"], [(head.id, head.version) for head in stored.values()], exactly=True)
-
-
-class _Leases:
-    """Leases that begin and end, where the database itself is to see that none touches another."""
-
-    def __init__(self) -> None:
-        self._begun: list[Sequence[Any]] = []
-        self._claimed: list[int] = []
-        self._ended: list[Sequence[Any]] = []
-
-    def moved(self, before: Head, after: Head) -> None:
-        if before.lease_mode and not after.lease_mode:
-            self._ended.append((before.id,))
-        elif after.lease_mode and not before.lease_mode:
-            self._begun.append((after.id, after.lease_host or "", *span(after.path), after.lease_mode))
-        if after.status is Status.RUNNING and before.status is not Status.RUNNING:
-            self._claimed.append(after.id)
-
-    def save(self, session: Session, sql: Mapping[str, str]) -> None:
-        if "add_lease" not in sql:
-            return
-        if self._claimed:
-            session.ask(sql["seize"], session.listed(self._claimed))
-        session.many(sql["remove_lease"], self._ended)
-        session.many(sql["add_lease"], self._begun, exactly=True)
 
 
 def _by_what_they_hold(rows: Iterable[Sequence[Any]]) -> dict[tuple[int, ...], list[Sequence[Any]]]:

@@ -33,6 +33,10 @@ class Session(Protocol):
         """The next id of a task, never used before."""
         ...
 
+    def record_id(self, table: str) -> int:
+        """The next id of a row of a table, never used before."""
+        ...
+
     def add_events(self, query: str, rows: Sequence[Sequence[Any]]) -> Callable[[], list[int]]:
         """Add rows to the feed; their ids, for later, in the order of commits."""
         ...

@@ -1,10 +1,7 @@
 """One transaction: it loads what the rules ask for, and saves what they decide. Nothing here knows a rule."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
-
-from msgspec import Struct
 
 from orchestrator.domain.budgets import Spent, day_of
 from orchestrator.domain.credential import Credential
@@ -13,17 +10,13 @@ from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change, Forgotten
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
+from orchestrator.domain.records import Linked, R, Record, Run, Schedule
 from orchestrator.domain.source import Place, Settings, Stream
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, TaskView, merged
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import (
-    ACCOUNT_COLUMNS,
-    HEAD_COLUMNS,
     INPUT_FIELDS,
-    KEY_COLUMNS,
-    OUTPUT_FIELDS,
-    SETTING_COLUMNS,
     Row,
     account_of,
     credential_of,
@@ -31,43 +24,18 @@ from orchestrator.store.rows import (
     head_of,
     inputs_of,
     outputs_of,
+    record_of,
     settings_of,
 )
 from orchestrator.store.saving import Late, Writes, periods_before
+from orchestrator.store.saving_records import RecordKey
 from orchestrator.store.session import Session
 
 ALIVE_AT: Final = "alive_at"
 AHEAD: Final = "ahead"
 """In `meta` of PostgreSQL: how far ahead of the database's clock the servers' time is, since that was set back."""
-_MARK = re.compile(r"\{([a-z]+)(\d*)\}")
 _NO_OUTPUTS_YET = 2
 """Up to this version, created and claimed, nothing has written outputs of a task."""
-
-
-class Dialect(Struct, frozen=True):
-    """How a database says what the common queries leave open; see sql/common.sql."""
-
-    among: str
-    lock: str
-    skip: str
-
-
-def fill(queries: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
-    """The named queries with their column lists and the words of a dialect filled in."""
-    marks = {
-        "head": HEAD_COLUMNS,
-        "credential": KEY_COLUMNS,
-        "setting": SETTING_COLUMNS,
-        "account": ACCOUNT_COLUMNS,
-        "inputs": ", ".join(f"i.{name}" for name in INPUT_FIELDS),
-        "outputs": ", ".join(f"o.{name}" for name in OUTPUT_FIELDS),
-        "in": dialect.among,
-        "lock": dialect.lock,
-        "skip": dialect.skip,
-    }
-    return {
-        name: _MARK.sub(lambda mark: marks[mark[1]].replace("?", f"?{mark[2]}"), text).rstrip() for name, text in queries.items()
-    }
 
 
 class Transaction:
@@ -76,12 +44,16 @@ class Transaction:
     `memory`: what need not be read, where nobody else writes.
     """
 
-    def __init__(self, session: Session, queries: Mapping[str, str], now: Millis, memory: Memory | None = None) -> None:
+    def __init__(  # each of them is the transaction's own
+        self, session: Session, queries: Mapping[str, str], now: Millis, wall: Millis, memory: Memory | None = None
+    ) -> None:
         self._session = session
         self._sql = queries
         self.now = now
+        self.wall = wall
         self._memory = memory or Memory()
         self._loaded: dict[int, Head] = {}
+        self._records: dict[RecordKey, Record] = {}
         self._pending: list[tuple[Sequence[Change], str, str]] = []
         self._firsts: dict[Stream, Place] = {}
         self._written: dict[int, Outputs] = {}
@@ -91,7 +63,9 @@ class Transaction:
         self.inputs: dict[int, Inputs | None] = {}
         """Inputs of new tasks; None: changed."""
         self.held: list[Millis] = []
-        """Until when accounts are held, as flushed."""
+        """Until when accounts are held, and when runs have to be over, as flushed."""
+        self.fires: list[Millis] = []
+        """When schedules are due, in wall time, as flushed."""
         self.wrote = False
         self.jump_ms = 0
         """How far the clock has been set forward since the last transaction."""
@@ -153,6 +127,26 @@ class Transaction:
     def new_id(self) -> int:
         """The id of a task to be."""
         return self._session.task_id()
+
+    def record(self, of: type[R], key: tuple[Any, ...]) -> R | None:
+        """A row by its key."""
+        return next(iter(self.records(of, f"load_{of.TABLE}", key)), None)
+
+    def records(self, of: type[R], query: str, params: tuple[Any, ...]) -> list[R]:
+        """The rows of a named query; a list among the parameters is one of ids or names."""
+        given = [self._session.listed(one) if isinstance(one, list | tuple | set) else one for one in params]
+        found = [record_of(of, row) for row in self._fetch(query, *given)]
+        for record in found:
+            self._records.setdefault((of, record.identity), record)
+        return found
+
+    def record_id(self, of: type[Record]) -> int:
+        """The id of a row to be."""
+        return self._session.record_id(of.TABLE)
+
+    def linked(self, after: int, limit: int) -> list[Linked]:
+        """Events after one, in order, that are about tasks of runs or schedules."""
+        return [Linked(*row) for row in self._fetch("linked_events", after, limit)]
 
     def due(self, now: Millis, limit: int) -> list[Head]:
         """Scheduled and parked tasks whose time has come."""
@@ -303,10 +297,10 @@ class Transaction:
         """All is flushed: ask what has to be known before the commit."""
         self._due = self._ask("next_due")
 
-    def next_due(self) -> tuple[Millis | None, bool]:
-        """When the next task or lease is due, and whether any lease is live."""
-        ((*times,),) = self._due()
-        return min((at for at in times if at is not None), default=None), times[2] is not None
+    def next_due(self) -> tuple[Millis | None, bool, Millis | None]:
+        """When the next task or lease is due, whether any lease is live, and when the next schedule is due, in wall time."""
+        ((*times, fires),) = self._due()
+        return min((at for at in times if at is not None), default=None), times[2] is not None, fires
 
     def views(self, ids: Iterable[int]) -> dict[int, TaskView]:
         """Whole tasks as flushed; bodies that are known are not read back."""
@@ -353,12 +347,17 @@ class Transaction:
         self._pending.clear()
         if writes.settings:
             self._memory.settings = None
-        self.inputs.update(writes.run(self._sql, self._loaded))
+        self.inputs.update(writes.run(self._sql, self._loaded, self._records))
         self.inputs.update(dict.fromkeys(writes.edited))
         for task_id, outputs in writes.outputs.items():
             self._written[task_id] = merged(self._written.get(task_id), outputs)
         self.saved.update(writes.heads)
         self.held += writes.held
+        for record in writes.records.values():
+            if isinstance(record, Schedule) and record.fire_at is not None:
+                self.fires.append(record.fire_at)
+            elif isinstance(record, Run) and record.deadline_at is not None and record.finished_at is None:
+                self.held.append(record.deadline_at)
         self.saved.update(dict.fromkeys(writes.removed))
 
     def finish(self) -> Callable[[], list[FeedEvent]]:

@@ -16,7 +16,7 @@ from orchestrator.domain.outcomes import Decision, Done, Saved
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.world import World
 from orchestrator.http import claims, delivery
-from orchestrator.store import saving
+from orchestrator.store import saving_leases
 from orchestrator.store.postgres import session
 from orchestrator.store.postgres.sets import SetStatement, set_statement
 from orchestrator.store.postgres.transaction import FEED, PostgresTransaction
@@ -55,7 +55,7 @@ def _lease() -> None:
 def _exclusivity() -> None:
     """Leases do not look at each other, nor does the database at them."""
     _put(World, lease_conflict=lambda *_, **__: False, owned=lambda *_, **__: False)
-    _put(saving._Leases, save=lambda *_: None)
+    _put(saving_leases.Leases, save=lambda *_: None)
 
 
 def _disconnect() -> None:

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from orchestrator.store import saving
+from orchestrator.store.filling import Dialect, fill
 from orchestrator.store.postgres.store import DIALECT, CommitFailedError
 from orchestrator.store.sql import queries
-from orchestrator.store.transaction import Dialect, fill
 from tests.properties.pairs import PAIRS
 from tests.properties.replicas import Replicas, interleaved, serial, store_of
 

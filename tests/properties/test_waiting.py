@@ -102,7 +102,7 @@ class Town:
         """What a claim would get at this moment, by the rules themselves."""
         rules, now = self.queue.rules, self.queue.now()
         rules = replace(rules, reservations=self.queue._parked.room.reservations(now, rules.patience))
-        transaction = Transaction(_Session(self._looker), self.store._sql, now)
+        transaction = Transaction(_Session(self._looker, ""), self.store._sql, now, now)
         world = World(transaction, now=now, chance=lambda: 0.5, nonce=lambda: "0")
         outcome = decide(ops.Submission(op, by), world, rules).outcome
         assert isinstance(outcome, Claimed)

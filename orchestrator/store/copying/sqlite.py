@@ -91,7 +91,8 @@ class SQLiteEnd(End):
 
     def conclude(self, meta: Mapping[str, str], last_ids: Mapping[str, int]) -> None:
         """Make it a database to be served, in one transaction."""
-        numbered = [(max(last_ids[table], given), table) for table, given in self.last_ids().items() if table in NUMBERED]
+        own = self.last_ids()
+        numbered = [(last, table) for table in NUMBERED if (last := max(last_ids[table], own[table]))]
         with self._transaction():
             self._connection.executemany("DELETE FROM sqlite_sequence WHERE name = ?", [(table,) for table in NUMBERED])
             self._connection.executemany("INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)", numbered)

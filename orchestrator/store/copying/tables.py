@@ -20,13 +20,22 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "addresses": ("list", "network"),
     "accounts": ("scope", "account"),
     "drains": ("worker_id", "scope"),
+    "schedules": ("id",),
+    "fires": ("id",),
+    "workflows": ("id",),
+    "workflow_versions": ("workflow_id", "number"),
+    "runs": ("id",),
+    "run_steps": ("run_id", "step_id"),
+    "deliveries": ("id",),
+    "trigger_states": ("workflow_id", "place"),
+    "consumers": ("name",),
     "task_counts": ("path", "host", "status", "priority"),
     "task_rates": ("minute", "path"),
     "task_durations": ("hour", "path", "bucket"),
     "task_usage": ("day", "path", "host", "model", "agent"),
 }
 """Every table that is copied with its primary key; what is referred to comes first."""
-NUMBERED: Final = ("tasks", "attempts", "events")
+NUMBERED: Final = ("tasks", "attempts", "events", "schedules", "fires", "runs", "deliveries")
 """Tables whose ids the database gives out, and never twice."""
 _NUL: Final = b"\\u0000"
 

@@ -1,7 +1,7 @@
 """What one server asks of the database about the others: how it stands, and who asks for work there."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator.domain.outcomes import Ready
@@ -18,13 +18,16 @@ _NOBODY: Final = "\x01"
 
 
 class Looking:
-    """`server` names this one among those that share the database."""
+    """`server` names this one among those that share the database; `read` is told its clock."""
 
-    def __init__(self, fetch: Fetch, sql: Mapping[str, str], server: str, standing: Standing) -> None:
+    def __init__(
+        self, fetch: Fetch, sql: Mapping[str, str], server: str, standing: Standing, read: Callable[[Millis], Millis]
+    ) -> None:
         self._fetch = fetch
         self._sql = sql
         self._server = server
         self._standing = standing
+        self._read = read
 
     async def look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         """How the database stands, and what waits in `paths` and in or below `roots`."""
@@ -35,6 +38,7 @@ class Looking:
         except BaseException:
             standing.forget(search)
             raise
+        self._read(now)
         standing.looked(search, now, *times)
         streams = await self._fetch(self._sql["streams_among"], (sorted({*paths, *roots}),)) if paths or roots else []
         for root in roots:
@@ -43,6 +47,7 @@ class Looking:
             last_event=last_event,
             next_due=standing.due,
             leases=standing.leases,
+            next_fire=standing.fires,
             ready=await self._free({(path, kind, host, agent) for path, kind, host, agent, *_ in streams}),
         )
 

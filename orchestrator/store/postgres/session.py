@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from psycopg import Connection, Pipeline, RawCursor
 
@@ -10,6 +10,9 @@ from orchestrator.store.postgres.engine import native
 from orchestrator.store.postgres.sets import SetStatement, set_statement
 from orchestrator.store.rows import Row
 from orchestrator.store.session import StaleRowError
+
+_MOST_IDS: Final = 256
+"""Taken at once; those that are not used are never used."""
 
 
 class Statements:
@@ -24,11 +27,13 @@ class PostgresSession:
 
     pipeline: Pipeline
 
-    def __init__(self, connection: "Connection[Any]", statements: Statements, new_ids: str) -> None:
+    def __init__(self, connection: "Connection[Any]", statements: Statements, new_ids: tuple[str, str]) -> None:
         self._connection = connection
         self._statements = statements
-        self._new_ids = new_ids
+        self._new_ids, self._new_record_ids = new_ids
         self._ids: list[int] = []
+        self._more = 1
+        self._record_ids: dict[str, list[int]] = {}
         self._promised: list[tuple[RawCursor[Any], int]] = []
 
     def ask(self, query: str, *params: Any) -> Callable[[], list[Row]]:
@@ -71,8 +76,19 @@ class PostgresSession:
     def task_id(self) -> int:
         """The next id of a task."""
         if not self._ids:
-            self.reserve(1)()
+            # Who makes tasks that nobody announced may go on to do so: each way to the server brings twice as many.
+            self.reserve(self._more)()
+            self._more = min(2 * self._more, _MOST_IDS)
         return self._ids.pop()
+
+    def record_id(self, table: str) -> int:
+        """The next id of a row of a table."""
+        ids = self._record_ids.get(table, [])
+        if not ids:
+            count = 1 if table not in self._record_ids else _MOST_IDS
+            ids = [number for (number,) in reversed(self.fetch(self._new_record_ids, table, count))]
+            self._record_ids[table] = ids
+        return ids.pop()
 
     def add_events(self, query: str, rows: Sequence[Sequence[Any]]) -> Callable[[], list[int]]:
         """Add rows to the feed; the database numbers them."""

@@ -20,6 +20,7 @@ class Search:
     def __init__(self, floor: Millis) -> None:
         self.floor = floor
         self.since: list[Millis] = []
+        self.fires: list[Millis] = []
         self.leased = False
 
 
@@ -33,6 +34,7 @@ class Standing:
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self.due: Millis | None = None
         self.leases = False
+        self.fires: Millis | None = None
         self.floor: Millis = 0
         self._seen: Millis = 0
         self._steady = steady
@@ -40,14 +42,18 @@ class Standing:
         self._searches: list[Search] = []
         self._lock = threading.Lock()
 
-    def saved(self, heads: Iterable[Head | None], held: Iterable[Millis] = ()) -> None:
-        """This server has committed these tasks, and holds of accounts until these times."""
+    def saved(self, heads: Iterable[Head | None], held: Iterable[Millis] = (), fires: Iterable[Millis] = ()) -> None:
+        """This server has committed these tasks, what is due at other times, and schedules that are due in wall time."""
         with self._lock:
             for head in heads:
                 if head is not None:
                     self._saved(head)
             for until in held:
                 self._due(until)
+            for at in fires:
+                for search in self._searches:
+                    search.fires.append(at)
+                self.fires = at if self.fires is None else min(self.fires, at)
 
     def _saved(self, head: Head) -> None:
         running = head.status is Status.RUNNING
@@ -86,17 +92,18 @@ class Standing:
         scheduled: Millis | None,
         held: Millis | None,
         expiring: Millis | None,
-        renewed: Millis | None = None,
-        resumed: Millis | None = None,
+        *later: Millis | None,
     ) -> None:
         """What a look found, the first of each kind; `now` is not after it began.
 
-        `renewed`: the end of a day that is spent; `resumed`: that of an account's wait for its quota.
+        `later`: what else is due: ends of spent days, of waits for a quota, of runs; the last one is a schedule, in wall time.
         """
         with self._lock:
             self._searches.remove(search)
-            known = (scheduled, held, expiring, renewed, resumed, *search.since)
+            *others, fires = later or (None,)
+            known = (scheduled, held, expiring, *others, *search.since)
             self.due = min((at for at in known if at is not None), default=None)
+            self.fires = min((at for at in (fires, *search.fires) if at is not None), default=None)
             self.leases = expiring is not None or search.leased
             floor = min(at for at in (now, scheduled, expiring) if at is not None) - _SLACK_MS
             # A clock that was ahead has raised it too far.

@@ -22,6 +22,7 @@ from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
 from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
+from orchestrator.store.filling import Dialect, fill
 from orchestrator.store.nonces import Nonces
 from orchestrator.store.postgres import engine, migrate
 from orchestrator.store.postgres.listening import Listener
@@ -45,7 +46,7 @@ from orchestrator.store.reads import Reads
 from orchestrator.store.reads.dialect import POSTGRES
 from orchestrator.store.session import StaleRowError
 from orchestrator.store.sql import queries
-from orchestrator.store.transaction import AHEAD, ALIVE_AT, Dialect, fill
+from orchestrator.store.transaction import AHEAD, ALIVE_AT
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -114,7 +115,7 @@ class PostgresStore:
         self._closing = threading.Event()
         self._end_by = math.inf
         self._standing = Standing()
-        self._looking = Looking(self._window.fetch, self._sql, secrets.token_hex(8), self._standing)
+        self._looking = Looking(self._window.fetch, self._sql, secrets.token_hex(8), self._standing, self._time.read)
         self._listener: Listener | None = None
         self._writer_pid: int | None = None
 
@@ -153,8 +154,9 @@ class PostgresStore:
             connection.execute(engine.native(self._sql["first_meta"]), [key, str(value)])
         (self.epoch,) = self._row(connection, "get_meta", EPOCH)
         self.asleep_ms = 0 if alive_at is None else max(0, now - int(alive_at))
+        self._wall(at)
         self._standing.looked(self._standing.begin(), now, *self._row(connection, "next_due", 0))
-        return Commit(now, [], [], self._standing.due, self._standing.leases)
+        return Commit(now, [], [], self._standing.due, self._standing.leases, self._standing.fires)
 
     def _row(self, connection: "psycopg.Connection[Any]", name: str, *params: Any) -> tuple[Any, ...]:
         (row,) = connection.execute(engine.native(self._sql[name]), params).fetchall()
@@ -166,6 +168,13 @@ class PostgresStore:
 
     def _heard(self, at: Millis) -> tuple[Millis, Millis]:
         return self._time.heard(at) if self._clock is None else (self._clock.now(), 0)
+
+    def _wall(self, at: Millis) -> Millis:
+        return self._time.read(at) if self._clock is None else self._clock.wall()
+
+    def wall(self) -> Millis:
+        """The database's clock, which schedules follow."""
+        return self._time.wall() if self._clock is None else self._clock.wall()
 
     def now(self) -> Millis:
         """The store's time."""
@@ -274,8 +283,10 @@ class PostgresStore:
         self, connection: "psycopg.Connection[Any]", batch: Sequence[Submission], rules: Rules, *, careful: bool
     ) -> Commit:
         """One transaction; what is sent together is answered together."""
-        session = PostgresSession(connection, self._known(connection), self._sql["new_ids"])
-        transaction = PostgresTransaction(session, self._sql, (self._ahead, self._heard), self._standing, careful=careful)
+        session = PostgresSession(connection, self._known(connection), (self._sql["new_ids"], self._sql["new_record_ids"]))
+        transaction = PostgresTransaction(
+            session, self._sql, (self._ahead, self._heard, self._wall), self._standing, careful=careful
+        )
         committing = False
         self._time.asks()
         try:

@@ -21,6 +21,16 @@ class Time:
         self._offset: Millis | None = None
         self._heard = self._last = self._told = 0
         self._asked = steady()
+        self._wall_offset: Millis | None = None
+
+    def read(self, at: Millis) -> Millis:
+        """The database's clock says `at`."""
+        self._wall_offset = at - self._steady()
+        return at
+
+    def wall(self) -> Millis:
+        """What the database's clock says by now, as far as is known without asking."""
+        return self._steady() + (self._wall_offset or 0)
 
     def asks(self) -> None:
         """The database is about to be asked."""

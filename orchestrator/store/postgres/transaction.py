@@ -30,11 +30,11 @@ _NOTIFIED: Final = 500
 _PLACE: Final = ("path", "kind", "host", "agent", "rank", "id")
 _LOWEST: Final = (-(2**63), 0)
 
-Clock = tuple[Callable[[Millis, Millis, Millis], Millis], Callable[[Millis], tuple[Millis, Millis]]]
+Clock = tuple[Callable[[Millis, Millis, Millis], Millis], Callable[[Millis], tuple[Millis, Millis]], Callable[[Millis], Millis]]
 
 
 class PostgresTransaction(Transaction):
-    """`clock` says how far ahead of the database's time to be, and of that the transaction's time, and how far it jumped.
+    """`clock` says how far ahead of the database's time to be, that time and how far it jumped, and the wall's.
 
     `careful`: tasks that somebody else has locked are left out, as one of them was met before.
     """
@@ -44,8 +44,8 @@ class PostgresTransaction(Transaction):
     def __init__(
         self, session: PostgresSession, queries: Mapping[str, str], clock: Clock, standing: Standing, *, careful: bool
     ) -> None:
-        super().__init__(session, queries, 0)
-        self._ahead, self._heard = clock
+        super().__init__(session, queries, 0, 0)
+        self._ahead, self._heard, self._read = clock
         self._alive_at: Millis = 0
         self._asked_at: tuple[Millis, Millis] = (0, 0)
         self.xid: str | None = None
@@ -92,6 +92,7 @@ class PostgresTransaction(Transaction):
         at, ahead = self._agreed(*clock()[0])
         self._asked_at = steady, at
         self.now, self.jump_ms = self._heard(at + ahead)
+        self.wall = self._read(at)
         for row in [*heads(), *parents()]:
             self._loaded.setdefault(row[0], head_of(row))
         self._edges = {parent: [] for parent in needs.ending}
@@ -284,13 +285,13 @@ class PostgresTransaction(Transaction):
         self.xid = None if self._xid is None else self._xid()[0][0]
         self._session.settle()
 
-    def next_due(self) -> tuple[Millis | None, bool]:
+    def next_due(self) -> tuple[Millis | None, bool, Millis | None]:
         """When the next task or lease is due as far as is known: to be asked once the transaction is committed."""
         if self._times is not None and self._search is not None:
             self._standing.looked(self._search, self.now, *self._times)
             self._search = None
-        self._standing.saved(self.saved.values(), self.held)
-        return self._standing.due, self._standing.leases
+        self._standing.saved(self.saved.values(), self.held, self.fires)
+        return self._standing.due, self._standing.leases, self._standing.fires
 
     def there(self, row: Callable[..., Row]) -> bool | None:
         """Whether what it wrote is there, once it is said to be committed; None when that cannot be told.

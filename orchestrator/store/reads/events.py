@@ -7,7 +7,7 @@ from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.values import Reading
 
-_COLUMNS: Final = "id, at, type, task_id, path, host, status, data, actor, origin"
+_COLUMNS: Final = "id, at, type, task_id, path, host, status, data, actor, origin, run_id, schedule_id"
 
 
 class EventReads(Reading):

@@ -79,7 +79,10 @@ SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled'),
        (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
        (SELECT min(expire_at) FROM tasks WHERE status = 'running'),
        (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL),
-       (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL);
+       (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL),
+       (SELECT min(deadline_at) FROM runs WHERE finished_at IS NULL AND deadline_at IS NOT NULL),
+       (SELECT min(fire_at) FROM schedules
+        WHERE fire_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'scheduler' AND value = 'stopped'));
 
 -- name: delivered
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.poll_key = ? ORDER BY t.id {lock};
@@ -248,7 +251,12 @@ INSERT INTO attempts (task_id, lease_no, attempt, outcome, path, host, kind, wor
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_event
-INSERT INTO events (id, at, type, task_id, path, host, status, data, actor, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO events (id, at, type, task_id, path, host, status, data, actor, origin, run_id, schedule_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: linked_events
+SELECT id, type, task_id, run_id, schedule_id FROM events
+WHERE id > ? AND (run_id IS NOT NULL OR schedule_id IS NOT NULL) ORDER BY id LIMIT ?;
 
 -- name: set_directory
 INSERT INTO directories (host, path, paused, reason, max_running, updated_at, daily_tokens, daily_micros, daily_attempts)

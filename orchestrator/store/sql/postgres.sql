@@ -23,7 +23,10 @@ SELECT (SELECT min(due_at) FROM tasks WHERE status = 'scheduled' AND due_at > ?1
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
     (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1),
     (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL),
-    (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL);
+    (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL),
+    (SELECT min(deadline_at) FROM runs WHERE finished_at IS NULL AND deadline_at IS NOT NULL),
+    (SELECT min(fire_at) FROM schedules
+     WHERE fire_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'scheduler' AND value = 'stopped'));
 
 -- name: due
 SELECT {head} FROM tasks t WHERE t.status = 'scheduled' AND t.due_at > ? AND t.due_at <= ? ORDER BY t.due_at LIMIT ? {skip};
@@ -74,11 +77,14 @@ ON CONFLICT DO NOTHING;
 -- name: new_ids
 SELECT nextval(pg_get_serial_sequence('tasks', 'id')) FROM generate_series(1, ?);
 
+-- name: new_record_ids
+SELECT nextval(pg_get_serial_sequence(?, 'id')) FROM generate_series(1, ?);
+
 -- name: add_event
-INSERT INTO events (at, type, task_id, path, host, status, data, actor, origin)
-SELECT r.at, r.type, r.task_id, r.path, r.host, r.status, r.data, r.actor, r.origin
+INSERT INTO events (at, type, task_id, path, host, status, data, actor, origin, run_id, schedule_id)
+SELECT r.at, r.type, r.task_id, r.path, r.host, r.status, r.data, r.actor, r.origin, r.run_id, r.schedule_id
 FROM json_to_recordset(?) AS r (at bigint, type text, task_id bigint, path text, host text, status text, data text, actor text,
-    origin text)
+    origin text, run_id bigint, schedule_id bigint)
 RETURNING id;
 
 -- name: use_key
@@ -177,7 +183,10 @@ SELECT coalesce((SELECT max(id) FROM events), 0), (extract(epoch FROM statement_
     (SELECT min(hold_until) FROM tasks WHERE status = 'parked' AND hold_until IS NOT NULL),
     (SELECT min(expire_at) FROM tasks WHERE status = 'running' AND expire_at > ?1),
     (SELECT (min(reached_day) + 1) * 86400000 FROM directories WHERE reached_day IS NOT NULL),
-    (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL);
+    (SELECT min(held_until) FROM accounts WHERE held_until IS NOT NULL),
+    (SELECT min(deadline_at) FROM runs WHERE finished_at IS NULL AND deadline_at IS NOT NULL),
+    (SELECT min(fire_at) FROM schedules
+     WHERE fire_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'scheduler' AND value = 'stopped'));
 
 -- name: share
 INSERT INTO askers (server, worker_id, seen_at, present)

@@ -4,6 +4,9 @@
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tasks'), 0),
        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0);
 
+-- name: last_record_id
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0);
+
 -- name: next_stream
 -- ?1 to ?4 the stream before it, ?5 where to end. A comparison of rows would use the index for their first column alone, and
 -- look at every task of the stream before it.

@@ -17,6 +17,7 @@ from orchestrator.domain.task import Millis
 from orchestrator.store.batch import decide_batch
 from orchestrator.store.clock import Clock
 from orchestrator.store.copying.unfinished import COPYING, refuse_unfinished
+from orchestrator.store.filling import Dialect, fill
 from orchestrator.store.memory import Memory
 from orchestrator.store.nonces import Nonces
 from orchestrator.store.protocol import Commit, DatabaseInUseError, Folded, UnwritableError
@@ -27,7 +28,7 @@ from orchestrator.store.sql import queries
 from orchestrator.store.sqlite import engine, migrate
 from orchestrator.store.sqlite.engine import sqlite3
 from orchestrator.store.sqlite.restoring import BACKUP, renumber
-from orchestrator.store.transaction import ALIVE_AT, Dialect, Transaction, fill
+from orchestrator.store.transaction import ALIVE_AT, Transaction
 
 DIALECT: Final = Dialect(among="IN (SELECT value FROM json_each(?))", lock="", skip="")
 EPOCH: Final = "epoch"
@@ -42,9 +43,11 @@ _SPARE_PAGES: Final = 1_000
 class _Session:
     """A SQLite connection within a transaction; ids are counted here, as nobody else writes."""
 
-    def __init__(self, connection: "sqlite3.Connection") -> None:
+    def __init__(self, connection: "sqlite3.Connection", last_record_id: str) -> None:
         self._connection = connection
         self._task_id = self._event_id = 0
+        self._last_record_id = last_record_id
+        self._record_ids: dict[str, int] = {}
 
     def begin(self, last_task_id: int, last_event_id: int) -> None:
         self._task_id, self._event_id = last_task_id, last_event_id
@@ -66,6 +69,12 @@ class _Session:
     def task_id(self) -> int:
         self._task_id += 1
         return self._task_id
+
+    def record_id(self, table: str) -> int:
+        if table not in self._record_ids:
+            ((self._record_ids[table],),) = self.fetch(self._last_record_id, table)
+        self._record_ids[table] += 1
+        return self._record_ids[table]
 
     def add_events(self, query: str, rows: Sequence[Sequence[Any]]) -> Callable[[], list[int]]:
         ids = list(range(self._event_id + 1, self._event_id + 1 + len(rows)))
@@ -129,7 +138,7 @@ class SQLiteStore:
             raise
 
     def _begin(self, connection: "sqlite3.Connection") -> Commit:
-        session = _Session(connection)
+        session = _Session(connection, self._sql["last_record_id"])
         refuse_unfinished(session.fetch(self._sql["get_meta"], COPYING))
         connection.execute("BEGIN IMMEDIATE")
         epoch = session.fetch(self._sql["get_meta"], EPOCH)
@@ -145,7 +154,7 @@ class SQLiteStore:
             renumber(session.fetch, int(backup[0][0]), now)
         session.many(self._sql["set_meta"], [(EPOCH, self.epoch)])
         session.begin(*session.fetch(self._sql["last_ids"])[0])
-        transaction = Transaction(session, self._sql, now)
+        transaction = Transaction(session, self._sql, now, self._clock.wall())
         batch = [Submission(Recall(), SYSTEM)] if backup else []
         decide_batch(batch, transaction, Rules(), chance=self._chance, nonce=self._nonce)
         transaction.finish()
@@ -156,6 +165,10 @@ class SQLiteStore:
         """The store's time."""
         return self._clock.now()
 
+    def wall(self) -> Millis:
+        """The wall clock that schedules follow."""
+        return self._clock.wall()
+
     async def commit(self, batch: Sequence[Submission], rules: Rules) -> Commit:
         """Decide and save a batch in one transaction; on return it is on disk. Raises UnwritableError."""
         if self._writer is None:
@@ -164,12 +177,12 @@ class SQLiteStore:
 
     def _commit(self, connection: "sqlite3.Connection", batch: Sequence[Submission], rules: Rules) -> Commit:
         now = self._clock.now()
-        session = _Session(connection)
+        session = _Session(connection, self._sql["last_record_id"])
         committing = False
         try:
             connection.execute("BEGIN IMMEDIATE")
             session.begin(*session.fetch(self._sql["last_ids"])[0])
-            transaction = Transaction(session, self._sql, now, self._memory)
+            transaction = Transaction(session, self._sql, now, self._clock.wall(), self._memory)
             decisions = decide_batch(batch, transaction, rules, chance=self._chance, nonce=self._nonce)
             due = transaction.next_due()
             events = transaction.finish()
