@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from worker_client.runners.agent.known import KNOWN, agent_named
 from worker_client.runners.agent.runner import AgentRunner
 from worker_client.runners.agent.settings import AgentSettings, WorkerSettings, load
 from worker_client.runners.base import Runner
-from worker_client.runners.function import FunctionRunner, functions_named
+from worker_client.runners.function import BUILTIN, FunctionRunner, functions_named
 from worker_client.runners.http import HttpRunner
 from worker_client.runners.script import ScriptRunner
 from worker_client.runners.verify import Checks
@@ -83,7 +83,7 @@ def hire(wanted: Wanted, shift: Shift, environ: Mapping[str, str] = os.environ) 
         _agent_worker(name, wanted, settings, host, worker=partial(worker, f"{base}-{name}", **where), environ=environ)
         for name in _agents(wanted, settings, environ)
     ]
-    if runners := _other_runners(wanted, settings):
+    if runners := _other_runners(wanted, settings, partial(AsyncClient, wanted.url, wanted.api_key)):
         workers.append(worker(base, runners))
     return workers
 
@@ -146,20 +146,33 @@ def _checks(settings: WorkerSettings) -> Checks:
     return Checks({path: found.verify for path, found in settings.directories.items() if found.verify})
 
 
-def _other_runners(wanted: Wanted, settings: WorkerSettings) -> list[Runner]:
+def _other_runners(wanted: Wanted, settings: WorkerSettings, client: Callable[[], AsyncClient]) -> list[Runner]:
+    functions = [*dict.fromkeys([*wanted.functions, *(f"{BUILTIN}{name}" for name in settings.functions.builtin)])]
     kinds = [kind for kind in wanted.kinds or (SCRIPT,) if kind != AGENT or not wanted.agents]
-    kinds += [FunctionRunner.kind] if wanted.functions else []
+    kinds += [FunctionRunner.kind] if functions else []
     if AGENT in kinds:
         raise UnknownNameError("tasks of kind agent are done by agents: name the agents, as in --agent claude, or --agent auto")
-    if FunctionRunner.kind in kinds and not wanted.functions:
+    if FunctionRunner.kind in kinds and not functions:
         raise UnknownNameError("tasks of kind function call what is offered: name it, as in --function package.module:function")
     known: dict[str, Callable[[], Runner]] = {
         SCRIPT: lambda: ScriptRunner(checks=_checks(settings)),
         HttpRunner.kind: lambda: HttpRunner(allowed=wanted.private_addresses),
-        FunctionRunner.kind: lambda: FunctionRunner(functions_named(wanted.functions)),
+        FunctionRunner.kind: lambda: FunctionRunner(functions_named(functions, _builtin(functions, wanted, settings, client))),
     }
     if unknown := sorted(set(kinds).difference(known)):
         raise UnknownNameError(
             f"this worker can't run tasks of kind {', '.join(unknown)}; it can run: {', '.join(sorted(known))}"
         )
     return [known[kind]() for kind in dict.fromkeys(kinds)]
+
+
+def _builtin(
+    named: Iterable[str], wanted: Wanted, settings: WorkerSettings, client: Callable[[], AsyncClient]
+) -> dict[str, Callable[..., Any]]:
+    if not any(BUILTIN in name for name in named):
+        return {}
+    from worker_client.runners.functions.offered import builtin  # noqa: PLC0415 - megabytes that other workers do without
+
+    http = HttpRunner(allowed=wanted.private_addresses)
+    directories = [str(directory.expanduser().absolute()) for directory in wanted.directories]
+    return builtin(settings.functions, directories=directories, http=http, client=client)

@@ -5,8 +5,8 @@ from typing import Final
 
 TEXTS: Final = {
     "Hello": 1, "Time": 1, "Echo": 1, "Monitor": 1, "Report": 1,
-    "File": 2, "Database": 2, "SMS": 2, "Webhook": 2, "Backup": 2, "Cleanup": 2,
-    "Email": 3, "Math": 3,
+    "Database": 2, "SMS": 2, "Webhook": 2, "Backup": 2, "Cleanup": 2,
+    "Email": 3, "File": 3, "Math": 3,
 }  # fmt: skip
 """How many arguments a function has whose last one is any text; all commas after those before it are its own."""
 BUILTIN: Final = frozenset({*TEXTS, "Dayin", "Test"})

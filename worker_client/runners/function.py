@@ -5,7 +5,7 @@ import inspect
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
@@ -22,6 +22,7 @@ from worker_client.runners.outcomes import Done, Failed, Outcome, Parked, Releas
 logger = logging.getLogger("worker_client")
 Handler = Callable[[RunContext], Any]
 """Takes the context; returns the result as JSON, or an Outcome. A function that isn't async runs in a thread of its own."""
+BUILTIN: Final = "builtin:"
 AGAIN: Final = timedelta(seconds=30)
 """A task whose function this worker doesn't offer may come back to it after so long."""
 
@@ -79,21 +80,38 @@ class FunctionRunner:
         return _outcome(spec.name, value)
 
 
-def functions_named(names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+def functions_named(
+    names: Iterable[str], builtin: Mapping[str, Callable[..., Any]] | None = None
+) -> dict[str, Callable[..., Any]]:
     """Imports what a worker offers: each `package.module:function`, or `NAME=package.module:function`.
 
-    Modules below the current directory are found, after installed ones. Raises ConfigurationError.
+    `builtin:Time` is the one of `builtin` that has this name, `builtin:all` all of them. Modules below the current directory are
+    found, after installed ones. Raises ConfigurationError.
     """
+    own = builtin or {}
     found: dict[str, Callable[..., Any]] = {}
     if "" not in sys.path:
         sys.path.append("")
-    for given in names:
+    for given in _one_by_one(names, own):
         name, sign, path = given.partition("=")
         path = path if sign else name
+        if path.startswith(BUILTIN):
+            name = name.removeprefix(BUILTIN)
         if name in found:
             raise ConfigurationError(f"two functions are called {name}; give one of them another name: NAME={path}")
-        found[name] = _imported(path)
+        found[name] = _builtin(path.removeprefix(BUILTIN), own) if path.startswith(BUILTIN) else _imported(path)
     return found
+
+
+def _one_by_one(names: Iterable[str], own: Mapping[str, Callable[..., Any]]) -> Iterator[str]:
+    for given in names:
+        yield from (f"{BUILTIN}{name}" for name in own) if given == f"{BUILTIN}all" else (given,)
+
+
+def _builtin(name: str, own: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if name not in own:
+        raise ConfigurationError(f"there is no built-in function {name!r}; there are: all, {', '.join(own)}")
+    return own[name]
 
 
 def _imported(path: str) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker_client.errors import ConfigurationError
+from worker_client.runners.functions.settings import FunctionSettings
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Pattern = NonEmpty
@@ -55,6 +56,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     agents: dict[str, AgentSettings] = {}
     directories: dict[str, DirectorySettings] = {}
+    functions: FunctionSettings = FunctionSettings()
 
 
 def default_file(environ: Mapping[str, str] = os.environ) -> Path:

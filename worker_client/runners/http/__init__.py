@@ -74,13 +74,17 @@ class HttpRunner:
             spec = msgspec.convert(context.task.spec or {}, HttpSpec)
         except msgspec.ValidationError as error:
             return Failed(type="InvalidSpec", message=f"spec of an http task: {error}", retryable=False)
+        return await self.send(spec, context)
+
+    async def send(self, spec: HttpSpec, context: RunContext, *, redirects: int = MOST_REDIRECTS) -> Outcome:
+        """The same for a request that is none of the task's own words."""
         try:
-            answer = await self._ask(spec, context)
+            answer = await self._ask(spec, context, redirects)
         except _ERRORS as error:
             return _failure(error)
         return _outcome(spec, answer)
 
-    async def _ask(self, spec: HttpSpec, context: RunContext) -> Answer:
+    async def _ask(self, spec: HttpSpec, context: RunContext, redirects: int) -> Answer:
         if self._context is None:
             self._context = httpx.create_ssl_context()
         transport = CheckedTransport(self._reach, proxy=_proxy(spec.proxy), context=self._context)
@@ -93,7 +97,7 @@ class HttpRunner:
             own, first = _headers(spec), request.url
             cookies = "; ".join(filter(None, [own.pop("cookie", None), _cookies(spec.cookies)]))
             request.headers.update(own)
-            for hop in range(MOST_REDIRECTS + 1):
+            for hop in range(redirects + 1):
                 if _same_origin(request.url, first):
                     request.headers["cookie"] = "; ".join(filter(None, [request.headers.get("cookie"), cookies]))
                 if not request.headers.get("cookie"):
@@ -108,7 +112,7 @@ class HttpRunner:
                 finally:
                     await response.aclose()
                 request = _next(response.next_request, own, first)
-        raise _Redirected(f"more than {MOST_REDIRECTS} redirects")
+        raise _Redirected(f"more than {redirects} redirects")
 
 
 def _next(request: httpx.Request, own: Mapping[str, str], first: httpx.URL) -> httpx.Request:
