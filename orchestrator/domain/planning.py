@@ -103,7 +103,11 @@ def outcome(graph: Graph, now: Mapping[str, StepStatus]) -> tuple[RunStatus, str
         return None
     failed = [step.id for step in graph.steps if now[step.id] is StepStatus.FAILED]
     if failed:
-        return RunStatus.FAILED, f"{'steps' if len(failed) > 1 else 'step'} {_few(failed)} failed"
+        return RunStatus.FAILED, f"{_some(failed)} failed"
+    # No failure comes before those that were cancelled with their run, when only others of it were taken up again.
+    cancelled = [step.id for step in graph.steps if now[step.id] is StepStatus.CANCELLED]
+    if cancelled:
+        return RunStatus.FAILED, f"{_some(cancelled)} cancelled"
     return RunStatus.COMPLETED, None
 
 
@@ -119,6 +123,10 @@ def again(graph: Graph, roots: Iterable[str]) -> Again:
     roots = set(roots)
     anew = graph.after(roots)
     return Again(roots - anew, anew)
+
+
+def _some(steps: Collection[str]) -> str:
+    return f"{'steps' if len(steps) > 1 else 'step'} {_few(steps)}"
 
 
 def _ids(ids: Collection[int]) -> str:

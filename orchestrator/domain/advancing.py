@@ -1,0 +1,117 @@
+"""Runs go on when something happened to their work: what is to be done follows from the rows as they are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from orchestrator.domain import flow_operations as flow
+from orchestrator.domain import run_rows, runs
+from orchestrator.domain.outcomes import Decision, Done, Kept
+from orchestrator.domain.planning import FINAL, Stand, advance, again, outcome, tally
+from orchestrator.domain.principal import Principal
+from orchestrator.domain.records import Consumer, Linked, Run, RunStep, WorkflowVersion
+from orchestrator.domain.rules import Rules
+from orchestrator.domain.stepping import Room, Stepper
+from orchestrator.domain.workflows import Plan, plan_of
+from orchestrator.domain.world import World
+from worker_client.contract.enums import StepStatus
+from worker_client.contract.workflows import Step
+
+NAME: Final = "advancer"
+MOVING: Final = frozenset({
+    "run.started", "run.resumed", "task.completed", "task.failed", "task.cancelled", "task.rejected", "task.deleted", "task.retried",
+    "task.revived",
+})  # fmt: skip
+"""Events after which a run may have something to do."""
+
+
+def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decision:
+    """Read the feed where the last one ended, and have runs and schedules go on.
+
+    Where there is not room for all, it ends before the first event of what is left: what is done twice changes nothing.
+    """
+    at = world.records.get(Consumer, NAME)
+    events = world.records.linked(at.last_event if at else 0, op.limit)
+    decision = Decision(Done())
+    room = Room(op.tasks)
+    left = {event.run_id for event in events if event.run_id is not None and event.type in MOVING}
+    for run_id in sorted(run_id for run_id in left if run_id is not None):
+        if room.full or not _go_on(run_id, decision, world, rules, room):
+            break
+        left.discard(run_id)
+    read = _until(events, left)
+    decision.outcome = Done(len(read), more=bool(left) or len(events) >= op.limit)
+    if read:
+        version = 1 if at is None else at.version + 1
+        decision.changes.append(Kept(Consumer(name=NAME, version=version, last_event=read[-1].id), fresh=at is None))
+    return decision
+
+
+def _until(events: Sequence[Linked], left: set[int | None]) -> Sequence[Linked]:
+    first = next((place for place, event in enumerate(events) if event.run_id in left), len(events))
+    return events[:first]
+
+
+def _go_on(run_id: int, decision: Decision, world: World, rules: Rules, room: Room) -> bool:
+    """Do what a run has to do now; False when there was no room for all of it."""
+    run = world.records.get(Run, run_id)
+    version = None if run is None else world.records.get(WorkflowVersion, run.workflow_id, run.number)
+    if run is None or version is None:
+        return True
+    plan = plan_of(version.definition)
+    rows = {row.step_id: row for row in runs.steps_of(run_id, world)}
+    found = world.source.unfinished(run_id)
+    taken_up = _taken_up(found, rows)
+    if run.finished_at is not None:
+        if not taken_up:
+            return True
+        run = run_rows.going_on(run, plan.definition.timeout_seconds, world.now)
+        decision.changes += [Kept(run), run_rows.told("resumed", run)]
+    if taken_up:
+        _take_up(taken_up, plan, rows, decision, world, rules)
+    unfinished = {task_id for task_id, _, _ in found}
+    stepper = Stepper(run, version, plan, rows, world, rules, room)
+
+    def look(step: Step) -> Stand | None:
+        ids = run_rows.task_ids(rows[step.id])
+        return None if unfinished.intersection(ids) else tally(ids, world.source.statuses(ids)).stand
+
+    stands = advance(plan.graph, {row.step_id: StepStatus(row.status) for row in rows.values()}, look, stepper.begin)
+    decision.changes += stepper.decision.changes
+    decision.wakes += stepper.decision.wakes
+    for step_id, stand in stands.items():
+        rows[step_id] = run_rows.moved(rows.get(step_id), run_id, step_id, stand, world.now, stepper.made.get(step_id))
+        decision.changes += [Kept(rows[step_id]), run_rows.told("step", run, step=step_id, step_status=stand.status, reason=stand.reason)]
+    _conclude(run, plan, rows, decision, world)
+    return not room.full
+
+
+def _taken_up(unfinished: Sequence[tuple[int, str, bool]], rows: Mapping[str, RunStep]) -> set[str]:
+    """The steps that are over, and of which a task is to be done again; not one that has yet to stop."""
+    found = set()
+    for task_id, step_id, stopping in unfinished:
+        row = rows.get(step_id)
+        if not stopping and row is not None and row.status in FINAL and task_id in run_rows.task_ids(row):
+            found.add(step_id)
+    return found
+
+
+def _take_up(  # they go together
+    steps: set[str], plan: Plan, rows: dict[str, RunStep], decision: Decision, world: World, rules: Rules
+) -> None:
+    """Have steps go on with their tasks, and forget what was done in those that depend on them."""
+    work = again(plan.graph, steps)
+    for step_id in sorted((work.on | work.anew) & rows.keys()):
+        row = rows[step_id]
+        if step_id in work.on:
+            rows[step_id] = run_rows.moved(row, row.run_id, step_id, Stand(StepStatus.RUNNING), world.now, None)
+        else:
+            runs.cancel_tasks(run_rows.task_ids(row), f"step {step_id} begins anew", decision, world, rules)
+            rows[step_id] = run_rows.anew(row)
+        decision.changes.append(Kept(rows[step_id]))
+
+
+def _conclude(run: Run, plan: Plan, rows: dict[str, RunStep], decision: Decision, world: World) -> None:
+    end = outcome(plan.graph, {row.step_id: StepStatus(row.status) for row in rows.values()})
+    if end is not None:
+        after = run_rows.ended(run, *end, world.now)
+        decision.changes += [Kept(after), run_rows.told(after.status, after, reason=after.reason)]
