@@ -116,12 +116,14 @@ CREATE INDEX runs_deadline ON runs (deadline_at) WHERE finished_at IS NULL AND d
 CREATE INDEX runs_finished ON runs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX runs_schedule ON runs (schedule_id) WHERE schedule_id IS NOT NULL AND finished_at IS NULL;
 
+-- tasks: the ids of what a step made, by item; take: how often it began, each time with other tasks.
 CREATE TABLE run_steps (
     run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     step_id TEXT NOT NULL,
     version INTEGER NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed', 'skipped', 'cancelled')),
-    items TEXT,
+    take INTEGER NOT NULL CHECK (take >= 1),
+    tasks TEXT NOT NULL,
     reason TEXT,
     started_at INTEGER,
     finished_at INTEGER,
@@ -175,5 +177,5 @@ CREATE INDEX events_linked ON events (id) WHERE run_id IS NOT NULL OR schedule_i
 
 -- What a schedule has under way.
 CREATE INDEX tasks_under_way ON tasks (schedule_id) WHERE schedule_id IS NOT NULL AND finished_at IS NULL;
--- What a step of a run has made.
-CREATE INDEX tasks_step ON tasks (run_id, step_id, id) WHERE run_id IS NOT NULL;
+-- What a run waits for.
+CREATE INDEX tasks_awaited ON tasks (run_id) WHERE run_id IS NOT NULL AND finished_at IS NULL;

@@ -59,7 +59,7 @@ def _go_on(run_id: int, decision: Decision, world: World, rules: Rules, room: Ro
         return True
     plan = plan_of(version.definition)
     rows = {row.step_id: row for row in runs.steps_of(run_id, world)}
-    found = world.source.unfinished(run_id)
+    found = world.source.awaited(run_id)
     taken_up = _taken_up(found, rows)
     if run.finished_at is not None:
         if not taken_up:
@@ -75,12 +75,13 @@ def _go_on(run_id: int, decision: Decision, world: World, rules: Rules, room: Ro
         ids = run_rows.task_ids(rows[step.id])
         return None if unfinished.intersection(ids) else tally(ids, world.source.statuses(ids)).stand
 
-    stands = advance(plan.graph, {row.step_id: StepStatus(row.status) for row in rows.values()}, look, stepper.begin)
+    # Each row is moved before the next step begins, whose templates may name it.
+    for step_id, stand in advance(plan.graph, _standing(rows), look, stepper.begin):
+        rows[step_id] = run_rows.moved(rows.get(step_id), run_id, step_id, stand, world.now, stepper.made.get(step_id))
+        facts = {"step": step_id, "step_status": str(stand.status), "reason": stand.reason}
+        decision.changes += [Kept(rows[step_id]), run_rows.told("step", run, **facts)]
     decision.changes += stepper.decision.changes
     decision.wakes += stepper.decision.wakes
-    for step_id, stand in stands.items():
-        rows[step_id] = run_rows.moved(rows.get(step_id), run_id, step_id, stand, world.now, stepper.made.get(step_id))
-        decision.changes += [Kept(rows[step_id]), run_rows.told("step", run, step=step_id, step_status=stand.status, reason=stand.reason)]
     _conclude(run, plan, rows, decision, world)
     return not room.full
 
@@ -111,7 +112,11 @@ def _take_up(  # they go together
 
 
 def _conclude(run: Run, plan: Plan, rows: dict[str, RunStep], decision: Decision, world: World) -> None:
-    end = outcome(plan.graph, {row.step_id: StepStatus(row.status) for row in rows.values()})
+    end = outcome(plan.graph, _standing(rows))
     if end is not None:
         after = run_rows.ended(run, *end, world.now)
         decision.changes += [Kept(after), run_rows.told(after.status, after, reason=after.reason)]
+
+
+def _standing(rows: Mapping[str, RunStep]) -> dict[str, StepStatus]:
+    return {step_id: StepStatus(row.status) for step_id, row in rows.items()}

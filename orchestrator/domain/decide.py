@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.domain import changing, dependencies, doors, ending, enqueueing, holding, leasing, timing
+from orchestrator.domain import (
+    advancing,
+    changing,
+    defining,
+    dependencies,
+    doors,
+    ending,
+    enqueueing,
+    holding,
+    leasing,
+    runs,
+    timing,
+)
+from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import Principal
@@ -50,6 +63,13 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.Promote: timing.promote,
     ops.Prune: timing.prune,
     ops.Enqueue: enqueueing.enqueue,
+    flow.SaveWorkflow: defining.save_workflow,
+    flow.DeleteWorkflow: defining.delete_workflow,
+    flow.BeginRun: runs.begin,
+    flow.CancelRun: runs.cancel,
+    flow.StopRuns: runs.stop,
+    flow.ResumeRun: runs.resume,
+    flow.Follow: advancing.follow,
     ops.Claim: leasing.claim,
 })  # fmt: skip
 

@@ -117,9 +117,7 @@ def delete_workflow(op: flow.DeleteWorkflow, by: Principal, world: World, _rules
 
 
 def _told(kind: str, workflow: Workflow) -> Noted:
-    return Noted(
-        f"workflow.{kind}", to_json({"workflow_id": workflow.id, "name": workflow.name, "version": workflow.latest})
-    )
+    return Noted(f"workflow.{kind}", to_json({"workflow_id": workflow.id, "name": workflow.name, "version": workflow.latest}))
 
 
 def _column(names: tuple[str, ...] | None) -> str | None:

@@ -15,7 +15,7 @@ from worker_client.errors import Conflict, Forbidden, ValidationFailed
 
 def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decision:
     """Create the tasks, all or none; a key that stands for a task with the same body finds that one."""
-    scope = by.paths.key
+    scope = op.key_scope or by.paths.key
     created = Created([])
     decision = Decision(created)
     fresh: dict[str, tuple[int, str]] = {}
@@ -23,7 +23,7 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
         at = f"tasks[{index}]." if op.many else ""
         if not by.paths.covers(task.path):
             raise Forbidden(f"this key may not create tasks in {task.path}", field=f"{at}work_directory")
-        if task.key is not None and (known := fresh.get(task.key) or world.key(scope, task.key)):
+        if task.key is not None and (known := fresh.get(task.key) or _stored(op, scope, task.key, world)):
             created.tasks.append((_known(task, known, by, world, at, in_batch=task.key in fresh), False))
             continue
         if task.secrets:
@@ -37,6 +37,11 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
         decision.wakes += ready(head)
         created.tasks.append((head.id, True))
     return decision
+
+
+def _stored(op: ops.Enqueue, scope: str, key: str, world: World) -> tuple[int, str] | None:
+    """Whoever has keys of its own knows which it has used; the table would refuse one that is used twice."""
+    return None if op.key_scope else world.key(scope, key)
 
 
 def _known(  # each of them decides

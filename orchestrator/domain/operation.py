@@ -17,7 +17,8 @@ class Phase(IntEnum):
     CHANGE = 3
     TIME = 4
     ENQUEUE = 5
-    CLAIM = 6
+    FOLLOW = 6
+    CLAIM = 7
 
 
 class Operation(Struct, frozen=True, kw_only=True):

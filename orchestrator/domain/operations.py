@@ -304,13 +304,17 @@ class Prune(Operation, frozen=True, kw_only=True):
 
 
 class Enqueue(Operation, frozen=True, kw_only=True):
-    """Create tasks, all or none; `many`: they came as a list, so that errors name the place in it."""
+    """Create tasks, all or none; `many`: they came as a list, so that errors name the place in it.
+
+    `key_scope`: their keys are new, and unique within this instead of the directories of who creates them.
+    """
 
     phase = Phase.ENQUEUE
     needs = Scope.SUBMIT
     sheds = True
     tasks: tuple[NewTask, ...]
     many: bool = False
+    key_scope: str | None = None
 
     @property
     def parents(self) -> tuple[int, ...]:

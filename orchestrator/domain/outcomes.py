@@ -5,7 +5,7 @@ from msgspec import Struct
 from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.operations import LogLine, Operation, Use
-from orchestrator.domain.records import Dropped, Kept
+from orchestrator.domain.records import Dropped, Kept, Run, Workflow
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
 from worker_client.contract.enums import AttemptOutcome, Directive
 from worker_client.errors import OrchestratorError
@@ -103,6 +103,18 @@ class Logged(Outcome):
 
     stored: int
     next_line: int
+
+
+class Defined(Outcome):
+    """The workflow as it is now."""
+
+    workflow: Workflow
+
+
+class Begun(Outcome):
+    """The run that has begun."""
+
+    run: Run
 
 
 class Keyed(Outcome):
@@ -250,12 +262,14 @@ class DirectorySet(Struct, frozen=True):
 
 
 class Noted(Struct, frozen=True):
-    """One row of the feed that is about no task: a directory, or with no path the server itself; `data` is JSON."""
+    """One row of the feed that is about no task: a directory, a run, a schedule, or with none of them the server itself; `data` is JSON."""
 
     type: str
     data: str
     path: str = ""
     host: str = ""
+    run_id: int | None = None
+    schedule_id: int | None = None
 
 
 class CredentialSaved(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """What a run is to do next: a pure function of its steps, where they stand, and what became of their tasks."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -61,13 +61,12 @@ def tally(ids: Collection[int], statuses: Mapping[int, Status]) -> Tally:
 
 def advance(
     graph: Graph, known: Mapping[str, StepStatus], look: Callable[[Step], Stand | None], begin: Callable[[Step], Stand | None]
-) -> dict[str, Stand]:
-    """Where steps stand that did not stand there before; `known` leaves out those that nothing has been done about.
+) -> Iterator[tuple[str, Stand]]:
+    """Steps that stand elsewhere now, each before the next is looked at; `known` leaves out those that nothing was done about.
 
     `look` says how a running step has ended, if it has; `begin` begins one, which may be over at once, or None: not now.
     """
     now = dict(known)
-    changed: dict[str, Stand] = {}
     for step in graph.steps:
         status = now.get(step.id, StepStatus.PENDING)
         stand = None
@@ -79,8 +78,7 @@ def advance(
                 stand = begin(step)
         if stand is not None:
             now[step.id] = stand.status
-            changed[step.id] = stand
-    return changed
+            yield step.id, stand
 
 
 def _due(step: Step, now: Mapping[str, StepStatus]) -> Stand | None:

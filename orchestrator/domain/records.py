@@ -148,7 +148,7 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 class RunStep(Record, frozen=True, kw_only=True):
-    """A step of a run that has begun or ended; `items`: JSON list that it fans out over, None: one task."""
+    """A step of a run that something was done about; `tasks`: JSON list of their ids by item, `take`: how often it began anew."""
 
     TABLE = "run_steps"
     KEY = ("run_id", "step_id")
@@ -157,7 +157,8 @@ class RunStep(Record, frozen=True, kw_only=True):
     step_id: str
     version: int
     status: str
-    items: str | None
+    take: int
+    tasks: str
     reason: str | None
     started_at: Millis | None
     finished_at: Millis | None

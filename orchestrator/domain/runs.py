@@ -143,7 +143,7 @@ def end_run(run: Run, status: RunStatus, reason: str | None, decision: Decision,
         if row.status in {StepStatus.PENDING, StepStatus.RUNNING}:
             stand = run_rows.Stand(StepStatus.CANCELLED, words)
             decision.changes.append(Kept(run_rows.moved(row, run.id, row.step_id, stand, world.now, None)))
-    cancel_tasks([task_id for task_id, _, _ in world.source.unfinished(run.id)], words, decision, world, rules)
+    cancel_tasks([task_id for task_id, _, _ in world.source.awaited(run.id)], words, decision, world, rules)
     world.apply(decision.changes)
 
 
@@ -182,7 +182,9 @@ def resume(op: flow.ResumeRun, by: Principal, world: World, rules: Rules) -> Dec
         if row is None:
             continue
         if step.id in work.on and _goes_on(row, heads):
-            decision.changes.append(Kept(run_rows.moved(row, run.id, step.id, run_rows.Stand(StepStatus.RUNNING), world.now, None)))
+            decision.changes.append(
+                Kept(run_rows.moved(row, run.id, step.id, run_rows.Stand(StepStatus.RUNNING), world.now, None))
+            )
             for task_id in run_rows.task_ids(row):
                 if heads[task_id].status in {Status.FAILED, Status.CANCELLED}:
                     _also(changing.retry(ops.Retry(task_id=task_id), SYSTEM, world, rules), decision, world)

@@ -9,6 +9,7 @@ from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.outcomes import Forgotten
 from orchestrator.domain.records import RecordSource
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
+from worker_client.contract.enums import Status
 
 Stream = tuple[str, str, str, str]
 """The path, kind, host and agent of tasks that wait in one order; an empty host or agent: any."""
@@ -81,6 +82,22 @@ class Source(RecordSource, Protocol):
 
     def delivered(self, poll_key: str) -> list[Head]:
         """Live leases of a poll."""
+        ...
+
+    def awaited(self, run_id: int) -> list[tuple[int, str, bool]]:
+        """(id, step, asked to stop) of the tasks of a run that have not ended, by id."""
+        ...
+
+    def statuses(self, ids: Iterable[int]) -> dict[int, Status]:
+        """By id, how tasks stand; those that are gone are missing."""
+        ...
+
+    def result_sizes(self, ids: Iterable[int]) -> dict[int, int]:
+        """By id, the characters of the results of tasks; those without one are missing."""
+        ...
+
+    def results(self, ids: Iterable[int]) -> dict[int, str]:
+        """By id, the results of tasks, as JSON; those without one are missing."""
         ...
 
     def streams(self, path: str, *, recursive: bool) -> dict[Stream, Place]:

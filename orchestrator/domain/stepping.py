@@ -173,7 +173,8 @@ def _items(step: Step, values: JsonObject) -> list[Any]:
         raise ValidationFailed(f"`for_each` comes to {_said(made)}: have it come to a list", field="for_each")
     if len(made) > MOST_ITEMS:
         raise ValidationFailed(
-            f"`for_each` comes to {len(made):,} items, more than {MOST_ITEMS:,}: have each item stand for several", field="for_each"
+            f"`for_each` comes to {len(made):,} items, more than {MOST_ITEMS:,}: have each item stand for several",
+            field="for_each",
         )
     return made
 

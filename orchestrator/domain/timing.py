@@ -6,6 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
+from orchestrator.domain import runs
 from orchestrator.domain.budgets import DAY
 from orchestrator.domain.holding import lift
 from orchestrator.domain.lifecycle import Verb, permit
@@ -36,10 +37,11 @@ def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Deci
     """Bring tasks back whose due time has come: the rank is that of the due time, not of the promoter's clock.
 
     So with accounts whose quota has come back; and with a new day those can be claimed again that a budget of the day before kept
-    back.
+    back. Runs whose time is over end.
     """
     rows, accounts = world.due(op.limit), world.holds.lapsed(world.now, op.limit)
-    decision = Decision(Done(len(rows) + len(accounts), more=max(len(rows), len(accounts)) >= op.limit))
+    found = len(rows) + len(accounts)
+    decision = Decision(Done())
     for account in accounts:
         changes, wakes = lift(account, world)
         decision.changes += changes
@@ -52,6 +54,8 @@ def promote(op: ops.Promote, _by: Principal, world: World, rules: Rules) -> Deci
         after = settle(head, world, rules, **facts)
         decision.changes += [Saved(after), happened("parked" if after.status is Status.PARKED else "ready", after)]
         decision.wakes += ready(after)
+    late = runs.overdue(op.limit, decision, world, rules)
+    decision.outcome = Done(found + late, more=max(len(rows), len(accounts), late) >= op.limit)
     for setting in world.renewable():
         decision.changes += [
             BudgetReached(setting.path, setting.host, None),

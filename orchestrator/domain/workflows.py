@@ -22,10 +22,12 @@ from worker_client.contract.tasks import CreateTask
 from worker_client.contract.workflows import Step
 from worker_client.errors import Forbidden, ValidationFailed
 
-_NOT_IN_A_STEP: Final[Mapping[str, str]] = MappingProxyType({
-    "key": "the run gives each of its tasks a key: leave it out",
-    "depends_on": "it holds ids of tasks: name steps in the `depends_on` of the step",
-})
+_NOT_IN_A_STEP: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "key": "the run gives each of its tasks a key: leave it out",
+        "depends_on": "it holds ids of tasks: name steps in the `depends_on` of the step",
+    }
+)
 ITEM_NAMES: Final = frozenset({"item", "index"})
 _RUN_NAMES: Final = frozenset({"input", "trigger", "run"})
 _ANYWHERE: Final = "/anywhere"
@@ -92,7 +94,8 @@ def used(step: Step, names: Collection[str], at: str) -> set[str]:
     if isinstance(step.for_each, str):
         if not templates.is_template(step.for_each):
             raise ValidationFailed(
-                f"`{at}.for_each` is a text: send a list, or a template of one such as {{{{ input.files }}}}", field=f"{at}.for_each"
+                f"`{at}.for_each` is a text: send a list, or a template of one such as {{{{ input.files }}}}",
+                field=f"{at}.for_each",
             )
         found |= templates.check(step.for_each, names, f"{at}.for_each")
     elif step.for_each is not None:

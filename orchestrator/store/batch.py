@@ -27,7 +27,7 @@ def decide_batch(
 ) -> list[Decision]:
     """Decide a batch in its phases, save it, and complete the answers with what they show.
 
-    Claims come after a flush, so that they find in the tables what the phases before them changed.
+    Claims and what follows from events come after a flush, so that they find in the tables what the phases before them changed.
     """
     decisions: dict[int, Decision] = {}
     needs = needed(batch)
@@ -36,7 +36,7 @@ def decide_batch(
     world.load([*needs.heads, *needs.parents], ending=needs.ending)
     if transaction.jump_ms:
         transaction.take(decide(Submission(Shift(by_ms=transaction.jump_ms), SYSTEM), world, rules).changes, SYSTEM.id)
-    claiming = False
+    claiming = following = False
     gone: dict[int, TaskView] = {}
     for at, submission in sorted(enumerate(batch), key=lambda item: item[1].op.phase):
         if submission.op.phase is Phase.CLAIM and not claiming:
@@ -44,6 +44,9 @@ def decide_batch(
             transaction.expect_claims(needs)
             world.claims_begin()
             claiming = True
+        if submission.op.phase is Phase.FOLLOW and not following:
+            transaction.flush()
+            following = True
         decisions[at] = decision = decide(submission, world, rules)
         transaction.take(decision.changes, submission.by.id, submission.origin)
         if isinstance(submission.op, Delete):

@@ -123,7 +123,20 @@ class Writes:
         )
 
     def _noted(self, change: Noted) -> None:
-        self._late.events.append((self._now, change.type, 0, change.path, change.host, None, change.data, *self._who, None, None))
+        self._late.events.append(
+            (
+                self._now,
+                change.type,
+                0,
+                change.path,
+                change.host,
+                None,
+                change.data,
+                *self._who,
+                change.run_id,
+                change.schedule_id,
+            )
+        )
 
     def _saved(self, change: Saved) -> None:
         self.heads[change.head.id] = change.head

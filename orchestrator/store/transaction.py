@@ -30,6 +30,7 @@ from orchestrator.store.rows import (
 from orchestrator.store.saving import Late, Writes, periods_before
 from orchestrator.store.saving_records import RecordKey
 from orchestrator.store.session import Session
+from worker_client.contract.enums import Status
 
 ALIVE_AT: Final = "alive_at"
 AHEAD: Final = "ahead"
@@ -147,6 +148,22 @@ class Transaction:
     def linked(self, after: int, limit: int) -> list[Linked]:
         """Events after one, in order, that are about tasks of runs or schedules."""
         return [Linked(*row) for row in self._fetch("linked_events", after, limit)]
+
+    def awaited(self, run_id: int) -> list[tuple[int, str, bool]]:
+        """(id, step, asked to stop) of the tasks of a run that have not ended."""
+        return [(task_id, step_id or "", bool(stopping)) for task_id, step_id, stopping in self._fetch("awaited", run_id)]
+
+    def statuses(self, ids: Iterable[int]) -> dict[int, Status]:
+        """How tasks stand."""
+        return {task_id: Status(status) for task_id, status in self._fetch("statuses", self._session.listed(ids))}
+
+    def result_sizes(self, ids: Iterable[int]) -> dict[int, int]:
+        """The characters of results."""
+        return dict(self._fetch("result_sizes", self._session.listed(ids)))
+
+    def results(self, ids: Iterable[int]) -> dict[int, str]:
+        """The results of tasks."""
+        return dict(self._fetch("results", self._session.listed(ids)))
 
     def due(self, now: Millis, limit: int) -> list[Head]:
         """Scheduled and parked tasks whose time has come."""

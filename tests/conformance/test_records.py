@@ -119,7 +119,15 @@ def test_what_belongs_to_a_row_goes_with_it(rig: Rig) -> None:
     def make(world: World) -> list[Kept]:
         one = run(world)
         step = RunStep(
-            run_id=one.id, step_id="s", version=1, status="pending", items=None, reason=None, started_at=None, finished_at=None
+            run_id=one.id,
+            step_id="s",
+            version=1,
+            status="pending",
+            take=1,
+            tasks="[]",
+            reason=None,
+            started_at=None,
+            finished_at=None,
         )
         return [Kept(step, fresh=True), Kept(one, fresh=True)]
 

@@ -35,7 +35,11 @@ def test_steps_come_after_those_that_they_depend_on() -> None:
         ([step("a"), step("a")], "steps[1].id", "two steps have the id a, at 0 and 1"),
         ([step("a"), step("b", "x")], "steps[1].depends_on[0]", "step b depends on x, which is no step: known are a, b"),
         ([step("a", "a")], "steps[0].depends_on", "a -> a"),
-        ([step("r"), step("a", "c", "r"), step("b", "a"), step("c", "b"), step("d", "c")], "steps[1].depends_on", "a -> c -> b -> a"),
+        (
+            [step("r"), step("a", "c", "r"), step("b", "a"), step("c", "b"), step("d", "c")],
+            "steps[1].depends_on",
+            "a -> c -> b -> a",
+        ),
     ],
 )
 def test_a_graph_that_has_no_order_is_refused(steps: list[Step], field: str, words: str) -> None:
@@ -73,7 +77,7 @@ def test_a_failed_step_cancels_those_after_it_unless_they_take_it() -> None:
         begun.append(one.id)
         return Stand(RUNNING)
 
-    changed = advance(graph, {"a": RUNNING, "x": COMPLETED}, lambda _: Stand(FAILED, "task: 7 failed"), begin)
+    changed = dict(advance(graph, {"a": RUNNING, "x": COMPLETED}, lambda _: Stand(FAILED, "task: 7 failed"), begin))
     assert changed == {
         "a": Stand(FAILED, "task: 7 failed"),
         "b": Stand(CANCELLED, "step a failed"),
@@ -156,7 +160,7 @@ def test_random_graphs_end_as_the_model_says_whatever_ends_first(
     for _ in range(200):
         running = [step_id for step_id, status in now.items() if status is RUNNING]
         over |= {step_id for step_id in running if chance.random() < 0.5}
-        changed = advance(graph, now, lambda one: Stand(ends[one.id]) if one.id in over else None, begin)
+        changed = dict(advance(graph, now, lambda one: Stand(ends[one.id]) if one.id in over else None, begin))
         now |= {step_id: stand.status for step_id, stand in changed.items()}
         if outcome(graph, now) is not None:
             break
