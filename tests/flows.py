@@ -94,7 +94,7 @@ class Flows:
     def work(
         self, answer: Callable[[str, str], Any] = lambda _step, _prompt: None, *, limit: int = 1_000, rounds: int = 10_000
     ) -> int:
-        """Do what waits, and what follows, until nothing waits: `answer` of a step and a prompt is the result, an Exception a failure."""
+        """Do what waits, and what follows: `answer` of a step and a prompt is the result, an Exception a failure."""
         done = 0
         for _ in range(rounds):
             claimed = self.rig.do(claim(interest(HERE), limit=limit))

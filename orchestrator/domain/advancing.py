@@ -5,23 +5,26 @@ from typing import Final
 
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import run_rows, runs
-from orchestrator.domain.outcomes import Decision, Done, Kept
+from orchestrator.domain.outcomes import Decision, Done
 from orchestrator.domain.planning import FINAL, Stand, advance, again, outcome, tally
 from orchestrator.domain.principal import Principal
-from orchestrator.domain.records import Consumer, Linked, Run, RunStep, WorkflowVersion
+from orchestrator.domain.records import Consumer, Kept, Linked, Run, RunStep, WorkflowVersion
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.stepping import Room, Stepper
 from orchestrator.domain.workflows import Plan, plan_of
 from orchestrator.domain.world import World
+from worker_client.contract.enums import FINAL as OVER
 from worker_client.contract.enums import StepStatus
 from worker_client.contract.workflows import Step
 
 NAME: Final = "advancer"
-MOVING: Final = frozenset({
-    "run.started", "run.resumed", "task.completed", "task.failed", "task.cancelled", "task.rejected", "task.deleted", "task.retried",
-    "task.revived",
-})  # fmt: skip
-"""Events after which a run may have something to do."""
+_MOVING: Final = frozenset({"run.started", "run.resumed", "task.deleted", "task.retried", "task.revived"})
+_OVER: Final = frozenset(map(str, OVER))
+
+
+def moves(type: str, status: str | None) -> bool:
+    """Whether an event may mean that a run has something to do: it begins, or a task of it has ended or is done again."""
+    return type in _MOVING or status in _OVER
 
 
 def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decision:
@@ -33,8 +36,8 @@ def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decis
     events = world.records.linked(at.last_event if at else 0, op.limit)
     decision = Decision(Done())
     room = Room(op.tasks)
-    left = {event.run_id for event in events if event.run_id is not None and event.type in MOVING}
-    for run_id in sorted(run_id for run_id in left if run_id is not None):
+    left = {event.run_id for event in events if event.run_id is not None and moves(event.type, event.status)}
+    for run_id in sorted(left):
         if room.full or not _go_on(run_id, decision, world, rules, room):
             break
         left.discard(run_id)
@@ -46,7 +49,7 @@ def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decis
     return decision
 
 
-def _until(events: Sequence[Linked], left: set[int | None]) -> Sequence[Linked]:
+def _until(events: Sequence[Linked], left: set[int]) -> Sequence[Linked]:
     first = next((place for place, event in enumerate(events) if event.run_id in left), len(events))
     return events[:first]
 

@@ -4,12 +4,12 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.domain import flow_operations as flow
-from orchestrator.domain import run_rows, secrets
+from orchestrator.domain import secrets
 from orchestrator.domain.holders import patterns
 from orchestrator.domain.moves import to_json
-from orchestrator.domain.outcomes import Decision, Defined, Done, Dropped, Kept, Noted
+from orchestrator.domain.outcomes import Decision, Defined, Done, Noted
 from orchestrator.domain.principal import Principal
-from orchestrator.domain.records import Workflow, WorkflowVersion
+from orchestrator.domain.records import Dropped, Kept, Workflow, WorkflowVersion
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.runs import unfinished_of, visible_workflow
 from orchestrator.domain.world import World

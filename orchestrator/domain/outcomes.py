@@ -262,7 +262,7 @@ class DirectorySet(Struct, frozen=True):
 
 
 class Noted(Struct, frozen=True):
-    """One row of the feed that is about no task: a directory, a run, a schedule, or with none of them the server itself; `data` is JSON."""
+    """One row of the feed that is about no task: a directory, a run, a schedule, or with no path the server; `data` is JSON."""
 
     type: str
     data: str

@@ -231,13 +231,14 @@ class Dropped(Struct, frozen=True):
 
 
 class Linked(Struct, frozen=True):
-    """An event of the feed about a task of a run or of a schedule."""
+    """An event of the feed about a run, a schedule, or a task of one, and how the task stood then."""
 
     id: int
     type: str
     task_id: int
     run_id: int | None
     schedule_id: int | None
+    status: str | None
 
 
 class RecordSource(Protocol):

@@ -9,10 +9,10 @@ from orchestrator.domain import changing, run_rows
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
 from orchestrator.domain.moves import to_json
-from orchestrator.domain.outcomes import Begun, Change, Decision, Done, Kept
-from orchestrator.domain.planning import BADLY, again
+from orchestrator.domain.outcomes import Begun, Change, Decision, Done
+from orchestrator.domain.planning import BADLY, Stand, again
 from orchestrator.domain.principal import SYSTEM, Principal
-from orchestrator.domain.records import Run, RunStep, Workflow, WorkflowVersion
+from orchestrator.domain.records import Kept, Run, RunStep, Workflow, WorkflowVersion
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head
 from orchestrator.domain.workflows import Plan, plan_of
@@ -141,7 +141,7 @@ def end_run(run: Run, status: RunStatus, reason: str | None, decision: Decision,
     decision.changes += [Kept(after), run_rows.told(str(status), after, reason=reason)]
     for row in steps_of(run.id, world):
         if row.status in {StepStatus.PENDING, StepStatus.RUNNING}:
-            stand = run_rows.Stand(StepStatus.CANCELLED, words)
+            stand = Stand(StepStatus.CANCELLED, words)
             decision.changes.append(Kept(run_rows.moved(row, run.id, row.step_id, stand, world.now, None)))
     cancel_tasks([task_id for task_id, _, _ in world.source.awaited(run.id)], words, decision, world, rules)
     world.apply(decision.changes)
@@ -182,9 +182,7 @@ def resume(op: flow.ResumeRun, by: Principal, world: World, rules: Rules) -> Dec
         if row is None:
             continue
         if step.id in work.on and _goes_on(row, heads):
-            decision.changes.append(
-                Kept(run_rows.moved(row, run.id, step.id, run_rows.Stand(StepStatus.RUNNING), world.now, None))
-            )
+            decision.changes.append(Kept(run_rows.moved(row, run.id, step.id, Stand(StepStatus.RUNNING), world.now, None)))
             for task_id in run_rows.task_ids(row):
                 if heads[task_id].status in {Status.FAILED, Status.CANCELLED}:
                     _also(changing.retry(ops.Retry(task_id=task_id), SYSTEM, world, rules), decision, world)

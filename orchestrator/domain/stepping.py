@@ -140,7 +140,7 @@ class Stepper:
             self._room_for_results -= size
             if self._room_for_results < 0:
                 raise ValidationFailed(
-                    f"the results of step {step_id} have {size:,} characters, and templates are given {MOST_RESULTS:,} in all: have"
+                    f"the results of step {step_id} have {size:,} characters, and templates are given {MOST_RESULTS:,}: have"
                     " its tasks complete with less, such as the name of a file",
                     field=f"steps.{step_id}",
                 )
@@ -173,7 +173,7 @@ def _items(step: Step, values: JsonObject) -> list[Any]:
         raise ValidationFailed(f"`for_each` comes to {_said(made)}: have it come to a list", field="for_each")
     if len(made) > MOST_ITEMS:
         raise ValidationFailed(
-            f"`for_each` comes to {len(made):,} items, more than {MOST_ITEMS:,}: have each item stand for several",
+            f"`for_each` comes to {len(made):,} items, more than {MOST_ITEMS:,}: have each stand for several",
             field="for_each",
         )
     return made

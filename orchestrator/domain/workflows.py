@@ -118,8 +118,8 @@ def _asked(step: Step, at: str, by: Principal, defaults: Defaults) -> list[str]:
     new = new_task(task, defaults, f"{at}.")
     if "work_directory" in sent and not _made(sent["work_directory"]) and not by.paths.covers(new.path):
         raise Forbidden(f"this key may not create tasks in {new.path}", field=f"{at}.work_directory")
-    texts = {name: sent.get(name) for name in asking.ASKING}
-    return asking.asked(Inputs(**{name: as_json(value, f"{at}.{name}") for name, value in texts.items()}), f"{at}.").split()
+    prompt, spec, environment = (as_json(sent.get(name), f"{at}.{name}") for name in ("prompt", "spec", "environment"))
+    return asking.asked(Inputs(prompt=prompt, spec=spec, environment=environment), f"{at}.").split()
 
 
 def _with_stand_ins(sent: JsonObject, at: str) -> JsonObject:

@@ -159,11 +159,13 @@ class Transaction:
 
     def result_sizes(self, ids: Iterable[int]) -> dict[int, int]:
         """The characters of results."""
-        return dict(self._fetch("result_sizes", self._session.listed(ids)))
+        rows: list[Any] = self._fetch("result_sizes", self._session.listed(ids))
+        return dict(rows)
 
     def results(self, ids: Iterable[int]) -> dict[int, str]:
         """The results of tasks."""
-        return dict(self._fetch("results", self._session.listed(ids)))
+        rows: list[Any] = self._fetch("results", self._session.listed(ids))
+        return dict(rows)
 
     def due(self, now: Millis, limit: int) -> list[Head]:
         """Scheduled and parked tasks whose time has come."""

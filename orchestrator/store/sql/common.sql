@@ -255,7 +255,7 @@ INSERT INTO events (id, at, type, task_id, path, host, status, data, actor, orig
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: linked_events
-SELECT id, type, task_id, run_id, schedule_id FROM events
+SELECT id, type, task_id, run_id, schedule_id, status FROM events
 WHERE id > ? AND (run_id IS NOT NULL OR schedule_id IS NOT NULL) ORDER BY id LIMIT ?;
 
 -- name: steps_of_run
