@@ -5,6 +5,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
 from orchestrator.domain.decide import RULES, decide
 from orchestrator.domain.outcomes import Decision
@@ -16,13 +17,17 @@ from worker_client.errors import Forbidden
 
 NEEDS = {
     Scope.READ: {ops.OpenSession, ops.RevokeKey},
-    Scope.SUBMIT: {ops.Enqueue, ops.Cancel, ops.Retry, ops.Execute, ops.Answer, ops.Update, ops.Delete},
+    Scope.SUBMIT: {
+        ops.Enqueue, ops.Cancel, ops.Retry, ops.Execute, ops.Answer, ops.Update, ops.Delete,
+        flow.BeginRun, flow.CancelRun, flow.StopRuns, flow.ResumeRun,
+    },
     Scope.WORK: {
         ops.Claim, ops.Heartbeat, ops.AppendLogs, ops.Complete, ops.Fail, ops.Release, ops.Park, ops.Undeliver,
     },
     Scope.ADMIN: {
         ops.Approve, ops.Reject, ops.SetDirectory, ops.IssueKey, ops.ChangeKey, ops.UseKeys, ops.SetAddress, ops.Note,
         ops.Shift, ops.Recall, ops.Tick, ops.Expire, ops.Promote, ops.Prune, ops.SetAccount, ops.DrainWorker,
+        flow.SaveWorkflow, flow.DeleteWorkflow, flow.Follow,
     },
 }  # fmt: skip
 CASCADES = {ops.Satisfy, ops.Orphan, ops.Revive}
