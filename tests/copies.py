@@ -158,7 +158,7 @@ ROWS = (
         "INSERT INTO runs (version, workflow_id, workflow_name, number, status, input, trigger, source, created_at, updated_at)"
         " VALUES (1, 'wf_1', 'release', 1, 'running', '{}', '{}', 'api', 1, 1)"
     ),
-    "INSERT INTO run_steps (run_id, step_id, version, status) VALUES (1, 'build', 1, 'running')",
+    "INSERT INTO run_steps (run_id, step_id, version, status, take, tasks) VALUES (1, 'build', 1, 'running', 1, '[1]')",
     (
         "INSERT INTO deliveries (version, workflow_id, place, type, at, outcome, facts, duration_ms)"
         " VALUES (1, 'wf_1', 0, 'webhook', 1, 'filtered', '{}', 3)"
