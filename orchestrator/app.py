@@ -34,6 +34,7 @@ from orchestrator.http.visitors import Visitors
 from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.follower import Follower
+from orchestrator.loops.planner import Planner
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.loops.sharing import Sharing
@@ -123,8 +124,9 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     task = settings.task
     pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)
     doors = Doors(settings, Rates(time.monotonic_ns), queue.now, secrets.token_hex)
-    app = build(settings, store, queue, metrics, doors, (*loops, pruner))
-    app.state.pruner = pruner
+    planner = Planner(queue, store.wall, metrics)
+    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner))
+    app.state.pruner, app.state.planner = pruner, planner
     app.state.log_held_ms = log_held_ms or app.state.log_held_ms
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))

@@ -36,6 +36,7 @@ def put(state: State, settings: Settings) -> None:
     state.settings, state.secrets, state.redaction = settings, known, masks
     state.queue.rules = rules(settings, known)
     state.queue.backlog_limit = settings.limits.backlog
+    state.planner.enabled = settings.scheduler.enabled
     state.pruner.configure(retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
     logs.redact(None if masks is None else masks.value)
 
@@ -54,6 +55,7 @@ def rules(settings: Settings, known: Secrets) -> Rules:
         max_running=settings.task.max_concurrent_tasks,
         secrets=known.names,
         defaults=defaults,
+        timezone=settings.scheduler.timezone,
     )
 
 

@@ -30,6 +30,7 @@ CREATE TABLE schedules (
     fire_at BIGINT,
     last_due_at BIGINT,
     last_fire_at BIGINT,
+    counted_from BIGINT NOT NULL,
     workflow_id TEXT COLLATE "C",
     place INTEGER,
     managed_by TEXT COLLATE "C",

@@ -30,6 +30,7 @@ CREATE TABLE schedules (
     fire_at INTEGER,
     last_due_at INTEGER,
     last_fire_at INTEGER,
+    counted_from INTEGER NOT NULL,
     workflow_id TEXT,
     place INTEGER,
     managed_by TEXT,

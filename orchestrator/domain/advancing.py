@@ -10,6 +10,7 @@ from orchestrator.domain.planning import FINAL, Stand, advance, again, outcome, 
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.records import Consumer, Kept, Linked, Run, RunStep, WorkflowVersion
 from orchestrator.domain.rules import Rules
+from orchestrator.domain.schedules_following import settle
 from orchestrator.domain.stepping import Room, Stepper
 from orchestrator.domain.workflows import Plan, plan_of
 from orchestrator.domain.world import World
@@ -19,6 +20,7 @@ from worker_client.contract.workflows import Step
 
 NAME: Final = "advancer"
 _MOVING: Final = frozenset({"run.started", "run.resumed", "task.deleted", "task.retried", "task.revived"})
+_ENDS: Final = frozenset({"task.deleted", "run.completed", "run.failed", "run.cancelled"})
 _OVER: Final = frozenset(map(str, OVER))
 
 
@@ -43,10 +45,20 @@ def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decis
         left.discard(run_id)
     read = _until(events, left)
     decision.outcome = Done(len(read), more=bool(left) or len(events) >= op.limit)
+    ended = {event.schedule_id for event in read if event.schedule_id is not None and _ends(event)}
+    followed = settle(ended, world, rules)
+    decision.changes += followed.changes
+    decision.then += followed.then
+    decision.wakes += followed.wakes
     if read:
         version = 1 if at is None else at.version + 1
         decision.changes.append(Kept(Consumer(name=NAME, version=version, last_event=read[-1].id), fresh=at is None))
     return decision
+
+
+def _ends(event: Linked) -> bool:
+    """Whether an event may mean that the work of a schedule has ended."""
+    return event.status in _OVER or event.type in _ENDS
 
 
 def _until(events: Sequence[Linked], left: set[int]) -> Sequence[Linked]:

@@ -15,10 +15,14 @@ from orchestrator.domain import (
     holding,
     leasing,
     runs,
+    schedules,
+    schedules_due,
+    schedules_running,
     timing,
 )
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
+from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
@@ -62,6 +66,16 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.Expire: ending.expire,
     ops.Promote: timing.promote,
     ops.Prune: timing.prune,
+    cron.AddSchedule: schedules.add,
+    cron.ChangeSchedule: schedules.change,
+    cron.DeleteSchedule: schedules.delete,
+    cron.StartSchedule: schedules_running.start,
+    cron.StopSchedule: schedules_running.stop,
+    cron.RestartSchedule: schedules_running.restart,
+    cron.ExecuteSchedule: schedules_running.execute,
+    cron.BackfillSchedule: schedules_running.backfill,
+    cron.SetScheduler: schedules_running.set_scheduler,
+    cron.FireDue: schedules_due.fire_due,
     ops.Enqueue: enqueueing.enqueue,
     flow.SaveWorkflow: defining.save_workflow,
     flow.DeleteWorkflow: defining.delete_workflow,

@@ -5,7 +5,7 @@ from msgspec import Struct
 from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.operations import LogLine, Operation, Use
-from orchestrator.domain.records import Dropped, Kept, Run, Workflow
+from orchestrator.domain.records import Dropped, Kept, Run, SchedulerSet, Workflow
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
 from worker_client.contract.enums import AttemptOutcome, Directive
 from worker_client.errors import OrchestratorError
@@ -310,7 +310,7 @@ Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
     | AttemptEnded | Happened | LogsAppended | LogsTrimmed | Forgotten | DirectorySet
     | UsageCounted | BudgetReached | Noted | CredentialSaved | KeysUsed | AddressListed | AccountSaved | DrainSaved
-    | Kept | Dropped
+    | Kept | Dropped | SchedulerSet
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Times are in ms (UTC), JSON is text. `scope`, `paths`, `secrets`: of the credent
 no more rights than that had; `paths` None: everywhere, `secrets` None: all. `managed_by`: the files that keep a definition.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
@@ -28,7 +28,7 @@ class Schedule(Record, frozen=True, kw_only=True):
     """When, and what work: JSON of the contract's `task`, `tasks`, `workflow` or `command`.
 
     `due_at`: the nominal time of the next fire, in wall time, `fire_at`: with jitter; None: there is none. `failures`: of the
-    last fires in a row. `workflow_id`: whose deployment it belongs to, `place`: of which of its triggers.
+    last fires in a row, since `counted_from`. `workflow_id`: whose deployment it belongs to, `place`: of which of its triggers.
     """
 
     TABLE = "schedules"
@@ -60,6 +60,7 @@ class Schedule(Record, frozen=True, kw_only=True):
     fire_at: Millis | None
     last_due_at: Millis | None
     last_fire_at: Millis | None
+    counted_from: Millis = 0
     workflow_id: str | None
     place: int | None
     managed_by: str | None
@@ -230,6 +231,20 @@ class Dropped(Struct, frozen=True):
     record: Record
 
 
+class SchedulerSet(Struct, frozen=True):
+    """Schedules fire, or none of them does."""
+
+    running: bool
+
+
+class Under(Struct, frozen=True):
+    """What a schedule has under way: a task that belongs to no run, or a run."""
+
+    schedule_id: int | None
+    task_id: int | None
+    run_id: int | None
+
+
 class Linked(Struct, frozen=True):
     """An event of the feed about a run, a schedule, or a task of one, and how the task stood then."""
 
@@ -260,6 +275,18 @@ class RecordSource(Protocol):
         """Events after one, in order, that are about tasks of runs or schedules."""
         ...
 
+    def scheduling(self) -> bool:
+        """Whether schedules fire at all."""
+        ...
+
+    def under_way(self, schedules: Sequence[int]) -> list[Under]:
+        """What schedules have created that has not ended; others may be about to end it."""
+        ...
+
+    def run_statuses(self, ids: Iterable[int]) -> dict[int, str]:
+        """How runs stand, those that there still are; others may be about to change that."""
+        ...
+
 
 class Records:
     """Rows loaded on demand, with what the operations before changed laid over them."""
@@ -284,6 +311,10 @@ class Records:
         for row in self._source.records(of, query, params):
             known.setdefault(row.identity, row)
         return [row for row in known.values() if row is not None and such(row)]  # type: ignore[arg-type, misc]
+
+    def known(self, of: type[R]) -> dict[tuple[Any, ...], R | None]:
+        """The rows of a kind that have been loaded or changed, by their keys; None: gone."""
+        return self._known.get(of, {})  # type: ignore[return-value]
 
     def new_id(self, of: type[Record]) -> int:
         """The id of a row to be."""

@@ -35,7 +35,10 @@ class Defaults(Struct, frozen=True, kw_only=True):
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """Times in ms; `head_start` by priority low, normal, high, urgent; `secrets`: the names of those that there are."""
+    """Times in ms; `head_start` by priority low, normal, high, urgent.
+
+    `secrets`: the names of those that there are; `timezone`: of schedules that name none.
+    """
 
     head_start: tuple[int, int, int, int] = (-HOUR, 0, HOUR, 24 * HOUR)
     backoff: str = "{}"
@@ -53,6 +56,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     reservations: tuple[Reservation, ...] = ()
     secrets: frozenset[str] = frozenset()
     defaults: Defaults = Defaults()
+    timezone: str = "UTC"
 
     def rank(self, ready_at: Millis, priority: int) -> int:
         """The place within a directory, ascending: when it became ready, less the head start of its priority."""

@@ -32,7 +32,7 @@ from orchestrator.domain.outcomes import (
 )
 from orchestrator.domain.pages import Pages, open_next, take_next
 from orchestrator.domain.paths import ancestors
-from orchestrator.domain.records import Dropped, Kept, Records
+from orchestrator.domain.records import Dropped, Kept, Records, Run, Under
 from orchestrator.domain.source import Place, Source, Stream
 from orchestrator.domain.spending import Spending
 from orchestrator.domain.task import DirectorySetting, Head, LeaseMode, Millis, Outputs, merged
@@ -271,6 +271,19 @@ class World(Keyring):
         changed = (head.rank for head in self._heads.values() if head and head.path == path and head.status is Status.WAITING)
         stored = self.source.first_rank(path)
         return min(changed if stored is None else chain(changed, [stored]), default=None)
+
+    def under_way(self, schedules: Sequence[int]) -> dict[int, list[Under]]:
+        """What schedules have created that has not ended, by schedule."""
+        under: dict[int, list[Under]] = {schedule_id: [] for schedule_id in schedules}
+        runs = self.records.known(Run)
+        found = [one for one in self.source.under_way(schedules) if one.task_id not in self._heads and (one.run_id,) not in runs]
+        heads = (head for head in self._heads.values() if head and head.run_id is None and not head.status.final)
+        found += [Under(head.schedule_id, head.id, None) for head in heads if head.schedule_id in under]
+        found += [Under(run.schedule_id, None, run.id) for run in runs.values() if run and run.finished_at is None]
+        for one in found:
+            if one.schedule_id in under:
+                under[one.schedule_id].append(one)
+        return under
 
     @property
     def wall(self) -> Millis:

@@ -7,7 +7,7 @@ from orchestrator.telemetry.metrics import Metrics
 
 
 def count(events: Iterable[FeedEvent], metrics: Metrics) -> None:
-    """Count what became of tasks in a transaction."""
+    """Count what became of tasks and schedules in a transaction."""
     for event in events:
         match event.type:
             case "task.created":
@@ -16,6 +16,8 @@ def count(events: Iterable[FeedEvent], metrics: Metrics) -> None:
                 metrics.tasks_completed += 1
             case "task.expired":
                 metrics.leases_expired += 1
+            case "schedule.fired" | "schedule.skipped" | "schedule.failed":
+                metrics.schedule_fires[event.type.removeprefix("schedule.")] += 1
             case _:
                 pass
         if event.status == "failed" and event.type in {"task.failed", "task.expired"}:

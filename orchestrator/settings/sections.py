@@ -166,6 +166,13 @@ class SecretFiles(Section, frozen=True, kw_only=True):
     directory: str = ""
 
 
+class Scheduler(Struct, frozen=True, kw_only=True):
+    """Whether this server fires schedules, and the zone of those that name none."""
+
+    timezone: str = "UTC"
+    enabled: bool = True
+
+
 class GitHub(Section, frozen=True, kw_only=True):
     r"""What GitHub signs its deliveries with, and the App as which it is asked for what they omit.
 
@@ -196,6 +203,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     log: Log = Log()
     secrets: SecretFiles = SecretFiles()
+    scheduler: Scheduler = Scheduler()
     github: GitHub = GitHub()
     secret_variables: Hidden = field(default_factory=Hidden)
 
@@ -208,6 +216,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "limits": Limits,
     "log": Log,
     "secrets": SecretFiles,
+    "scheduler": Scheduler,
     "github": GitHub,
 }
 FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from orchestrator.networks import network
 from orchestrator.patterns import any_of
@@ -69,6 +70,13 @@ def _sealing_keys(keys: str) -> None:
         raise ValueError("expected at least 32 characters each; `openssl rand -hex 32` makes such a key")
 
 
+def _zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("expected the name of a time zone, such as UTC or Europe/Berlin") from None
+
+
 def _url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -101,6 +109,7 @@ CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
     ("database", "enable_wal_mode"): _wal,
     ("log", "redact"): any_of,
     ("secrets", "key"): _sealing_keys,
+    ("scheduler", "timezone"): _zone,
     ("github", "api_url"): _url,
     ("github", "app_id"): _app_id,
 }

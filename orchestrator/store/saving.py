@@ -36,7 +36,7 @@ from orchestrator.domain.outcomes import (
     UsageCounted,
     Written,
 )
-from orchestrator.domain.records import Dropped, Kept, Record
+from orchestrator.domain.records import Dropped, Kept, Record, SchedulerSet
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
 from orchestrator.store.rows import (
     HEAD_FIELDS,
@@ -236,11 +236,12 @@ class Writes:
     def _drain(self, change: DrainSaved) -> None:
         self._drains[change.drain.worker_id, change.drain.scope] = change
 
-    def _keep(self, change: Kept) -> None:
-        self.records[type(change.record), change.record.identity] = change.record
+    def _keep(self, change: Kept | Dropped) -> None:
+        record = change.record
+        self.records[type(record), record.identity] = record if isinstance(change, Kept) else None
 
-    def _drop(self, change: Dropped) -> None:
-        self.records[type(change.record), change.record.identity] = None
+    def _schedule(self, change: SchedulerSet) -> None:
+        self._rows["set_meta"] = [("scheduler", "running" if change.running else "stopped")]
 
     @property
     def settings(self) -> bool:
@@ -275,7 +276,8 @@ class Writes:
         AccountSaved: _account,
         DrainSaved: _drain,
         Kept: _keep,
-        Dropped: _drop,
+        Dropped: _keep,
+        SchedulerSet: _schedule,
     }
 
     def run(self, sql: Mapping[str, str], loaded: dict[int, Head], known: dict[RecordKey, Record]) -> dict[int, Inputs]:

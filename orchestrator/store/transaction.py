@@ -10,27 +10,24 @@ from orchestrator.domain.needs import Needs
 from orchestrator.domain.outcomes import Change, Forgotten
 from orchestrator.domain.paths import ancestors, span
 from orchestrator.domain.principal import PathScope
-from orchestrator.domain.records import Linked, R, Record, Run, Schedule
+from orchestrator.domain.records import Run, Schedule
 from orchestrator.domain.source import Place, Settings, Stream
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, TaskView, merged
+from orchestrator.store.loading import RecordLoading
 from orchestrator.store.memory import Memory
 from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.rows import (
     INPUT_FIELDS,
-    Row,
     account_of,
     credential_of,
     drain_of,
     head_of,
     inputs_of,
     outputs_of,
-    record_of,
     settings_of,
 )
 from orchestrator.store.saving import Late, Writes, periods_before
-from orchestrator.store.saving_records import RecordKey
 from orchestrator.store.session import Session
-from worker_client.contract.enums import Status
 
 ALIVE_AT: Final = "alive_at"
 AHEAD: Final = "ahead"
@@ -39,7 +36,7 @@ _NO_OUTPUTS_YET = 2
 """Up to this version, created and claimed, nothing has written outputs of a task."""
 
 
-class Transaction:
+class Transaction(RecordLoading):
     """The domain's Source over a session, and the saving of changes.
 
     `memory`: what need not be read, where nobody else writes.
@@ -48,13 +45,11 @@ class Transaction:
     def __init__(  # each of them is the transaction's own
         self, session: Session, queries: Mapping[str, str], now: Millis, wall: Millis, memory: Memory | None = None
     ) -> None:
-        self._session = session
-        self._sql = queries
+        super().__init__(session, queries)
         self.now = now
         self.wall = wall
         self._memory = memory or Memory()
         self._loaded: dict[int, Head] = {}
-        self._records: dict[RecordKey, Record] = {}
         self._pending: list[tuple[Sequence[Change], str, str]] = []
         self._firsts: dict[Stream, Place] = {}
         self._written: dict[int, Outputs] = {}
@@ -72,12 +67,6 @@ class Transaction:
         """How far the clock has been set forward since the last transaction."""
 
     # Loading
-
-    def _ask(self, name: str, *params: Any) -> Callable[[], list[Row]]:
-        return self._session.ask(self._sql[name], *params)
-
-    def _fetch(self, name: str, *params: Any) -> list[Row]:
-        return self._session.fetch(self._sql[name], *params)
 
     def _heads(self, name: str, *params: Any) -> list[Head]:
         heads = [head_of(row) for row in self._fetch(name, *params)]
@@ -128,44 +117,6 @@ class Transaction:
     def new_id(self) -> int:
         """The id of a task to be."""
         return self._session.task_id()
-
-    def record(self, of: type[R], key: tuple[Any, ...]) -> R | None:
-        """A row by its key."""
-        return next(iter(self.records(of, f"load_{of.TABLE}", key)), None)
-
-    def records(self, of: type[R], query: str, params: tuple[Any, ...]) -> list[R]:
-        """The rows of a named query; a list among the parameters is one of ids or names."""
-        given = [self._session.listed(one) if isinstance(one, list | tuple | set) else one for one in params]
-        found = [record_of(of, row) for row in self._fetch(query, *given)]
-        for record in found:
-            self._records.setdefault((of, record.identity), record)
-        return found
-
-    def record_id(self, of: type[Record]) -> int:
-        """The id of a row to be."""
-        return self._session.record_id(of.TABLE)
-
-    def linked(self, after: int, limit: int) -> list[Linked]:
-        """Events after one, in order, that are about tasks of runs or schedules."""
-        return [Linked(*row) for row in self._fetch("linked_events", after, limit)]
-
-    def awaited(self, run_id: int) -> list[tuple[int, str, bool]]:
-        """(id, step, asked to stop) of the tasks of a run that have not ended."""
-        return [(task_id, step_id or "", bool(stopping)) for task_id, step_id, stopping in self._fetch("awaited", run_id)]
-
-    def statuses(self, ids: Iterable[int]) -> dict[int, Status]:
-        """How tasks stand."""
-        return {task_id: Status(status) for task_id, status in self._fetch("statuses", self._session.listed(ids))}
-
-    def result_sizes(self, ids: Iterable[int]) -> dict[int, int]:
-        """The characters of results."""
-        rows: list[Any] = self._fetch("result_sizes", self._session.listed(ids))
-        return dict(rows)
-
-    def results(self, ids: Iterable[int]) -> dict[int, str]:
-        """The results of tasks."""
-        rows: list[Any] = self._fetch("results", self._session.listed(ids))
-        return dict(rows)
 
     def due(self, now: Millis, limit: int) -> list[Head]:
         """Scheduled and parked tasks whose time has come."""

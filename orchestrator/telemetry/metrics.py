@@ -6,6 +6,7 @@ belong to the event loop's thread; prometheus_client writes them out.
 
 import heapq
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
@@ -24,6 +25,7 @@ UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 _RESPONSE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_LATE_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300)
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -78,6 +80,9 @@ class Metrics:
         self.leases_expired = 0
         self.operations_shed = 0
         """Operations that a full backlog refused."""
+        self.schedule_fires: Counter[str] = Counter()
+        """By what became of them."""
+        self.schedule_late_seconds = Histogram(_LATE_SECONDS)
         self.commit_batch_size = Histogram(_BATCH_SIZES)
         self.commit_seconds = Histogram(_COMMIT_SECONDS)
         self._responses: dict[tuple[str, str, int], Histogram] = {}
@@ -114,6 +119,10 @@ class Metrics:
         yield CounterMetricFamily("task_failed", "Tasks that failed for good since the start", self.tasks_failed)
         yield CounterMetricFamily("lease_expired", "Leases whose worker fell silent since the start", self.leases_expired)
         yield CounterMetricFamily("operation_shed", "Operations refused by a full backlog since the start", self.operations_shed)
+        fires = CounterMetricFamily("schedule_fires", "Due times of schedules since the start, by outcome", labels=["outcome"])
+        for outcome, count in self.schedule_fires.items():
+            fires.add_metric([outcome], count)
+        yield fires
         responses = HistogramMetricFamily(
             "response_time_seconds", "From request to answer, without long polls", labels=["method", "route", "status"]
         )
@@ -122,6 +131,7 @@ class Metrics:
         yield responses
         for name, text, histogram in (
             ("commit_batch_size", "Operations per transaction", self.commit_batch_size),
+            ("schedule_late_seconds", "From a due time until its work was there", self.schedule_late_seconds),
             ("commit_duration_seconds", "Time of a transaction, its fsync included", self.commit_seconds),
         ):
             yield HistogramMetricFamily(name, text, histogram.buckets(), histogram.total)

@@ -275,6 +275,42 @@ SELECT {workflows} FROM workflows r WHERE r.scope = ? AND r.name = ? {lock};
 SELECT id, step_id, CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END FROM tasks
 WHERE run_id = ? AND finished_at IS NULL ORDER BY id;
 
+-- name: schedules_due
+SELECT {schedules} FROM schedules r WHERE r.fire_at IS NOT NULL AND r.fire_at <= ? ORDER BY r.fire_at, r.id LIMIT ? {skip};
+
+-- name: schedule_named
+SELECT {schedules} FROM schedules r WHERE r.scope = ? AND r.name = ? {lock};
+
+-- name: schedules_followed
+-- Those for which it means something that their work has ended.
+SELECT {schedules} FROM schedules r
+WHERE r.id {in} AND (r.pause_after_failures IS NOT NULL OR r.overlap IN ('queue_one', 'one_at_a_time')
+    OR EXISTS (SELECT 1 FROM fires f WHERE f.schedule_id = r.id AND f.outcome = 'queued'))
+ORDER BY r.id {lock};
+
+-- name: schedules_waiting
+SELECT {schedules} FROM schedules r WHERE r.id IN (SELECT schedule_id FROM fires WHERE outcome = 'queued') ORDER BY r.id {lock};
+
+-- name: schedules_of_workflow
+SELECT {schedules} FROM schedules r WHERE r.workflow_id = ? ORDER BY r.id {lock};
+
+-- name: fires_queued
+SELECT {fires} FROM fires r WHERE r.schedule_id {in} AND r.outcome = 'queued' {lock};
+
+-- name: fires_between
+SELECT {fires} FROM fires r WHERE r.schedule_id = ? AND r.kind <> 'manual' AND r.due_at BETWEEN ? AND ? {lock};
+
+-- name: fires_latest
+SELECT {fires} FROM fires r WHERE r.schedule_id = ?1 AND r.id IN (
+    SELECT f.id FROM fires f WHERE f.schedule_id = ?1 AND f.kind = 'due' AND f.outcome IN ('fired', 'failed') AND f.decided_at > ?2
+    ORDER BY f.id DESC LIMIT ?3) {lock};
+
+-- name: under_way
+SELECT schedule_id, id, NULL FROM tasks WHERE schedule_id {in} AND finished_at IS NULL AND run_id IS NULL;
+
+-- name: runs_under_way
+SELECT schedule_id, NULL, id FROM runs WHERE schedule_id {in} AND finished_at IS NULL;
+
 -- name: statuses
 SELECT id, status FROM tasks WHERE id {in};
 
@@ -283,6 +319,9 @@ SELECT task_id, length(result) FROM task_outputs WHERE task_id {in} AND result I
 
 -- name: results
 SELECT task_id, result FROM task_outputs WHERE task_id {in} AND result IS NOT NULL;
+
+-- name: run_statuses
+SELECT id, status FROM runs WHERE id {in};
 
 -- name: set_directory
 INSERT INTO directories (host, path, paused, reason, max_running, updated_at, daily_tokens, daily_micros, daily_attempts)
