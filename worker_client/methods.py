@@ -19,6 +19,7 @@ from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.audit import ListAudit
 from worker_client.contract.commands import CreateCommand, ListCommands, UpdateCommand
 from worker_client.contract.directories import ListDirectories, SetDirectory
+from worker_client.contract.elsewhere import TimerJob
 from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
 from worker_client.contract.request import Paged
 from worker_client.contract.triggers import FireManually, ListDeliveries
@@ -129,6 +130,7 @@ class Methods:
     reload = Method(endpoints.reload)
     schedules = _of(endpoints.list_schedules, schedule.ListSchedules)
     create_schedule = _of(endpoints.create_schedule, schedule.CreateSchedule)
+    create_timer_job = _of(endpoints.create_timer_job, TimerJob)
     get_schedule = Method(endpoints.get_schedule)
     update_schedule = _on(endpoints.update_schedule, schedule.UpdateSchedule)
     delete_schedule = Method(endpoints.delete_schedule)

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import Struct
-
 from orchestrator.domain import function_calls, keyed_lines
 from worker_client.contract.elsewhere import TimerJob
 from worker_client.contract.enums import Overlap
@@ -25,18 +23,11 @@ _MOST_SECONDS: Final = 31_536_000
 _CALL: Final = re.compile(r"(?P<name>[A-Za-z_]\w*)(?:\s+(?P<arg>.*))?", re.DOTALL)
 
 
-class Adopted(Struct, frozen=True):
-    """The schedule that a job is here; `at_once`: it also fires when it is saved."""
-
-    schedule: CreateSchedule
-    at_once: bool
-
-
-def adopted(job: TimerJob, work_directory: str) -> Adopted:
+def schedule_of(job: TimerJob, work_directory: str) -> CreateSchedule:
     """The same job here; `work_directory` is that of a command which names none. Raises ValidationFailed."""
     task, times = _TASKS[job.mode](job, job.work_directory or work_directory)
     caps = [cap for cap in (job.max_run_count, times) if cap]
-    schedule = CreateSchedule(
+    return CreateSchedule(
         name=job.name,
         cron=job.cron_expr,
         timezone=job.timezone,
@@ -46,7 +37,11 @@ def adopted(job: TimerJob, work_directory: str) -> Adopted:
         max_runs=min(caps) if caps else None,
         overlap=Overlap.ONE_AT_A_TIME if job.allow_mode == 1 else Overlap.ALLOW,
     )
-    return Adopted(schedule, at_once=job.allow_mode == _AT_ONCE and schedule.enabled)
+
+
+def fires_at_once(job: TimerJob) -> bool:
+    """Whether it fires when it is saved as well."""
+    return job.allow_mode == _AT_ONCE and job.state != _DISABLED
 
 
 def _http(job: TimerJob, _: str) -> tuple[CreateTask, int]:

@@ -4,6 +4,7 @@ Handlers take the bare request and read the body here: Litestar's `data` convert
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ from orchestrator.http.scope import Asked
 from worker_client.errors import Overloaded, PayloadTooLarge, ValidationFailed
 
 S = TypeVar("S", bound=Struct)
+O = TypeVar("O")
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HALF = re.compile(
@@ -45,6 +47,23 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     if optional and not raw.strip():
         raw = b"{}"
     check_width(raw)
+    return _decoded(raw, of)
+
+
+async def read_or(request: Asked, of: type[S], other: Callable[[Any], O | None]) -> S | O:
+    """The JSON body as an `of`, or as what `other` makes of one that is none; what it does not know is refused as by `read`."""
+    nothing(request)
+    raw = await whole(request)
+    check_width(raw)
+    try:
+        return _decoded(raw, of)
+    except ValidationFailed:
+        if (found := other(_loose(raw))) is None:
+            raise
+        return found
+
+
+def _decoded(raw: bytes, of: type[S]) -> S:
     decoder: msgspec.json.Decoder[S] = _decoder(of)
     try:
         body = decoder.decode(raw)

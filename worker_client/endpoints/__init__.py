@@ -45,6 +45,7 @@ from worker_client.endpoints.doors import (
 from worker_client.endpoints.schedules import (
     backfill_schedule,
     create_schedule,
+    create_timer_job,
     delete_schedule,
     execute_schedule,
     get_schedule,
@@ -135,6 +136,7 @@ __all__ = [
     "create_schedule",
     "create_task",
     "create_tasks",
+    "create_timer_job",
     "create_token",
     "create_workflow",
     "delete_command",

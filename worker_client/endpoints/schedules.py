@@ -1,6 +1,7 @@
 """Schedules: when work is created by itself."""
 
 from worker_client.contract import schedules
+from worker_client.contract.elsewhere import TimerJob
 from worker_client.contract.envelope import Page
 from worker_client.endpoints.call import API, Call, Repeat, post, read
 
@@ -12,6 +13,11 @@ def list_schedules(query: schedules.ListSchedules) -> Call[Page[schedules.Schedu
 
 def create_schedule(body: schedules.CreateSchedule) -> Call[schedules.Schedule]:
     """Create a schedule."""
+    return post(f"{API}/schedules", schedules.Schedule, body)
+
+
+def create_timer_job(body: TimerJob) -> Call[schedules.Schedule]:
+    """Create the schedule that a job of TimerJobs is."""
     return post(f"{API}/schedules", schedules.Schedule, body)
 
 

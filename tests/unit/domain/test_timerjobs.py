@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from orchestrator.domain.drafting import new_task
+from orchestrator.domain.elsewhere import Adopted, timer_job
 from orchestrator.domain.rules import Defaults
-from orchestrator.domain.timerjobs import Adopted, adopted
 from worker_client.contract.elsewhere import TimerJob
 from worker_client.contract.enums import Overlap
 from worker_client.contract.tasks import CreateTask
@@ -18,7 +18,7 @@ WEBHOOK = '{"data":"value, with a comma"}'
 
 def job(mode: str, command: str, **more: Any) -> Adopted:
     body = {"name": "n", "cron_expr": "0 0 2 * * *", "mode": mode, "command": command, **more}
-    return adopted(msgspec.convert(body, TimerJob), "/default")
+    return timer_job(msgspec.convert(body, TimerJob), "/default")
 
 
 def task(mode: str, command: str, **more: Any) -> CreateTask:
