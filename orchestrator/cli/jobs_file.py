@@ -78,8 +78,8 @@ def _from_list(path: Path, content: bytes) -> Jobs:
 def _listed(document: Any, depth: int) -> Jobs | None:
     """The array of jobs, wherever the answer has it; an empty one where there is no other."""
     if isinstance(document, list):
-        jobs = all(isinstance(one, dict) for one in document) and (not document or any("cron_expr" in one for one in document))
-        return Jobs(document) if jobs else None
+        fits = all(isinstance(one, dict) for one in document) and (not document or any("cron_expr" in one for one in document))
+        return Jobs(document) if fits else None
     if not isinstance(document, dict) or not depth:
         return None
     found = [jobs for value in document.values() if (jobs := _listed(value, depth - 1)) is not None]

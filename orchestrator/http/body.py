@@ -17,7 +17,7 @@ from orchestrator.http.scope import Asked
 from worker_client.errors import Overloaded, PayloadTooLarge, ValidationFailed
 
 S = TypeVar("S", bound=Struct)
-O = TypeVar("O")
+T = TypeVar("T")
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HALF = re.compile(
@@ -50,7 +50,7 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     return _decoded(raw, of)
 
 
-async def read_or(request: Asked, of: type[S], other: Callable[[Any], O | None]) -> S | O:
+async def read_or(request: Asked, of: type[S], other: Callable[[Any], T | None]) -> S | T:
     """The JSON body as an `of`, or as what `other` makes of one that is none; what it does not know is refused as by `read`."""
     nothing(request)
     raw = await whole(request)
