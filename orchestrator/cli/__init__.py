@@ -15,6 +15,7 @@ from orchestrator.cli import (
     directories,
     following,
     holding,
+    importing,
     keys,
     mcp,
     reading,
@@ -27,7 +28,7 @@ from orchestrator.cli.exits import EPILOG
 SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo, mcp.mcp]
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
-OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory]
+OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory, importing.imports]
 DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 
 

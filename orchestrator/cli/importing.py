@@ -23,7 +23,9 @@ def imports() -> None:
 @imports.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--timezone", help="Zone of the times in FILE, such as Asia/Shanghai.  [default: this machine's]")
-@click.option("--work-directory", help="Of commands that name none.  [default: the server's, /default]")
+@click.option(
+    "--work-directory", help="Of jobs that name none; made absolute, symlinks resolved.  [default: the server's, /default]"
+)
 @click.option("--table", help="The table of jobs in an SQLite file.  [default: found by its columns]")
 @click.option("--dry-run", is_flag=True, help="Only show what would be made of them.")
 @connected

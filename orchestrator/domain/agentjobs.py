@@ -48,7 +48,7 @@ def _script(job: AgentJob, work_directory: str) -> CreateTask:
 
 def _api(job: AgentJob, _: str) -> CreateTask:
     api: ApiConfig = _chosen(job, "api")
-    return _task(job, "http", msgspec.to_builtins(api))
+    return _task(job, "http", msgspec.to_builtins(api), work_directory=job.work_directory)
 
 
 def _agent(job: AgentJob, work_directory: str) -> CreateTask:

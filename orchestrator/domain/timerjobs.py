@@ -106,7 +106,8 @@ _TASKS: Final[dict[str, Callable[[TimerJob, str], tuple[CreateTask, int]]]] = {
 
 def _task(job: TimerJob, kind: str, spec: dict[str, Any], **more: Any) -> CreateTask:
     # There a fire that goes wrong is not tried again, and who wrote the job could rely on it.
-    return CreateTask(kind=kind, title=job.name, spec=spec, max_attempts=1, **more)
+    where = {"work_directory": job.work_directory, **more}
+    return CreateTask(kind=kind, title=job.name, spec=spec, max_attempts=1, **where)
 
 
 def _missing(key: str, example: str) -> ValidationFailed:

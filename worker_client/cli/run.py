@@ -69,7 +69,7 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
     "functions",
     multiple=True,
     metavar="[NAME=]MODULE:FUNCTION",
-    help="Do tasks of kind function that name this one; may be repeated.",
+    help="Do tasks of kind function that name this one, or builtin:NAME of those that come with it; may be repeated.",
 )
 @option(
     "--allow-private-addresses",
