@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from argparse import Namespace
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -140,7 +140,8 @@ class Wire:
         self.listens = threading.Event()
         """Set while the client waits in IDLE."""
         self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def cut(self, side: str, after: int) -> None:
         """`side`: client or server, whose line number `after` (from now on, the first is 0) is not passed on any more."""
@@ -159,8 +160,20 @@ class Wire:
                 one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        # Only so does the accepting thread wake.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.hang_up()
+        for thread in self._threads:
+            thread.join(10)
+        for one in self._sockets:
+            one.close()
+
+    def _start(self, work: Callable[..., None], *facts: object) -> None:
+        thread = threading.Thread(target=work, args=facts, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -173,7 +186,7 @@ class Wire:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets += [client, server]
             for side, source, sink in (("client", client, server), ("server", server, client)):
-                threading.Thread(target=self._pump, args=(side, source, sink), daemon=True).start()
+                self._start(self._pump, side, source, sink)
 
     def _pump(self, side: str, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError), source.makefile("rb") as lines:
@@ -187,10 +200,6 @@ class Wire:
         for one in (sink, source):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-        # Closed by one of the two pumps only: a number given back is at once another's.
-        if side == "server":
-            source.close()
-            sink.close()
 
     def _breaks(self, side: str) -> bool:
         with self._lock:

@@ -52,12 +52,22 @@ class Connection:
         self._account = account
         with _told():
             self._box = _connected(account)
-            _keep_alive(self._box.client.sock)
+        try:
+            self._idles = self._signed_in(account)
+        except BaseException:
+            self.close()
+            raise
+
+    def _signed_in(self, account: Account) -> bool:
+        """Sign in; whether the server then offers to tell of new mail."""
+        with _told():
+            client = self._box.client
+            _keep_alive(client.sock)
             _sign_in(self._box, account)
             # Many a server tells what it can do only to those that it knows.
-            typ, capabilities = self._box.client.capability()
+            typ, capabilities = client.capability()
             said = capabilities[-1] if typ == "OK" and capabilities else None
-            self._idles = account.idle and b"IDLE" in (said or b"").upper().split()
+            return account.idle and b"IDLE" in (said or b"").upper().split()
 
     @property
     def idles(self) -> bool:
