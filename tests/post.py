@@ -25,7 +25,9 @@ USER, PASSWORD = "agent", "a password"
 SEEN = Flag(b"\\Seen")
 
 
-def mail(subject: str = "Hello", *, sender: str = "Ann <ann@example.com>", body: str = "Do it.", number: int = 0, **more: str) -> bytes:
+def mail(
+    subject: str = "Hello", *, sender: str = "Ann <ann@example.com>", body: str = "Do it.", number: int = 0, **more: str
+) -> bytes:
     """A plain mail; `number` tells it from others, `more` are headers with _ for -."""
     headers = {"From": sender, "To": "agent@example.com", "Subject": subject, "Message-ID": f"<{number}@example.com>"}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
@@ -86,6 +88,9 @@ class Post:
     def seen(self, folder: str = "INBOX") -> dict[int, bool]:
         """Which mails there are, and whether they are read."""
         return {uid: SEEN in message.permanent_flags for uid, message in self._box(folder)._messages.items()}
+
+    def validity(self, folder: str = "INBOX") -> int:
+        return self._box(folder).uid_validity
 
     def read_only(self, folder: str = "INBOX") -> None:
         self._box(folder)._readonly = True

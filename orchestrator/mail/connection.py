@@ -176,15 +176,26 @@ class Connection:
 
 def _connected(account: Account) -> imap_tools.BaseMailBox:
     port = account.port or PORTS[account.tls]
-    if account.tls == "none":
-        box = imap_tools.MailBoxUnencrypted(account.server, port, TIMEOUT_S)
-        if not account.plaintext and not ip_address(box.client.sock.getpeername()[0]).is_loopback:
-            box.client.shutdown()
-            raise MailError("email.tls = 'none' would send the password readable for all: expected implicit or starttls")
-        return box
     context = ssl.create_default_context(cafile=account.ca_file or None)
-    kind = imap_tools.MailBox if account.tls == "implicit" else imap_tools.MailBoxStartTls
-    return kind(account.server, port, TIMEOUT_S, ssl_context=context)
+    if account.tls == "implicit":
+        return imap_tools.MailBox(account.server, port, TIMEOUT_S, ssl_context=context)
+    box = imap_tools.MailBoxUnencrypted(account.server, port, TIMEOUT_S)
+    try:
+        _secure(box.client, account, context)
+    except BaseException:
+        box.client.shutdown()
+        raise
+    return box
+
+
+def _secure(client: imaplib.IMAP4, account: Account, context: ssl.SSLContext) -> None:
+    """Have nobody on the way read what is said, before the password is."""
+    if account.tls == "starttls":
+        if "STARTTLS" not in client.capabilities:
+            raise MailError("the server offers no STARTTLS: expected implicit as email.tls, or another email.port")
+        client.starttls(context)
+    elif not account.plaintext and not ip_address(client.sock.getpeername()[0]).is_loopback:
+        raise MailError("email.tls = 'none' would send the password readable for all: expected implicit or starttls")
 
 
 def _sign_in(box: imap_tools.BaseMailBox, account: Account) -> None:

@@ -44,7 +44,7 @@ class Letter:
         }
 
     def input(self, raw: bytes | None, bounds: Bounds, why: str = "") -> dict[str, Any]:
-        """What templates see of it, its attachments saved; `raw`: the whole mail, or None and the reason `why`. Raises OSError."""
+        """What templates see of it, its attachments saved; `raw`: all of it, or None and the reason `why`. Raises OSError."""
         inside = Content(notes=(why,)) if raw is None else content(raw)
         said = self.envelope
         return {

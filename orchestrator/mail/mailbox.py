@@ -1,12 +1,13 @@
-"""Reads a mailbox in a thread of its own: each mail is delivered, then marked as read, then passed; in this order, after every break.
+"""Reads a mailbox in a thread of its own.
 
-What was delivered and not passed is delivered once more, and the server knows its key. So nothing is lost and nothing taken twice.
+Each mail is delivered, then marked as read, then passed; after every break it is gone on with what was not passed, and the server
+knows again what was delivered before. So nothing is lost, and nothing is taken twice.
 """
 
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from itertools import groupby
 from typing import Final, TypeVar
 
@@ -22,6 +23,7 @@ from orchestrator.mail.waker import Waker
 
 log = structlog.get_logger()
 T = TypeVar("T")
+D = TypeVar("D")
 
 LONGEST_S: Final = 25 * 60.0
 """Servers may hang up on those who say nothing for half an hour."""
@@ -168,7 +170,9 @@ class Mailbox:
 
     def _take(self, connection: Connection, folder: Folder, watches: Sequence[Watch], uid: int) -> None:
         wanting = [watch for watch in watches if self._positions[watch].wants(uid)]
-        head = self._tried(f"{folder.name}/{folder.validity}/{uid}", "head", lambda: connection.head(uid), Head(uid, b"", 0, True))
+        head = self._tried(
+            f"{folder.name}/{folder.validity}/{uid}", "head", lambda: connection.head(uid), Head(uid, b"", 0, seen=True)
+        )
         if head is not None and wanting:
             self._deliver(connection, folder, wanting, head)
         for watch in wanting:
@@ -220,7 +224,7 @@ class Mailbox:
             return letter.input(None, self._bounds, f"the mail is larger than email.max_message_bytes = {most}")
         return None if raw is None else letter.input(raw, self._bounds)
 
-    def _tried(self, key: str, what: str, ask: Callable[[], T], default: T) -> T:
+    def _tried(self, key: str, what: str, ask: Callable[[], T], default: D) -> T | D:
         """What the server answers, or `default` when asking has broken the connection too often."""
         if self._tries[key, what] >= TRIES:
             return default

@@ -17,6 +17,8 @@ from orchestrator.mail.sender import addresses, sender
 MOST_TEXT: Final = 200_000
 """Characters of a mail's text, and of its HTML."""
 _MOST_PARTS: Final = 1000
+_MOST_LINES: Final = 20_000
+"""That may begin a part: each part takes far more memory than its line."""
 _WHO: Final = ("message-id", "date", "from", "subject")
 """By these headers a mail is known again when its folder was numbered anew."""
 
@@ -71,6 +73,8 @@ def envelope(header: bytes) -> Envelope:
 
 def content(raw: bytes) -> Content:
     """What a whole mail holds."""
+    if raw.count(b"\n--") > _MOST_LINES:
+        return Content(text=decoded(raw[:MOST_TEXT], None), notes=("this mail has too many parts: its text is as it came",))
     try:
         return _content(message_from_bytes(raw))
     except Exception as error:  # noqa: BLE001  the parser has bugs that strangers may know

@@ -10,8 +10,8 @@ class Waker:
 
     def __init__(self) -> None:
         self.heard, self._rung = socket.socketpair()
-        self.heard.setblocking(False)
-        self._rung.setblocking(False)
+        self.heard.settimeout(0)
+        self._rung.settimeout(0)
 
     def ring(self) -> None:
         """Wake whoever waits, now or the next time."""

@@ -185,6 +185,32 @@ class GitHub(Section, frozen=True, kw_only=True):
     api_url: str = "https://api.github.com"
 
 
+class Email(Section, frozen=True, kw_only=True):
+    """The mailbox that email triggers watch; `check_interval` in seconds, `port` 0: the usual one."""
+
+    server: str = ""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    user: str = ""
+    password: str = ""
+    tls: Literal["implicit", "starttls", "none"] = "implicit"
+    tls_ca_file: str = ""
+    allow_plaintext: bool = False
+    folder: Annotated[str, Meta(min_length=1, max_length=255)] = "INBOX"
+    idle: bool = True
+    check_interval: Annotated[float, Meta(ge=1, le=1500)] = 60
+    attachments_directory: str = "data/attachments"
+    max_message_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024 * 1024)] = 25 * 1024 * 1024
+    max_attachment_bytes: Count = 10 * 1024 * 1024
+    max_attachments: Annotated[int, Meta(ge=0, le=1000)] = 20
+    max_attachments_bytes: Count = 25 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.server and not (self.user and self.password):
+            raise ValueError("server without a user and a password: expected all three")
+        if not f"{self.server}{self.user}{self.password}{self.folder}".isprintable():
+            raise ValueError("a character in server, user, password or folder cannot be shown: expected one line of text each")
+
+
 class Hidden(dict[str, str]):
     """Values of which only the names are ever shown."""
 
@@ -205,6 +231,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secrets: SecretFiles = SecretFiles()
     scheduler: Scheduler = Scheduler()
     github: GitHub = GitHub()
+    email: Email = Email()
     secret_variables: Hidden = field(default_factory=Hidden)
 
 
@@ -218,6 +245,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "secrets": SecretFiles,
     "scheduler": Scheduler,
     "github": GitHub,
+    "email": Email,
 }
 FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
 SECRETS: Final = {
@@ -227,6 +255,7 @@ SECRETS: Final = {
     ("secrets", "key"),
     ("github", "webhook_secret"),
     ("github", "app_private_key"),
+    ("email", "password"),
 }
 """Those that are never shown."""
 _HIDDEN: Final = frozenset(key for _, key in SECRETS)

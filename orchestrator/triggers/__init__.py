@@ -6,6 +6,7 @@ from typing import Any, Final
 from orchestrator.domain.principal import Principal
 from orchestrator.doors.sealing import Sealing
 from orchestrator.triggers.base import Trigger
+from orchestrator.triggers.email import Email
 from orchestrator.triggers.manual import Manual
 from orchestrator.triggers.webhook import Webhook
 from worker_client.contract.fields import JsonObject
@@ -56,5 +57,6 @@ def _before(type: str, place: int, before: Sequence[JsonObject]) -> JsonObject |
     return same[0] if len(same) == 1 else None
 
 
+register(Email())
 register(Manual())
 register(Webhook())

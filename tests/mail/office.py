@@ -5,11 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct
 
-from orchestrator.mail.account import Account, MailError
+from orchestrator.mail.account import Account
 from orchestrator.mail.letter import Bounds
 from orchestrator.mail.mailbox import Mailbox
 from orchestrator.mail.office import Delivery, Watch
@@ -39,6 +39,7 @@ class Desk:
         self.inputs: list[Mapping[str, Any]] = []
         self.facts: list[Mapping[str, Any]] = []
         self.failing: list[str | None] = []
+        self.told: dict[Watch, str | None] = {}
         self.fails: list[Exception] = []
         self.calls: Counter[str] = Counter()
         self._news = threading.Condition()
@@ -85,6 +86,7 @@ class Desk:
     def tell(self, watches: Sequence[Watch], failing: str | None) -> None:
         with self._news:
             self.failing.append(failing)
+            self.told |= dict.fromkeys(watches, failing)
             self._news.notify_all()
 
 
@@ -96,7 +98,7 @@ class Reader:
         self.mailbox = Mailbox(account, desk, bounds, lambda: datetime.now(UTC).date(), first_pause=0.002)
         self._thread = threading.Thread(target=self.mailbox.run)
 
-    def __enter__(self) -> "Reader":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -112,6 +114,3 @@ def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)
-
-
-__all__ = ["Desk", "MailError", "Reader", "Waits", "eventually"]
