@@ -61,10 +61,14 @@ def lines(side: str) -> int:
         return wire.passed[side]
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
-def test_wherever_the_connection_breaks_no_mail_is_lost_and_none_taken_twice(side: str) -> None:
+@pytest.mark.parametrize(
+    ("side", "step"),
+    [("client", 1), ("server", 4), pytest.param("server", 1, marks=[pytest.mark.system, pytest.mark.timeout(600)])],
+)
+def test_wherever_the_connection_breaks_no_mail_is_lost_and_none_taken_twice(side: str, step: int) -> None:
+    points = range(0, lines(side), step)
     broken = 0
-    for number in range(lines(side)):
+    for number in points:
         desk = Desk(Waits(subject="do"))
         with closing(Post()) as post, closing(Wire(post.port)) as wire:
             wire.cut(side, after=number)
@@ -72,7 +76,8 @@ def test_wherever_the_connection_breaks_no_mail_is_lost_and_none_taken_twice(sid
             broken += not wire.whole
             assert desk.fired == ["do one", "do three", "do two"]
             assert sorted(desk.keys.values(), key=str) == [None, None, None, "another subject"]
-    assert broken >= number
+    # The last lines may be of an exchange that ended sooner.
+    assert broken >= len(points) - 3
 
 
 def test_what_is_in_a_folder_that_cannot_be_marked_is_taken_by_its_number(post: Post) -> None:
