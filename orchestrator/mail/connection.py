@@ -135,9 +135,9 @@ class Connection:
         """Wait until the server tells of something, `waker` can be read, or the time is over."""
         with _told():
             client = self._box.client
-            tag = client._command("IDLE")  # noqa: SLF001  imap-tools' own start is confused by news that come before the answer
+            tag = client._command("IDLE")  # noqa: SLF001 - imap-tools' own start is confused by news that come before the answer
             news = False
-            while client._get_response() is not None:  # noqa: SLF001
+            while client._get_response() is not None:  # noqa: SLF001 - as above
                 if client.tagged_commands[tag]:
                     raise MailError("the server refuses IDLE though it offers it: set email.idle to false")
                 news = True
@@ -221,7 +221,7 @@ def _keep_alive(sock: socket.socket) -> None:
 def _buffered(client: Any) -> bool:
     """Whether something is read from the socket already, and so will not wake who waits for that."""
     if hasattr(client, "_readbuf"):
-        return bool(client._readbuf) or _pending(client.sock)  # noqa: SLF001  newer Pythons buffer by themselves
+        return bool(client._readbuf) or _pending(client.sock)  # noqa: SLF001 - newer Pythons buffer by themselves
     client.sock.settimeout(0)
     try:
         return bool(client.file.peek(1))
@@ -272,7 +272,7 @@ def _told() -> Iterator[None]:
         raise MailError(f"the connection failed: {error.strerror or type(error).__name__}") from None
     except imaplib.IMAP4.abort:
         raise MailError("the connection broke") from None
-    except Exception as error:  # noqa: BLE001  a broken answer can be broken in any way
+    except Exception as error:  # noqa: BLE001 - a broken answer can be broken in any way
         raise MailError(f"the server said what is not understood ({type(error).__name__})") from None
 
 

@@ -77,8 +77,8 @@ class Mailbox:
                     self._rest_after(f"attachments cannot be saved: {error.strerror or type(error).__name__}")
                 except LeftError:
                     raise
-                except Exception as error:  # noqa: BLE001  its text may be of a mail, which belongs in no log
-                    log.error("reading the mailbox failed and goes on", error=type(error).__name__, at=_place())  # noqa: TRY400
+                except Exception as error:  # noqa: BLE001 - its text may be of a mail, which belongs in no log
+                    log.error("reading the mailbox failed and goes on", error=type(error).__name__, at=_place())  # noqa: TRY400 - as above
                     self._rest_after("reading failed, see the log")
         except LeftError:
             pass

@@ -77,7 +77,7 @@ def content(raw: bytes) -> Content:
         return Content(text=decoded(raw[:MOST_TEXT], None), notes=("this mail has too many parts: its text is as it came",))
     try:
         return _content(message_from_bytes(raw))
-    except Exception as error:  # noqa: BLE001  the parser has bugs that strangers may know
+    except Exception as error:  # noqa: BLE001 - the parser has bugs that strangers may know
         return Content(notes=(f"this mail cannot be read ({type(error).__name__})",))
 
 
