@@ -14,7 +14,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres load lock clean
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres bench-schedules load lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,9 @@ bench-budget: $(INSTALLED) ## what operations cost in processor time, beside a b
 
 bench-postgres: $(INSTALLED) ## PostgreSQL: ARGS=scale, backlog, snapshot, bloat or wake
 	@$(BIN)/python -m benchmarks.postgres $(or $(ARGS),scale)
+
+bench-schedules: $(INSTALLED) ## 100,000 schedules: an idle server, and 5,000 that are due in one second; ARGS="--store sqlite"
+	@$(BIN)/python -m benchmarks.schedules $(ARGS)
 
 load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on any error
 	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/locust $(ARGS)

@@ -41,7 +41,10 @@ class Almanac:
 
     def __init__(self, zone: str, after: int, until: int, step: int = 60) -> None:
         self.after, self.until = after, until
-        self.moments = list(_moments(ZoneInfo(zone), after, until, step))
+        self._by_minute: dict[int, list[Moment]] = {minute: [] for minute in range(60)}
+        for one in _moments(ZoneInfo(zone), after, until, step):
+            for minute in {one.wall.minute, *(wall.minute for wall in one.skipped)}:
+                self._by_minute[minute].append(one)
 
     def due(self, expression: str, key: str = "") -> list[int]:
         """The moments at which an expression is due."""
@@ -49,13 +52,17 @@ class Almanac:
             period = sum(int(amount) * SECONDS[unit] for amount, unit in re.findall(r"(\d+)([dhms])", expression))
             return list(range(-(-(self.after + 1) // period) * period, self.until + 1, period))
         fields = seven(expression, key)
+        minutes = [moments for minute, moments in self._by_minute.items() if has(fields[1], minute, 0, 59)]
+        moments = [moment for moments in minutes for moment in moments]
         if fields[2].startswith("*"):
-            return [moment.at for moment in self.moments if matches(fields, moment.wall)]
-        return [
-            moment.at
-            for moment in self.moments
-            if (matches(fields, moment.wall) and not moment.again) or any(matches(fields, wall) for wall in moment.skipped)
-        ]
+            return sorted({moment.at for moment in moments if matches(fields, moment.wall)})
+        return sorted(
+            {
+                moment.at
+                for moment in moments
+                if (matches(fields, moment.wall) and not moment.again) or any(matches(fields, wall) for wall in moment.skipped)
+            }
+        )
 
 
 def _moments(zone: ZoneInfo, after: int, until: int, step: int) -> Iterator[Moment]:
