@@ -181,6 +181,8 @@ def test_between_has_its_end_and_not_its_start() -> None:
         ("0 0 * 2 1#1,FRIL", "At 00:00, only in February, on the first Monday of the month, or on the last Friday of the month"),
         ("0 0 0 1 7 ? 2030", "At 00:00, on day 1 of the month, only in July, only in 2030"),
         ("0 0 1 JUL WED", "At 00:00, only in July, on day 1 of the month, or on Wednesday"),
+        ("0 0 1,*/10,L * ?", "At 00:00, on day 1, 11, 21, and 31 of the month, or on the last day of the month"),
+        ("0 9-17/4,20 * * *", "At 09:00, 13:00, 17:00 and 20:00"),
         ("@hourly", "Every hour"),
         ("@every 5m", "Every 5 minutes"),
         ("@every 1h", "Every hour"),

@@ -89,6 +89,7 @@ def check(expression: str, zone: str, after: int, until: int, step: int) -> None
         with pytest.raises(CronError, match="never due"):
             parse(expression, zone, "name")
         return
+    assert cron.words
     found = cron.between(after * 1000, until * 1000, 10**6)
     assert [at // 1000 for at in found] == expected
     # From any moment, not from a due one only.
