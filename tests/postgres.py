@@ -41,6 +41,18 @@ def free_port() -> int:
         return port
 
 
+_CLOCK: Final = (
+    "CREATE SCHEMA setable",
+    "CREATE TABLE setable.jump (by interval NOT NULL)",
+    "INSERT INTO setable.jump VALUES ('0')",
+    """
+    CREATE FUNCTION setable.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+        AS 'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM setable.jump)'
+    """,
+)
+"""A clock that is ahead of the server's by as much as one says."""
+
+
 class Postgres:
     """A server in a folder of its own; `durable`: commits reach the disk before they are answered."""
 
@@ -169,3 +181,17 @@ def own_server(directory: Path, *settings: str, durable: bool = True) -> Iterato
         yield one
     finally:
         one.stop(signal.SIGQUIT)
+
+
+def make_clock_setable(url: str) -> None:
+    """Have those who connect to a database from now on ask a clock that `set_forward` sets."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in _CLOCK:
+            connection.execute(statement.encode())
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET search_path = setable, public, pg_catalog").format(name))
+
+
+def set_forward(connection: "psycopg.Connection[Any]", ms: int) -> None:
+    """Set the clock of a database, which was made setable, forward, or back."""
+    connection.execute("UPDATE setable.jump SET by = by + %s * interval '1 ms'", [ms])

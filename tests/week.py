@@ -1,4 +1,4 @@
-"""A week of schedules in simulated time: servers that die while they fire, clocks that are set, and what must have come of it."""
+"""A week of schedules in simulated time: servers that die as they fire, clocks that are set, and what must have come of it."""
 
 import itertools
 import json
@@ -164,7 +164,7 @@ class Week:
                 self.planned[outcome.schedule_id] = one
 
     def live(self, until: int, step_s: int, deaths: float) -> None:
-        """Let time pass by random steps; the clock is set by an hour four times, and `deaths` is the part of looks that end in one."""
+        """Let time pass by random steps; the clock is set by an hour four times, and a server dies in this part of its looks."""
         length = until * 1000 - self.start
         jumps = [(self.start + length * part // 5, by) for part, by in ((1, HOUR), (2, -HOUR), (3, -HOUR), (4, HOUR))]
         while self.time.wall() < until * 1000:

@@ -22,15 +22,6 @@ from tests.rig import HOUR, claim, enqueue, interest, new_task
 from tests.serving import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-_CLOCK: Final = (
-    "CREATE SCHEMA setable",
-    "CREATE TABLE setable.jump (by interval NOT NULL)",
-    "INSERT INTO setable.jump VALUES ('0')",
-    """
-    CREATE FUNCTION setable.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-        AS 'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM setable.jump)'
-    """,
-)
 _WAITING: Final = b"SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
 
 
@@ -48,7 +39,7 @@ class Two:
         return decision.outcome
 
     def set_forward(self, ms: int = HOUR) -> None:
-        self.aside.execute("UPDATE setable.jump SET by = by + %s * interval '1 ms'", [ms])
+        postgres.set_forward(self.aside, ms)
 
     async def somebody_waits(self) -> None:
         await until(lambda: self.aside.execute(_WAITING).fetchall() != [(0,)])
@@ -64,10 +55,7 @@ class Two:
 @pytest.fixture
 async def two(tmp_path: Path) -> AsyncIterator[Two]:
     url = postgres.database(tmp_path)
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in _CLOCK:
-            connection.execute(statement.encode())
-        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET search_path = setable, public, pg_catalog".encode())
+    postgres.make_clock_setable(url)
     servers = Two(url)
     for store in servers.stores:
         await store.open()
