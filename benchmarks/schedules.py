@@ -17,7 +17,7 @@ from msgspec import Struct
 from benchmarks import machine, servers
 from benchmarks.postgres.cluster import cluster, run
 from benchmarks.report import HEADS, Report, console, drawn
-from orchestrator.domain.operation import Submission
+from orchestrator.domain.operations import Submission
 from orchestrator.domain.principal import OPEN
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.schedule_operations import AddSchedule

@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -19,9 +20,9 @@ SCHEDULE = {
 }
 
 
-def tasks(server: Server) -> int:
+def more_than(count: int, server: Server) -> bool:
     answer = httpx.get(f"{server.url}/api/v1/tasks", params={"limit": 1}).raise_for_status()
-    return int(answer.json()["data"]["total"])
+    return int(answer.json()["data"]["total"]) > count
 
 
 def rows(server: Server, query: str) -> list[tuple[int, str]]:
@@ -36,7 +37,7 @@ def test_every_second_has_one_task(tmp_path: Path, kills: int) -> None:
         with serving(tmp_path) as server:
             if number == 0:
                 httpx.post(f"{server.url}/api/v1/schedules", json=SCHEDULE).raise_for_status()
-            until(lambda server=server, seen=seconds: tasks(server) >= seen + 2)
+            until(partial(more_than, seconds + 1, server))
             if number < kills:
                 server.process.kill()
                 server.process.wait()

@@ -8,7 +8,7 @@ from random import Random
 import psycopg
 import pytest
 
-from orchestrator.domain.operation import Submission
+from orchestrator.domain.operations import Submission
 from orchestrator.domain.principal import OPEN, SYSTEM
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.schedule_operations import AddSchedule, FireDue
@@ -39,7 +39,7 @@ def lived(directory: Path, kind: str, period: tuple[int, int], schedules: list[P
 
 @pytest.mark.parametrize("kind", REPLICAS)
 def test_a_day_in_spring(tmp_path: Path, kind: str) -> None:
-    week = lived(tmp_path, kind, SPRING, planned(150, Random(1)), step_s=1200, deaths=0.05)
+    week = lived(tmp_path, kind, SPRING, planned(150, Random(1)), step_s=1800, deaths=0.04)
     assert week.count > 150
     assert week.deaths
 
@@ -63,7 +63,8 @@ async def test_the_clock_of_the_database_is_set(tmp_path: Path) -> None:
         stores = [PostgresStore(url, readers=1) for _ in range(2)]
         for store in stores:
             await store.open()
-        schedule = AddSchedule(body=CreateSchedule(name="m", cron="* * * * *", missed=Missed.ALL, task=CreateTask(prompt="do")))
+        task = CreateTask(work_directory="/week", prompt="Make the tests pass.")
+        schedule = AddSchedule(body=CreateSchedule(name="each minute", cron="* * * * *", missed=Missed.ALL, task=task))
         await stores[0].commit([Submission(schedule, OPEN)], Rules())
         ((begun,),) = aside.execute(clock).fetchall()
         for seconds in (600, hour, -hour, 90, 1800, -2 * hour, 3 * hour, 600):
