@@ -26,7 +26,7 @@ class Below:
     def located(self, path: object) -> str:
         """Where a path is, by its text alone. Raises Refused for one that is not below the allowed ones."""
         named = str(path).strip()
-        given = PurePosixPath(named)
+        given = PurePosixPath("/" + named.lstrip("/"))
         if not named.startswith("/") or ".." in given.parts or "\0" in named:
             raise invalid(f"{named[:1000]!r} is no path that can be used: write an absolute one, without `..`")
         for root, real in self._roots.items():

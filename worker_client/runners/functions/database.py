@@ -56,7 +56,7 @@ class Database:
         return run(settings.url, str(statement), context, write=write)
 
     def _sqlite(self, url: str, statement: str, context: RunContext, *, write: bool) -> dict[str, Any]:
-        path = self._below.located(url.removeprefix("sqlite://"))
+        path = self._below.located("/" + url.removeprefix("sqlite://").lstrip("/"))
         self._check_file(path)
         address = f"file:{quote(path)}?mode={'rw' if write else 'ro'}"
         try:

@@ -48,7 +48,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def of(database: Path, **settings: object) -> Functions:
-    return Functions(database.parent, database={"url": f"sqlite://{database}", **settings})
+    return Functions(database.parent, database={"url": f"sqlite:///{database}", **settings})
 
 
 def content(database: Path) -> list[object]:
