@@ -31,6 +31,7 @@ from orchestrator.http.scope import Asked
 from orchestrator.http.server import Server, bound, configured, open_files
 from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
+from orchestrator.loops.advancer import Advancer
 from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.follower import Follower
@@ -115,11 +116,11 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     log_held_ms: Callable[[], Millis] | None = None
     if settings.database.path is None:
         shared = cast("SharedStore", store)
-        loops += [Follower(queue, shared), Sharing(queue, shared)]
+        loops += [Follower(queue, shared), Sharing(queue, shared), Advancer(queue, every=1.0)]
     else:
         embedded = cast("SQLiteStore", store)
         checkpointer = Checkpointer(embedded.fold, queue.now)
-        loops.append(checkpointer)
+        loops += [checkpointer, Advancer(queue)]
         shrink, log_held_ms = embedded.shrink, checkpointer.held_ms
     task = settings.task
     pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)

@@ -1,7 +1,7 @@
 """Runs go on when something happened to their work: what is to be done follows from the rows as they are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import run_rows, runs
@@ -24,9 +24,36 @@ _ENDS: Final = frozenset({"task.deleted", "run.completed", "run.failed", "run.ca
 _OVER: Final = frozenset(map(str, OVER))
 
 
+class Stirring(Protocol):
+    """What is looked at of an event."""
+
+    @property
+    def type(self) -> str:
+        """What happened."""
+
+    @property
+    def status(self) -> str | None:
+        """How the task stands."""
+
+    @property
+    def run_id(self) -> int | None:
+        """The run."""
+
+    @property
+    def schedule_id(self) -> int | None:
+        """The schedule."""
+
+
 def moves(type: str, status: str | None) -> bool:
     """Whether an event may mean that a run has something to do: it begins, or a task of it has ended or is done again."""
     return type in _MOVING or status in _OVER
+
+
+def stirs(event: Stirring) -> bool:
+    """Whether somebody has to look: after an event of a run's or a schedule's work, but not after what looking itself does."""
+    if event.run_id is None and event.schedule_id is None:
+        return False
+    return event.type in _ENDS or moves(event.type, event.status)
 
 
 def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decision:

@@ -28,7 +28,7 @@ def save_workflow(op: flow.SaveWorkflow, by: Principal, world: World, rules: Rul
     if before is not None:
         latest = world.records.get(WorkflowVersion, before.id, before.latest)
         same = latest is not None and latest.definition == op.definition
-        if same and (before.name, before.managed_by) == (op.name, op.managed_by):
+        if same and before.name == op.name:
             return Decision(Defined(before))
     else:
         same = False
@@ -93,7 +93,6 @@ def _changed(before: Workflow, op: flow.SaveWorkflow, world: World, *, same: boo
         version=before.version + 1,
         name=op.name,
         latest=before.latest + (not same),
-        managed_by=op.managed_by,
         updated_at=world.now,
     )
 

@@ -8,7 +8,7 @@ class SaveWorkflow(Operation, frozen=True, kw_only=True):
     """Save a checked definition as the next version of a workflow, or of a new one.
 
     `base`: the version that it was made from; `version`: the one that the client knows; `asks`: the secrets in it, with spaces
-    between; `managed_by`: the files that keep it.
+    between; `managed_by`: the files that keep a new one.
     """
 
     phase = Phase.CHANGE

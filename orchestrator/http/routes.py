@@ -20,12 +20,14 @@ from orchestrator.http import (
     mcp,
     metrics,
     reports,
+    runs,
     schema,
     statistics,
     system,
     tasks,
     usage,
     workers,
+    workflows,
 )
 
 API: list[HTTPRouteHandler] = [
@@ -46,6 +48,8 @@ API: list[HTTPRouteHandler] = [
     *audit.HANDLERS,
     *ip_control.HANDLERS,
     *system.HANDLERS,
+    *workflows.HANDLERS,
+    *runs.HANDLERS,
 ]
 """Below /api/v1."""
 ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS, *login.HANDLERS, *mcp.HANDLERS]

@@ -18,6 +18,8 @@ def count(events: Iterable[FeedEvent], metrics: Metrics) -> None:
                 metrics.leases_expired += 1
             case "schedule.fired" | "schedule.skipped" | "schedule.failed":
                 metrics.schedule_fires[event.type.removeprefix("schedule.")] += 1
+            case "run.completed" | "run.failed" | "run.cancelled":
+                metrics.runs_ended[event.type.removeprefix("run.")] += 1
             case _:
                 pass
         if event.status == "failed" and event.type in {"task.failed", "task.expired"}:

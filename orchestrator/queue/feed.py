@@ -4,13 +4,14 @@ import asyncio
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
+from orchestrator.domain.advancing import stirs
 from orchestrator.store.protocol import FeedEvent
 
 
 class Watch:
-    """Waits for events of one task; made by `Feed.watch`."""
+    """Waits for events of one task or run; made by `Feed`."""
 
     def __init__(self, feed: "Feed") -> None:
         self._feed = feed
@@ -45,18 +46,23 @@ class Feed:
     def __init__(self, *, keep: int = 10_000) -> None:
         self._recent: deque[FeedEvent] = deque(maxlen=keep)
         self._watches: dict[int, list[Watch]] = {}
+        """By the id of a task, or less than 0 of a run."""
         self._readers: set[asyncio.Event] = set()
         self.last_id = 0
         self.draining = False
+        self.stirred = asyncio.Event()
+        """Set when something happened after which a run or a schedule may have something to do; who looks clears it."""
 
     def publish(self, events: Iterable[FeedEvent]) -> None:
         """Tell everybody who waits; ids rise, not always by one."""
         told = False
         for event in events:
             told = True
+            if stirs(event):
+                self.stirred.set()
             self.last_id = event.id
             self._recent.append(event)
-            for watch in self._watches.get(event.task_id, ()):
+            for watch in self._watches.get(event.task_id or -(event.run_id or 0), ()):
                 watch.put(event)
         if told:
             for bell in self._readers:
@@ -71,18 +77,25 @@ class Feed:
         for bell in self._readers:
             bell.set()
 
-    @contextmanager
-    def watch(self, task_id: int) -> Iterator[Watch]:
+    def watch(self, task_id: int) -> AbstractContextManager[Watch]:
         """Collect the events of a task from now on: enter it before you ask for the task's state."""
+        return self._watching(task_id)
+
+    def watch_run(self, run_id: int) -> AbstractContextManager[Watch]:
+        """Collect the events of a run, not those of its tasks."""
+        return self._watching(-run_id)
+
+    @contextmanager
+    def _watching(self, key: int) -> Iterator[Watch]:
         watch = Watch(self)
-        self._watches.setdefault(task_id, []).append(watch)
+        self._watches.setdefault(key, []).append(watch)
         try:
             yield watch
         finally:
-            watches = self._watches[task_id]
+            watches = self._watches[key]
             watches.remove(watch)
             if not watches:
-                del self._watches[task_id]
+                del self._watches[key]
 
     @contextmanager
     def reader(self) -> Iterator[asyncio.Event]:

@@ -78,6 +78,7 @@ class Metrics:
         self.tasks_completed = 0
         self.tasks_failed = 0
         self.leases_expired = 0
+        self.runs_ended = dict.fromkeys(("completed", "failed", "cancelled"), 0)
         self.operations_shed = 0
         """Operations that a full backlog refused."""
         self.schedule_fires: Counter[str] = Counter()
@@ -123,6 +124,10 @@ class Metrics:
         for outcome, count in self.schedule_fires.items():
             fires.add_metric([outcome], count)
         yield fires
+        runs = CounterMetricFamily("run_ended", "Runs of workflows that ended since the start", labels=["status"])
+        for ended, count in self.runs_ended.items():
+            runs.add_metric([ended], count)
+        yield runs
         responses = HistogramMetricFamily(
             "response_time_seconds", "From request to answer, without long polls", labels=["method", "route", "status"]
         )

@@ -111,7 +111,11 @@ class Execute(Request, kw_only=True):
 
 
 class StepRun(Struct, kw_only=True):
-    """A step of a run. `result`: of its task, or the list of those of its items in their order."""
+    """A step of a run. `result`: of its task, or the list of those of its items in their order.
+
+    `items`, `done`: how many tasks it fans out to, and how many tasks have ended. `omitted`: the characters of a result that is
+    left out, as there are too many in all: the tasks have it.
+    """
 
     status: StepStatus
     task_ids: list[int]
@@ -119,6 +123,7 @@ class StepRun(Struct, kw_only=True):
     reason: str | None = None
     items: int | None = None
     done: int = 0
+    omitted: int = 0
 
 
 class Run(Struct, kw_only=True):

@@ -4,6 +4,7 @@ from orchestrator.store.reads.attempts import AttemptReads
 from orchestrator.store.reads.dialect import POSTGRES, SQLITE, Dialect
 from orchestrator.store.reads.doors import DoorReads
 from orchestrator.store.reads.events import EventReads
+from orchestrator.store.reads.flows import FlowReads
 from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
 from orchestrator.store.reads.statistics import StatisticsReads
@@ -14,5 +15,5 @@ from orchestrator.store.reads.waiting import WaitingReads
 __all__ = ["POSTGRES", "SQLITE", "Bound", "Dialect", "Fetch", "Held", "Listing", "Obstacles", "Overlap", "Parent", "Reads"]
 
 
-class Reads(TaskReads, AttemptReads, StatisticsReads, QueueReads, WaitingReads, EventReads, DoorReads, HoldReads):
+class Reads(TaskReads, AttemptReads, StatisticsReads, QueueReads, WaitingReads, EventReads, DoorReads, HoldReads, FlowReads):
     """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

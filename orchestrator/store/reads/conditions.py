@@ -77,6 +77,16 @@ def within(patterns: Iterable[Pattern] | None, column: str) -> Condition:
     return any_of(found)
 
 
+def reaching(visible: PathScope, column: str, dialect: Dialect) -> Condition:
+    """What the column says, a JSON list of patterns (NULL: everywhere), lies within what somebody sees."""
+    if visible.patterns is None:
+        return ALWAYS
+    # A pattern that ends with /** is within another that does as if it were a path below that.
+    inside = within(visible.patterns, dialect.bytewise.format("p.value"))
+    rows = dialect.each.format(column)
+    return Condition(f"({column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {rows} p WHERE NOT {inside.sql}))", inside.params)
+
+
 def asked(paths: Iterable[str] | None, *, recursive: bool) -> list[Pattern] | None:
     """The directories of a filter; None when it names none."""
     return None if paths is None else [Pattern(path, recursive) for path in paths]

@@ -16,7 +16,8 @@ class Dialect(Struct, frozen=True):
 
     `named`: the file of the named queries that differ. `using`: after a table, the index that finds its rows; `by_id`: that
     none does, rows are walked by id. `orders`: the id of a task (t) as an index orders it, `unordered` where none should.
-    `each`: the members of a JSON list in text, as rows with a `value`. `like`: matches whatever the case of ASCII letters.
+    `each`: the members of a JSON list in text, as rows with a `value`; `bytewise`: a text that is compared byte by byte.
+    `like`: matches whatever the case of ASCII letters.
     """
 
     named: str
@@ -25,6 +26,7 @@ class Dialect(Struct, frozen=True):
     orders: Mapping[str, str]
     unordered: str
     each: str
+    bytewise: str
     like: str
 
     def queries(self) -> Mapping[str, str]:
@@ -46,6 +48,7 @@ SQLITE: Final = Dialect(
     orders={},
     unordered="t.id",
     each="json_each({})",
+    bytewise="{}",
     like="LIKE",
 )
 POSTGRES: Final = Dialect(
@@ -61,5 +64,6 @@ POSTGRES: Final = Dialect(
     },
     unordered="+t.id",
     each="json_array_elements_text({}::json)",
+    bytewise='({} COLLATE "C")',
     like="ILIKE",
 )

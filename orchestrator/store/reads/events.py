@@ -27,6 +27,11 @@ class EventReads(Reading):
         ((first, last),) = await self._fetch(self._sql["event_bounds"], ())
         return first, last
 
+    async def unfollowed(self) -> bool:
+        """Whether something happened about runs or schedules that nobody has looked at."""
+        ((found,),) = await self._fetch(self._sql["unfollowed"], ())
+        return bool(found)
+
     async def ping(self) -> None:
         """Ask the database something; raises when it does not answer."""
         await self._fetch(self._sql["ping"], ())

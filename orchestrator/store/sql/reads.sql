@@ -29,6 +29,13 @@ SELECT t.path, t.host, min((
 ))
 FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;
 
+-- name: unfollowed
+SELECT EXISTS (
+    SELECT 1 FROM events
+    WHERE id > coalesce((SELECT last_event FROM consumers WHERE name = 'advancer'), 0)
+      AND (run_id IS NOT NULL OR schedule_id IS NOT NULL)
+);
+
 -- name: first_waiting
 SELECT t.ready_at FROM tasks t
 WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')
