@@ -63,6 +63,8 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/auth/keys": (403, {"json": {"name": "more", "scopes": ["read"], "paths": [HERE]}}),
     "PUT /api/v1/auth/keys/{key}": (404, {"json": {"disabled": True}}),
     "GET /api/v1/ip-control/status": (403, {}),
+    "POST /api/v1/workflows": (403, {"json": {"name": "x", "steps": [{"id": "a", "task": TASK}]}}),
+    "PUT /api/v1/workflows/{workflow_id}": (404, {"json": {"name": "x"}}),
     "POST /api/v1/system/reload": (403, {}),
     "GET /metrics": (403, {}),
     "POST /mcp": (200, {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": LISTING}}),
@@ -121,6 +123,9 @@ class Town:
         attempt = next(one["id"] for one in ended if one["id"])
         self.ids = {"task_id": str(running["id"]), "attempt_id": str(attempt), "key": keys.made[MARK]}
         self.ids |= {"account": "somebody", "worker": "someone"}
+        workflow = await keys.ask("POST", "/workflows", json={"name": MARK, "steps": [{"id": "a", "task": TASK}]})
+        run = await keys.ask("POST", f"/workflows/{workflow['id']}/execute", json={"input": {"said": MARK}})
+        self.ids |= {"workflow_id": workflow["id"], "run_id": str(run["id"])}
         for scope, others in LACKING.items():
             self.lacking[str(scope)] = await keys.make(f"all but {scope}", *others)
         self.elsewhere = await keys.make("elsewhere", "admin", paths=["/elsewhere/**"])
