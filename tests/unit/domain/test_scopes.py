@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
+from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain.decide import RULES, decide
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, OPEN, PathScope, Principal, path_scope
@@ -20,6 +21,7 @@ NEEDS = {
     Scope.SUBMIT: {
         ops.Enqueue, ops.Cancel, ops.Retry, ops.Execute, ops.Answer, ops.Update, ops.Delete,
         flow.BeginRun, flow.CancelRun, flow.StopRuns, flow.ResumeRun,
+        cron.ExecuteSchedule, cron.BackfillSchedule,
     },
     Scope.WORK: {
         ops.Claim, ops.Heartbeat, ops.AppendLogs, ops.Complete, ops.Fail, ops.Release, ops.Park, ops.Undeliver,
@@ -28,6 +30,8 @@ NEEDS = {
         ops.Approve, ops.Reject, ops.SetDirectory, ops.IssueKey, ops.ChangeKey, ops.UseKeys, ops.SetAddress, ops.Note,
         ops.Shift, ops.Recall, ops.Tick, ops.Expire, ops.Promote, ops.Prune, ops.SetAccount, ops.DrainWorker,
         flow.SaveWorkflow, flow.DeleteWorkflow, flow.Follow,
+        cron.AddSchedule, cron.ChangeSchedule, cron.DeleteSchedule, cron.StartSchedule, cron.StopSchedule, cron.RestartSchedule,
+        cron.FireDue, cron.SetScheduler,
     },
 }  # fmt: skip
 CASCADES = {ops.Satisfy, ops.Orphan, ops.Revive}
