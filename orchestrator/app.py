@@ -16,6 +16,7 @@ from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
 from orchestrator import __version__
+from orchestrator.commands.keeper import Keeper
 from orchestrator.companion import Companion, Manned, reachable
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
@@ -35,13 +36,14 @@ from orchestrator.loops.advancer import Advancer
 from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.follower import Follower
+from orchestrator.loops.librarian import Librarian
 from orchestrator.loops.planner import Planner
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.loops.sharing import Sharing
 from orchestrator.mcp.mounted import Mounted
 from orchestrator.queue.commit import Queue
-from orchestrator.reloading import Reload, hung_up, put
+from orchestrator.reloading import Reload, heed, hung_up, put
 from orchestrator.settings import Settings
 from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
@@ -72,14 +74,15 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
     parts |= {"sealing": Sealing(), "doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
-    parts |= {"started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
+    commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
+    parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     app = _App(
         route_handlers=routers(),
         request_class=Asked,
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.limits.max_body_bytes,
-        lifespan=[lambda app: _running(app, queue, keeper, loops)],
+        lifespan=[lambda app: _running(app, queue, keeper, (Librarian(commands), *loops))],
         state=State(parts, deep_copy=False),
     )
     # Litestar's own middleware would not see unknown paths.
@@ -94,6 +97,7 @@ async def _running(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Seque
     app.state.loops = tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in (keeper, *loops)]
     try:
         await keeper.once()
+        await app.state.commands.look()
         yield
         await keeper.leave()
     finally:

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import structlog
 from litestar.datastructures import State
+from msgspec.structs import replace
 
+from orchestrator.domain.command import Commands
 from orchestrator.domain.operations import Note
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.rules import Defaults, Rules
@@ -34,21 +36,27 @@ def put(state: State, settings: Settings) -> None:
     state.doors.configure(settings)  # the last that may refuse
     state.sealing.configure(settings.secrets.key, settings.database.path, known)
     state.settings, state.secrets, state.redaction = settings, known, masks
-    state.queue.rules = rules(settings, known)
+    state.queue.rules = rules(settings, known, state.commands.commands)
     state.queue.backlog_limit = settings.limits.backlog
     state.planner.enabled = settings.scheduler.enabled
     state.pruner.configure(retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
     logs.redact(None if masks is None else masks.value)
 
 
-def rules(settings: Settings, known: Secrets) -> Rules:
-    """What settings tell the domain."""
+def heed(queue: Queue, commands: Commands) -> None:
+    """Have tasks know these commands from now on."""
+    queue.rules = replace(queue.rules, defaults=replace(queue.rules.defaults, commands=commands))
+
+
+def rules(settings: Settings, known: Secrets, commands: Commands) -> Rules:
+    """What settings, and the commands in force, tell the domain."""
     low, normal, high, urgent = (settings.task.head_starts[priority] for priority in PRIORITIES)
     defaults = Defaults(
         work_directory=settings.task.default_work_directory,
         max_attempts=1 + settings.task.max_task_retries,
         timeout_seconds=settings.task.default_task_timeout,
         max_prompt_bytes=settings.limits.max_prompt_bytes,
+        commands=commands,
     )
     return Rules(
         head_start=(low, normal, high, urgent),
@@ -77,6 +85,7 @@ class Reload:
         try:
             settings, changed, waiting = adopted(self._state.settings, self._read())
             put(self._state, settings)
+            await self._state.commands.move(settings.commands_directory)
         except SettingsError as error:
             raise ValidationFailed(f"the settings stay as they are: {error}") from None
         logs.choose(settings.log.level)

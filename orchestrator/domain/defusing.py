@@ -13,16 +13,24 @@ class Pieces:
         self._parts: list[str] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
+        self._goes_on = False
         self._length = 0
 
     def written(self, text: str) -> None:
         """Add what the author wrote."""
-        if self._ends and self._ends[-1] == self._length:
+        if self._goes_on and self._ends[-1] == self._length:
             self._ends.pop()
         else:
             self._starts.append(self._length)
         self._add(text)
         self._ends.append(self._length)
+        self._goes_on = True
+
+    def apart(self, text: str) -> None:
+        """Add what somebody else wrote, who may refer to secrets, too, but not together with what stands around it."""
+        self._goes_on = False
+        self.written(text)
+        self._goes_on = False
 
     def given(self, text: str) -> None:
         """Add a value."""

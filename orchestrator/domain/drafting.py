@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.domain import budgets
 from orchestrator.domain import operations as ops
+from orchestrator.domain.commands import prompt
 from orchestrator.domain.explain import invalid
 from orchestrator.domain.moments import instant
 from orchestrator.domain.paths import PathError, canonical
@@ -41,12 +42,13 @@ def new_task(body: CreateTask, defaults: Defaults, at: str = "") -> NewTask:
         raise ValidationFailed(
             f"`{at}work_directory` is missing: send the absolute path of the directory to work in", field=f"{at}work_directory"
         )
-    if body.prompt is not None or kind == "agent":
-        _check_prompt(body.prompt, defaults, f"{at}prompt")
+    text = _prompt(body, defaults, at)
+    if text is not None or kind == "agent":
+        _check_prompt(text, defaults, f"{at}prompt")
     if body.run_at is not None and body.delay_seconds is not None:
         raise ValidationFailed(f"send `{at}run_at` or `{at}delay_seconds`, not both", field=f"{at}delay_seconds")
     inputs = Inputs(
-        prompt=body.prompt,
+        prompt=text,
         description=body.description,
         spec=_spec(kind, body.spec, f"{at}spec"),
         environment=_environment(body.environment, f"{at}environment") if body.environment else "{}",
@@ -144,6 +146,17 @@ def work_path(path: str, field: str) -> str:
         return _canonical(path)
     except PathError as error:
         raise ValidationFailed(str(error), field=field) from None
+
+
+def _prompt(body: CreateTask, defaults: Defaults, at: str) -> str | None:
+    """The prompt as it was sent, or what a command comes to: the digest is of what was sent, whatever becomes of the command."""
+    if body.command is not None:
+        if body.prompt is not None:
+            raise ValidationFailed(f"send `{at}prompt` or `{at}command`, not both", field=f"{at}command")
+        return prompt(body.command, body.arguments, defaults.commands, defaults.max_prompt_bytes, at)
+    if body.arguments is not None:
+        raise ValidationFailed(f"`{at}arguments` are those of a command: send `{at}command`, too", field=f"{at}arguments")
+    return body.prompt
 
 
 def _check_prompt(prompt: str | None, defaults: Defaults, field: str) -> None:

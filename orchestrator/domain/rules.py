@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from orchestrator.domain.command import Commands
 from orchestrator.domain.paths import overlap
 from orchestrator.domain.task import Millis
 
@@ -26,12 +27,13 @@ class Reservation(Struct, frozen=True):
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
-    """What a task is that does not say otherwise, and how long its prompt may be."""
+    """What a task is that does not say otherwise, how long its prompt may be, and the commands that may stand for it."""
 
     work_directory: str = "/default"
     max_attempts: int = 4
     timeout_seconds: float = 3600
     max_prompt_bytes: int = 1024 * 1024
+    commands: Commands = {}
 
 
 class Rules(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from orchestrator.http import (
     audit,
     bulk,
     claims,
+    commands,
     directories,
     events,
     health,
@@ -33,6 +34,7 @@ from orchestrator.http import (
 API: list[HTTPRouteHandler] = [
     *tasks.HANDLERS,
     *bulk.HANDLERS,
+    *commands.HANDLERS,
     *claims.HANDLERS,
     *reports.HANDLERS,
     *holding.HANDLERS,

@@ -9,6 +9,7 @@ from orchestrator.settings.loading import load as load
 from orchestrator.settings.loading import unknown_variables as unknown_variables
 from orchestrator.settings.sections import SECTIONS as SECTIONS
 from orchestrator.settings.sections import Auth as Auth
+from orchestrator.settings.sections import CommandFiles as CommandFiles
 from orchestrator.settings.sections import Database as Database
 from orchestrator.settings.sections import Hidden as Hidden
 from orchestrator.settings.sections import Limits as Limits

@@ -211,6 +211,12 @@ class Email(Section, frozen=True, kw_only=True):
             raise ValueError("a character in server, user, password or folder cannot be shown: expected one line of text each")
 
 
+class CommandFiles(Section, frozen=True, kw_only=True):
+    """The folder of commands; empty: `commands` beside the database file."""
+
+    directory: str = ""
+
+
 class Hidden(dict[str, str]):
     """Values of which only the names are ever shown."""
 
@@ -232,7 +238,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     scheduler: Scheduler = Scheduler()
     github: GitHub = GitHub()
     email: Email = Email()
+    commands: CommandFiles = CommandFiles()
     secret_variables: Hidden = field(default_factory=Hidden)
+
+    @property
+    def commands_directory(self) -> Path:
+        """The folder of commands; without a database file `data/commands`."""
+        if self.commands.directory:
+            return Path(self.commands.directory).expanduser()
+        return (Path("data") if self.database.path is None else self.database.path.parent) / "commands"
 
 
 SECTIONS: Final[dict[str, type[Struct]]] = {
@@ -246,6 +260,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "scheduler": Scheduler,
     "github": GitHub,
     "email": Email,
+    "commands": CommandFiles,
 }
 FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
 SECRETS: Final = {

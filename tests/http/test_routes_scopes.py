@@ -67,6 +67,9 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "PUT /api/v1/workflows/{workflow_id}": (404, {"json": {"name": "x"}}),
     "POST /api/v1/system/reload": (403, {}),
     "GET /metrics": (403, {}),
+    "POST /api/v1/commands": (403, {"json": {"name": "x", "body": "x"}}),
+    "PUT /api/v1/commands/{name}": (403, {"json": {"body": "x"}}),
+    "DELETE /api/v1/commands/{name}": (403, {}),
     "POST /mcp": (200, {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": LISTING}}),
 }
 """What who sees other directories alone gets, where that is not 200 for lists and 404 for single things; and what to send."""
@@ -122,7 +125,7 @@ class Town:
         await keys.make(MARK, "read", paths=[f"/{MARK}/**"])
         attempt = next(one["id"] for one in ended if one["id"])
         self.ids = {"task_id": str(running["id"]), "attempt_id": str(attempt), "key": keys.made[MARK]}
-        self.ids |= {"account": "somebody", "worker": "someone"}
+        self.ids |= {"account": "somebody", "worker": "someone", "name": "none"}
         workflow = await keys.ask("POST", "/workflows", json={"name": MARK, "steps": [{"id": "a", "task": TASK}]})
         run = await keys.ask("POST", f"/workflows/{workflow['id']}/execute", json={"input": {"said": MARK}})
         self.ids |= {"workflow_id": workflow["id"], "run_id": str(run["id"])}
