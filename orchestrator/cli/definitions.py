@@ -38,8 +38,7 @@ def shaped(document: Document, path: Path_, value: Any, kind: type[R]) -> R:
         told, _, where = str(error).partition(" - at `")
         inside = path_of(where)
         if named := _FIELD.search(told):
-            whole = f"{document.at((*path, *inside, named[1]))}: {told[0].lower()}{told[1:]}"
-            raise ValidationFailed(f"{whole}{_known(kind, inside)}") from None
+            raise ValidationFailed(f"{document.at((*path, *inside, named[1]))}: {named[0]}{_known(kind, inside)}") from None
         raise ValidationFailed(f"{document.at((*path, *inside))}: {told}") from None
 
 

@@ -15,6 +15,7 @@ _LARGEST: Final = 10_000_000
 _NODES: Final = 200_000
 """What aliases may make of a YAML file: a small one can say more than there is memory for."""
 _DEPTH: Final = 100
+_PLAIN: Final = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _PART: Final = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 Path_ = tuple[str | int, ...]
 
@@ -116,6 +117,8 @@ class _Reader:
         if len(path) > _DEPTH:
             raise ValueError(f"line {line}: nested deeper than {_DEPTH} levels")
         self.lines.setdefault(path, line)
+        if not isinstance(node, self._yaml.ScalarNode) and node.tag not in _PLAIN:
+            raise ValueError(f"line {line}: the tag {node.tag!r} makes none of JSON's types")
         if isinstance(node, self._yaml.MappingNode):
             return self._object(node, path)
         if isinstance(node, self._yaml.SequenceNode):
