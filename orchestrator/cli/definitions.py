@@ -1,19 +1,18 @@
 """Definitions in files: of the contract's shape, or refused with the file and the place of what is wrong."""
 
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from orchestrator.cli import documents
-from orchestrator.cli.documents import Document, Path_, path_of
+from orchestrator.cli.documents import Document, Path_, path_of, written
+from orchestrator.domain.explain import invalid
 from worker_client.contract.request import Request
 from worker_client.contract.workflows import CreateWorkflow, UpdateWorkflow
 from worker_client.errors import ValidationFailed
 
 R = TypeVar("R", bound=Request)
-_FIELD = re.compile(r"(?:unknown|missing required) field `([^`]+)`")
 
 
 def workflow_in(file: Path) -> CreateWorkflow:
@@ -35,13 +34,6 @@ def shaped(document: Document, path: Path_, value: Any, kind: type[R]) -> R:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        told, _, where = str(error).partition(" - at `")
-        inside = path_of(where)
-        if named := _FIELD.search(told):
-            raise ValidationFailed(f"{document.at((*path, *inside, named[1]))}: {named[0]}{_known(kind, inside)}") from None
-        raise ValidationFailed(f"{document.at((*path, *inside))}: {told}") from None
-
-
-def _known(kind: type[Request], inside: Path_) -> str:
-    """The fields that there are, where that is short to say."""
-    return "" if inside else f"; the fields are {', '.join(kind.__struct_fields__)}"
+        refusal = invalid(error, kind, value, within=written(path))
+        place = document.line(path_of(f".{refusal.details['field']}"))
+        raise ValidationFailed(f"{place}: {refusal.message}") from None

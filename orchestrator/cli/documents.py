@@ -27,11 +27,19 @@ class Document(NamedTuple):
     value: Any
     lines: Mapping[Path_, int]
 
+    def line(self, path: Path_) -> str:
+        """The file, with the line where a part stands if that is known: `flows.yaml:12`."""
+        line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), None)
+        return f"{self.source}:{line}" if line else self.source
+
     def at(self, path: Path_ = ()) -> str:
         """Where a part stands, for people: `flows.yaml:12: steps[0].task`."""
-        line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), None)
-        words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        return f"{self.source}{f':{line}' if line else ''}{f': {words}' if words else ''}"
+        return f"{self.line(path)}: {written(path)}" if path else self.line(path)
+
+
+def written(path: Path_) -> str:
+    """A path as people write it: `steps[0].task`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 def read(path: Path) -> list[Document]:

@@ -118,7 +118,7 @@ def test_nothing_is_changed_when_anything_is_wrong(told: Told, folder: Path) -> 
         ("kind: workflow\nname: x\nsteps: [{id: a, depends_on: [b], task: {}}, {id: b, depends_on: [a], task: {}}]\n", "b"),
         ("kind: workflow\nname: x\nsteps: [{id: a, task: {prompt: '{{ steps.b.result }}'}}]\n", "b"),
         ("kind: workflow\nname: x\ntriggers: [{type: pigeon}]\nsteps: [{id: a, task: {prompt: x}}]\n", "pigeon"),
-        ("kind: schedule\nname: x\ncron: '@daily'\nprompt: x\n", "unknown field `prompt`"),
+        ("kind: schedule\nname: x\ncron: '@daily'\nprompt: x\n", "`prompt` is not known here"),
         ("kind: schedule\nname: x\ncron: '@daily'\n", "task"),
     ):
         (folder / "z.yaml").write_text(text, encoding="utf-8")

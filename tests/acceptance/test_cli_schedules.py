@@ -177,7 +177,9 @@ def test_the_life_of_a_workflow(told: Told, tmp_path: Path) -> None:
 def test_a_bad_definition_is_refused_with_its_place(told: Told, tmp_path: Path) -> None:
     file = tmp_path / "release.yaml"
     file.write_text(WORKFLOW.replace("depends_on", "depend_on"), encoding="utf-8")
-    assert f"{file}:7: steps[1].depend_on: unknown field `depend_on`" in told("workflow", "add", file, code=Exit.USAGE)
+    assert f"{file}:7: `steps[1].depend_on` is not known here; did you mean `depends_on`?" in told(
+        "workflow", "add", file, code=Exit.USAGE
+    )
     file.write_text(f"{WORKFLOW}\n---\n{WORKFLOW}", encoding="utf-8")
     assert "has 2 documents" in told("workflow", "add", file, code=Exit.USAGE)
 
