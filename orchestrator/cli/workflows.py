@@ -1,7 +1,6 @@
 """`orchestrator workflow`: graphs of tasks, and the triggers that start them."""
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,7 @@ from orchestrator.cli.options import Session, connected, input_of, input_options
 if TYPE_CHECKING:
     from worker_client.contract.workflows import Deployment, Run
 
-LOOK_SECONDS: Final = 0.5
+WAIT_SECONDS: Final = 25.0
 name = click.argument("name", metavar="WORKFLOW")
 names = click.argument("names", metavar="WORKFLOW...", nargs=-1, required=True)
 file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -113,12 +112,13 @@ def run(session: Session, name: str, *, version: int | None, wait: bool, **optio
 
 @workflow.command()
 @names
+@click.option("--reason", help="Is kept with the runs.")
 @connected
-def stop(session: Session, names: tuple[str, ...]) -> None:
+def stop(session: Session, names: tuple[str, ...], reason: str | None) -> None:
     """Cancel all runs that are under way, with their tasks."""
     for one in names:
         found = workflow_of(session, one)
-        done = session.client.stop_workflow(found.id)
+        done = session.client.stop_workflow(found.id, reason=reason)
         session.put(done, f"workflow {found.name}: {done.count} runs cancelled")
 
 
@@ -160,7 +160,7 @@ def status(session: Session, name: str | None) -> None:
 @names
 @connected
 def delete(session: Session, names: tuple[str, ...]) -> None:
-    """Delete workflows that are not deployed and have no run under way, with their runs."""
+    """Delete workflows that are not deployed and have no run under way; runs that have ended stay."""
     for one in names:
         found = workflow_of(session, one)
         session.client.delete_workflow(found.id)
@@ -178,6 +178,5 @@ def _each(session: Session, names: tuple[str, ...], change: "Callable[[str], Dep
 def _ended(session: Session, run: "Run") -> "Run":
     """The run once it has ended."""
     while run.finished_at is None:
-        time.sleep(LOOK_SECONDS)
-        run = session.client.get_run(run.id)
+        run = session.client.get_run(run.id, wait=WAIT_SECONDS)
     return run
