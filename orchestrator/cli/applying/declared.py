@@ -115,9 +115,9 @@ def _one(document: Document, path: Path_, value: Any, kind: str, folder: Path) -
             )
         own["uses"] = named["id"] = named.pop("name")
         value["workflow"] = named
-    body = shaped(document, path, value, KINDS[kind])
+    body: Any = shaped(document, path, value, KINDS[kind])
     given = frozenset(value)
-    return Declared(kind=kind, name=getattr(body, "name"), body=body, given=given, place=document.at(path), **own)  # noqa: B009
+    return Declared(kind=kind, name=body.name, body=body, given=given, place=document.at(path), **own)
 
 
 def _located(value: Any, folder: Path) -> Any:
