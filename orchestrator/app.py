@@ -35,6 +35,7 @@ from orchestrator.http.visitors import Visitors
 from orchestrator.loops.advancer import Advancer
 from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
+from orchestrator.loops.fetcher import Fetcher
 from orchestrator.loops.follower import Follower
 from orchestrator.loops.librarian import Librarian
 from orchestrator.loops.planner import Planner
@@ -49,6 +50,7 @@ from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
 from orchestrator.telemetry import logs
 from orchestrator.telemetry.metrics import Metrics
+from orchestrator.triggers.refusals import Refusals
 
 if TYPE_CHECKING:
     from orchestrator.store.sqlite.store import SQLiteStore
@@ -130,8 +132,10 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     pruner = Pruner(queue, retention_days=task.retention_days, interval=task.task_cleanup_interval, shrink=shrink)
     doors = Doors(settings, Rates(time.monotonic_ns), queue.now, secrets.token_hex)
     planner = Planner(queue, store.wall, metrics)
-    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner))
-    app.state.pruner, app.state.planner = pruner, planner
+    refusals = Refusals(time.monotonic)
+    fetcher = Fetcher(queue, refusals, metrics, lambda: doors.settings.github, time.time)
+    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner, fetcher))
+    app.state.pruner, app.state.planner, app.state.refusals = pruner, planner, refusals
     app.state.log_held_ms = log_held_ms or app.state.log_held_ms
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))

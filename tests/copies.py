@@ -160,8 +160,8 @@ ROWS = (
     ),
     "INSERT INTO run_steps (run_id, step_id, version, status, take, tasks) VALUES (1, 'build', 1, 'running', 1, '[1]')",
     (
-        "INSERT INTO deliveries (version, workflow_id, place, type, at, outcome, facts, duration_ms)"
-        " VALUES (1, 'wf_1', 0, 'webhook', 1, 'filtered', '{}', 3)"
+        "INSERT INTO deliveries (version, workflow_id, place, type, at, outcome, facts, duration_ms, times, tries)"
+        " VALUES (1, 'wf_1', 0, 'webhook', 1, 'filtered', '{}', 3, 1, 0)"
     ),
     "INSERT INTO trigger_states (workflow_id, place, version, type, state, updated_at) VALUES ('wf_1', 0, 1, 'email', '{}', 1)",
     "INSERT INTO consumers (name, version, last_event) VALUES ('advancer', 1, 7)",

@@ -131,7 +131,9 @@ CREATE TABLE run_steps (
     PRIMARY KEY (run_id, step_id)
 ) STRICT, WITHOUT ROWID;
 
--- What reached triggers. workflow_id: empty for what was for none. One trigger takes a key once.
+-- What reached triggers. workflow_id: empty for what was for none. One trigger takes a key once. times: how many a row stands for,
+-- the last of them at. pending: what a run is to begin with, once what is asked for is there or that is given up; due_at: when it
+-- is asked for next, tries: how often it was in vain.
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     version INTEGER NOT NULL,
@@ -140,15 +142,23 @@ CREATE TABLE deliveries (
     type TEXT NOT NULL,
     key TEXT,
     at INTEGER NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('fired', 'dry_run', 'duplicate', 'filtered', 'refused', 'failed')),
+    outcome TEXT NOT NULL CHECK (outcome IN ('fired', 'dry_run', 'duplicate', 'filtered', 'refused', 'failed', 'fetching')),
     reason TEXT,
     run_id INTEGER,
     facts TEXT NOT NULL,
-    duration_ms INTEGER NOT NULL
+    duration_ms INTEGER NOT NULL,
+    times INTEGER NOT NULL CHECK (times >= 1),
+    pending TEXT,
+    due_at INTEGER,
+    tries INTEGER NOT NULL,
+    CHECK ((outcome = 'fetching') = (pending IS NOT NULL AND due_at IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_once ON deliveries (workflow_id, place, key)
-    WHERE key IS NOT NULL AND outcome IN ('fired', 'dry_run', 'filtered');
+    WHERE key IS NOT NULL AND outcome IN ('fired', 'dry_run', 'fetching');
 CREATE INDEX deliveries_workflow ON deliveries (workflow_id, id);
+CREATE INDEX deliveries_place ON deliveries (workflow_id, place, id);
+CREATE INDEX deliveries_again ON deliveries (workflow_id, place, outcome, at) WHERE outcome IN ('refused', 'duplicate');
+CREATE INDEX deliveries_fetching ON deliveries (due_at) WHERE outcome = 'fetching';
 CREATE INDEX deliveries_at ON deliveries (at);
 
 -- What a deployed trigger remembers, and which server serves it.

@@ -8,7 +8,9 @@ from orchestrator.domain import (
     advancing,
     changing,
     defining,
+    delivering,
     dependencies,
+    deploying,
     doors,
     ending,
     enqueueing,
@@ -23,6 +25,7 @@ from orchestrator.domain import (
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
+from orchestrator.domain import trigger_operations as trigger
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
@@ -83,6 +86,11 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     flow.CancelRun: runs.cancel,
     flow.StopRuns: runs.stop,
     flow.ResumeRun: runs.resume,
+    trigger.Deploy: deploying.deploy,
+    trigger.Undeploy: deploying.undeploy,
+    trigger.Deliver: delivering.deliver,
+    trigger.Settle: delivering.settle,
+    trigger.Postpone: delivering.postpone,
     flow.Follow: advancing.follow,
     ops.Claim: leasing.claim,
 })  # fmt: skip

@@ -5,7 +5,7 @@ from msgspec import Struct
 from orchestrator.domain.credential import Credential, Entry
 from orchestrator.domain.holders import Account, Drain
 from orchestrator.domain.operations import LogLine, Operation, Use
-from orchestrator.domain.records import Dropped, Kept, Run, SchedulerSet, Workflow
+from orchestrator.domain.records import Delivery, Dropped, Kept, Run, SchedulerSet, Workflow
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Millis, Outputs, TaskView
 from worker_client.contract.enums import AttemptOutcome, Directive
 from worker_client.errors import OrchestratorError
@@ -115,6 +115,12 @@ class Begun(Outcome):
     """The run that has begun."""
 
     run: Run
+
+
+class Received(Outcome):
+    """The delivery as it is in the history."""
+
+    delivery: Delivery
 
 
 class Keyed(Outcome):

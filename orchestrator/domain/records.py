@@ -166,7 +166,11 @@ class RunStep(Record, frozen=True, kw_only=True):
 
 
 class Delivery(Record, frozen=True, kw_only=True):
-    """What became of something that reached a trigger. `key`: it is taken once per trigger; `facts`: JSON, nothing secret."""
+    """What became of something that reached a trigger. `key`: it is taken once per trigger; `facts`: JSON, nothing secret.
+
+    `times`: how many the row stands for, the last of them `at`. While it is `fetching`, `pending` is what a run is to begin with
+    (JSON of a `Pending`), `due_at` when GitHub is asked next, `tries` how often that was in vain.
+    """
 
     TABLE = "deliveries"
 
@@ -182,6 +186,10 @@ class Delivery(Record, frozen=True, kw_only=True):
     run_id: int | None
     facts: str
     duration_ms: int
+    times: int = 1
+    pending: str | None = None
+    due_at: Millis | None = None
+    tries: int = 0
 
 
 class TriggerState(Record, frozen=True, kw_only=True):

@@ -77,29 +77,30 @@ def _decoded(raw: bytes, of: type[S]) -> S:
     return body
 
 
-async def whole(request: Asked) -> bytes:
-    """The bytes of the body. Raises PayloadTooLarge."""
+async def whole(request: Asked, most: int | None = None) -> bytes:
+    """The bytes of the body, up to `most` (by default `limits.max_body_bytes`). Raises PayloadTooLarge."""
     receive = request.receive
+    if most is None:
+        most = request.app.state.settings.limits.max_body_bytes
     message: Any = await receive()
     raw: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if message["type"] == "http.disconnect":
             raise ClientGoneError
-        most = request.app.state.settings.limits.max_body_bytes
         if len(raw) > most:
             raise too_large(most)
         return raw
-    return await _rest(request, bytearray(raw))
+    return await _rest(request, bytearray(raw), most)
 
 
-async def _rest(request: Asked, raw: bytearray) -> bytes:
-    most = request.app.state.settings.limits.max_body_bytes
+async def _rest(request: Asked, raw: bytearray, most: int) -> bytes:
+    together = max(_AT_ONCE * request.app.state.settings.limits.max_body_bytes, 2 * most)
     announced = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"0")
     with request.app.state.slots.gathering() as gathered:
         while True:
             if max(len(raw), int(announced)) > most:
                 raise too_large(most)
-            if gathered(len(raw)) > _AT_ONCE * most:
+            if gathered(len(raw)) > together:
                 raise Overloaded("too many large bodies are being sent to this server at once: send this one again later")
             message: Any = await request.receive()
             if message["type"] == "http.disconnect":

@@ -16,6 +16,9 @@ from orchestrator.settings import Limits
 from worker_client.errors import OrchestratorError, Overloaded, ValidationFailed
 
 _SLOW_S: Final = 1.0
+_HOOKS: Final = "/public/webhook"
+_HOOK_BYTES: Final = 25 * 1024 * 1024
+"""What GitHub may send there, whatever the setting says."""
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 _BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 _CLOSE: Final[tuple[Header, ...]] = ((b"connection", b"close"),)
@@ -106,7 +109,7 @@ class Protocol(HttpToolsProtocol):
         self._body += len(body)
         if self._shed is None:
             super().on_body(body)
-        if self._body > self._largest_body:
+        if self._body > self._largest_body and (self._body > 2 * _HOOK_BYTES or _HOOKS not in self.scope["path"]):
             self.transport.close()
 
     def on_message_complete(self) -> None:

@@ -66,7 +66,7 @@ def document(app: Litestar) -> Schema:
     paths: dict[str, Schema] = {}
     for route, handler, facts in sorted(routes, key=lambda row: row[0].path_format):
         for method in sorted(handler.http_methods):
-            paths.setdefault(route.path_format, {})[method.lower()] = _operation(route, handler, facts, schemas)
+            paths.setdefault(route.path_format, {})[method.lower()] = _operation(route, handler, method, facts, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,10 +86,12 @@ def _handlers(app: Litestar) -> Iterator[tuple[HTTPRoute, HTTPRouteHandler]]:
             yield from ((route, handler) for handler in route.route_handlers if _KEY in handler.opt)
 
 
-def _operation(route: HTTPRoute, handler: HTTPRouteHandler, facts: Described, schemas: Mapping[str, Schema]) -> Schema:
+def _operation(
+    route: HTTPRoute, handler: HTTPRouteHandler, method: str, facts: Described, schemas: Mapping[str, Schema]
+) -> Schema:
     summary, _, more = cleandoc(handler.fn.__doc__ or "").partition("\n\n")
     operation: Schema = {
-        "operationId": handler.fn.__name__,
+        "operationId": handler.fn.__name__ + (f"_{method.lower()}" if len(handler.http_methods) > 1 else ""),
         "summary": summary.removesuffix("."),
         "tags": sorted(handler.resolve_tags()),
         "parameters": [*_path_parameters(route), *_query_parameters(facts.query, schemas)],

@@ -10,6 +10,7 @@ from orchestrator.http import (
     bulk,
     claims,
     commands,
+    deployment,
     directories,
     events,
     health,
@@ -20,12 +21,14 @@ from orchestrator.http import (
     logs,
     mcp,
     metrics,
+    public_hooks,
     reports,
     runs,
     schema,
     statistics,
     system,
     tasks,
+    triggers,
     usage,
     workers,
     workflows,
@@ -52,6 +55,9 @@ API: list[HTTPRouteHandler] = [
     *system.HANDLERS,
     *workflows.HANDLERS,
     *runs.HANDLERS,
+    *deployment.HANDLERS,
+    *triggers.HANDLERS,
+    *public_hooks.HANDLERS,
 ]
 """Below /api/v1."""
 ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS, *login.HANDLERS, *mcp.HANDLERS]

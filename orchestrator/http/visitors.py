@@ -97,6 +97,8 @@ class Visitors:
         self._named = frozenset(origin.encode() for origin in server.cors_origins)
         self._probes = frozenset(server.root_path + path for path in PROBES)
         self._public = frozenset(server.root_path + path for path in self._paths)
+        # Below those with a parameter at their end everything is for everybody.
+        self._below = tuple(path.partition("{")[0] for path in self._public if "{" in path)
         self._api = f"{server.root_path}/api/"
         self._tasks = f"{self._api}v1/tasks/"
         self._mcp = f"{server.root_path}/mcp"
@@ -120,7 +122,7 @@ class Visitors:
             caller = self._caller(facts, told)
         except (Unauthorized, Forbidden) as problem:
             caller = STRANGER
-            refused = None if path in self._public else problem
+            refused = None if path in self._public or path.startswith(self._below) else problem
         if caller is STRANGER:
             allowance = doors.rates.take(f"@{neighbourhood(address or '')}", doors.settings.limits.rate)
         else:

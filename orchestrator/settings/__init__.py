@@ -11,6 +11,7 @@ from orchestrator.settings.sections import SECTIONS as SECTIONS
 from orchestrator.settings.sections import Auth as Auth
 from orchestrator.settings.sections import CommandFiles as CommandFiles
 from orchestrator.settings.sections import Database as Database
+from orchestrator.settings.sections import GitHub as GitHub
 from orchestrator.settings.sections import Hidden as Hidden
 from orchestrator.settings.sections import Limits as Limits
 from orchestrator.settings.sections import Log as Log

@@ -187,6 +187,7 @@ class Writes:
         self._late.forgotten += [
             ("forget_events", (change.before, change.limit)),
             ("forget_keys", (change.keys_before, change.limit)),
+            ("forget_deliveries", (change.keys_before, change.limit)),
             ("forget_rates", (minute, change.limit)),
             ("forget_durations", (hour, change.limit)),
             ("forget_usage", (day_of(change.usage_before), change.limit)),
@@ -196,8 +197,7 @@ class Writes:
             self._late.forgotten += [
                 ("forget_counts", ()),
                 ("forget_sessions", (past, change.limit)),
-                ("forget_accounts", (past,)),
-                ("forget_drains", (past,)),
+                *((what, (past,)) for what in ("forget_accounts", "forget_drains")),
             ]
 
     def _directory(self, change: DirectorySet) -> None:

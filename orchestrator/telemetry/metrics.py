@@ -87,6 +87,7 @@ class Metrics:
         self.commit_batch_size = Histogram(_BATCH_SIZES)
         self.commit_seconds = Histogram(_COMMIT_SECONDS)
         self._responses: dict[tuple[str, str, int], Histogram] = {}
+        self._deliveries: Counter[tuple[str, str]] = Counter()
         self._version = version
         self._snapshot = QueueSnapshot(by_status={})
         self._registry = CollectorRegistry(auto_describe=False)
@@ -101,6 +102,10 @@ class Metrics:
             known = (method if method in _METHODS else OTHER.upper(), *key[1:])
             histogram = self._responses.setdefault(known, Histogram(_RESPONSE_SECONDS))
         histogram.observe(seconds)
+
+    def delivered(self, type: str, outcome: str) -> None:
+        """Count something that reached a trigger."""
+        self._deliveries[type, outcome] += 1
 
     def committed(self, operations: int, seconds: float) -> None:
         """Count one transaction of the committer."""
@@ -128,6 +133,12 @@ class Metrics:
         for ended, count in self.runs_ended.items():
             runs.add_metric([ended], count)
         yield runs
+        deliveries = CounterMetricFamily(
+            "trigger_deliveries", "What reached triggers since the start", labels=["type", "outcome"]
+        )
+        for labels, times in sorted(self._deliveries.items()):
+            deliveries.add_metric(labels, times)
+        yield deliveries
         responses = HistogramMetricFamily(
             "response_time_seconds", "From request to answer, without long polls", labels=["method", "route", "status"]
         )

@@ -7,6 +7,7 @@ from orchestrator.domain.principal import Principal
 from orchestrator.doors.sealing import Sealing
 from orchestrator.triggers.base import Trigger
 from orchestrator.triggers.email import Email
+from orchestrator.triggers.github.trigger import GitHub
 from orchestrator.triggers.manual import Manual
 from orchestrator.triggers.webhook import Webhook
 from worker_client.contract.fields import JsonObject
@@ -60,3 +61,4 @@ def _before(type: str, place: int, before: Sequence[JsonObject]) -> JsonObject |
 register(Email())
 register(Manual())
 register(Webhook())
+register(GitHub())

@@ -79,6 +79,10 @@ class Trigger(Generic[S]):
             raise ValidationFailed(f"`{field}` is {MASK}, as secrets are shown, and none was stored before: send it", field=field)
         return sealing.kept(secret, by, field) if secret else ""
 
+    def secrets(self, kept: Mapping[str, Any]) -> list[str]:
+        """Its secrets as they are stored."""
+        return [secret for place in self.hidden if isinstance(secret := _at(kept, place), str) and secret]
+
     def shown(self, kept: Mapping[str, Any]) -> JsonObject:
         """Settings as they may be seen."""
         seen: JsonObject = msgspec.json.decode(msgspec.json.encode(kept))

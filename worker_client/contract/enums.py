@@ -169,7 +169,10 @@ class RunIf(StrEnum):
 
 
 class DeliveryOutcome(StrEnum):
-    """What became of a delivery: a run was begun, or would have been; it was known, not wanted, refused, or could not be used."""
+    """What became of a delivery: a run was begun, or would have been; it was known, not wanted, refused, or could not be used.
+
+    `fetching`: a run begins as soon as what the delivery omits is known.
+    """
 
     FIRED = "fired"
     DRY_RUN = "dry_run"
@@ -177,3 +180,4 @@ class DeliveryOutcome(StrEnum):
     FILTERED = "filtered"
     REFUSED = "refused"
     FAILED = "failed"
+    FETCHING = "fetching"

@@ -28,7 +28,8 @@ class Delivered(Struct, kw_only=True):
 class Delivery(Struct, kw_only=True):
     """One row of the history of a workflow's triggers. `trigger`: its place in the workflow; `key`: it is taken once.
 
-    `facts`: what tells the delivery from others, such as the event, the sender or the subject; no secret, no body.
+    `times`: how many the row stands for, the last of them `at`: those that are refused or come again share rows. `facts`: what
+    tells the delivery from others, such as the event, the sender or the subject; no secret, no body.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Delivery(Struct, kw_only=True):
     run_id: int | None
     facts: Json
     duration_ms: int
+    times: int
 
 
 class ListDeliveries(Paged, kw_only=True):
@@ -73,3 +75,42 @@ class WorkflowTriggers(Struct, kw_only=True):
     deployed: bool
     version: int | None
     triggers: list[TriggerStatus]
+
+
+class GitHubDelivered(Struct, kw_only=True):
+    """What became of a delivery of GitHub: `outcomes` for each trigger that wants such, in no order."""
+
+    delivery_id: str
+    event: str
+    outcomes: list[DeliveryOutcome]
+
+
+class FailingTrigger(Struct, kw_only=True):
+    """A trigger that cannot do its work, and why."""
+
+    workflow_id: str
+    trigger: int
+    type: str
+    failing: str
+
+
+class TriggerHealth(Struct, kw_only=True):
+    """How deployed triggers are: how many there are by type, which cannot do their work, and what waits for GitHub's answers.
+
+    `refused_at`: when a call of GitHub was refused last, whose signature did not fit.
+    """
+
+    healthy: bool
+    types: list[str]
+    deployed: dict[str, int]
+    failing: list[FailingTrigger]
+    fetching: int
+    refused_at: datetime | None
+
+
+class PublicWebhooks(Struct, kw_only=True):
+    """Where calls come in; `github`: whether deliveries of GitHub are taken at the path for all."""
+
+    webhook: str
+    github: str
+    github_enabled: bool

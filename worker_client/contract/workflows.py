@@ -17,6 +17,7 @@ StepId = Annotated[
         description="a name as templates write it: a letter or `_`, then letters, digits or `_`; up to 100 in all",
     ),
 ]
+VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Template = Annotated[str, Meta(min_length=1, max_length=10_000)]
 
 
@@ -63,7 +64,7 @@ class CreateWorkflow(Request, kw_only=True):
 class UpdateWorkflow(Request, kw_only=True):
     """What is left out stays. A new version: runs go on with theirs, a deployment is moved by deploying again."""
 
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: VersionNumber | None = None
     name: Name | UnsetType = UNSET
     steps: Annotated[list[Step], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     description: Text | UnsetType | None = UNSET
@@ -100,14 +101,14 @@ class ListWorkflows(Paged, kw_only=True):
 class WorkflowVersion(Request, kw_only=True):
     """Which version; left out: the latest."""
 
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: VersionNumber | None = None
 
 
 class Execute(Request, kw_only=True):
     """Begin a run now; `version` left out: the latest."""
 
     input: JsonObject = {}
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: VersionNumber | None = None
 
 
 class StepRun(Struct, kw_only=True):
@@ -169,4 +170,4 @@ class Deployment(Struct, kw_only=True):
 class Deploy(Request, kw_only=True):
     """Which version; left out: the latest."""
 
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: VersionNumber | None = None

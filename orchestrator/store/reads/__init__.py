@@ -9,11 +9,14 @@ from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
 from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
+from orchestrator.store.reads.triggers import TriggerReads
 from orchestrator.store.reads.values import Fetch, Listing
 from orchestrator.store.reads.waiting import WaitingReads
 
 __all__ = ["POSTGRES", "SQLITE", "Bound", "Dialect", "Fetch", "Held", "Listing", "Obstacles", "Overlap", "Parent", "Reads"]
 
 
-class Reads(TaskReads, AttemptReads, StatisticsReads, QueueReads, WaitingReads, EventReads, DoorReads, HoldReads, FlowReads):
+class Reads(
+    TaskReads, AttemptReads, StatisticsReads, QueueReads, WaitingReads, EventReads, DoorReads, HoldReads, FlowReads, TriggerReads
+):
     """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

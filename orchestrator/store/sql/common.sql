@@ -211,6 +211,9 @@ DELETE FROM task_keys WHERE (scope, key) IN (
     SELECT scope, key FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ? LIMIT ?
 );
 
+-- name: forget_deliveries
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE at < ? AND outcome <> 'fetching' ORDER BY at LIMIT ?);
+
 -- name: forget_rates
 DELETE FROM task_rates WHERE (minute, path) IN (SELECT minute, path FROM task_rates WHERE minute < ? ORDER BY minute LIMIT ?);
 
@@ -229,6 +232,7 @@ DELETE FROM task_usage WHERE (day, path, host, model, agent) IN (
 -- now.
 SELECT EXISTS (SELECT 1 FROM (SELECT at FROM events ORDER BY id LIMIT 1 OFFSET ?5) e WHERE e.at < ?1)
     OR EXISTS (SELECT 1 FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ?2 LIMIT 1 OFFSET ?5)
+    OR EXISTS (SELECT 1 FROM deliveries WHERE at < ?2 AND outcome <> 'fetching' LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_rates WHERE minute < ?3 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_durations WHERE hour < ?4 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_usage WHERE day < ?6 LIMIT 1 OFFSET ?5);
@@ -361,3 +365,17 @@ ON CONFLICT (day, path, host, model, agent) DO UPDATE SET
     cached_tokens = CASE WHEN task_usage.cached_tokens >= 2305843009213693952 THEN task_usage.cached_tokens ELSE task_usage.cached_tokens + excluded.cached_tokens END,
     micros = CASE WHEN task_usage.micros >= 2305843009213693952 THEN task_usage.micros ELSE task_usage.micros + excluded.micros END,
     duration_ms = CASE WHEN task_usage.duration_ms >= 2305843009213693952 THEN task_usage.duration_ms ELSE task_usage.duration_ms + excluded.duration_ms END;
+
+-- name: deliveries_of_key
+SELECT {deliveries} FROM deliveries r
+WHERE r.workflow_id = ? AND r.place = ? AND r.key = ? AND r.outcome IN ('fired', 'dry_run', 'fetching') {lock};
+
+-- name: deliveries_again
+-- Those like one, since a time.
+SELECT {deliveries} FROM deliveries r
+WHERE r.workflow_id = ?1 AND r.place = ?2 AND r.outcome = ?3 AND r.at > ?4 AND r.outcome IN ('refused', 'duplicate')
+    AND r.reason = ?5 AND r.key IS NOT DISTINCT FROM ?6
+ORDER BY r.at DESC LIMIT 1 {lock};
+
+-- name: states_of_workflow
+SELECT {trigger_states} FROM trigger_states r WHERE r.workflow_id = ? {lock};

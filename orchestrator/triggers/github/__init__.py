@@ -1,0 +1,1 @@
+"""What happens on GitHub starts runs: signed deliveries, filters, and what a GitHub App is asked for."""
