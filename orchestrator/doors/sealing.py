@@ -83,6 +83,13 @@ class Sealing:
             "a secret is stored sealed with another key: bring that back (setting secrets.key), or send the secret again"
         )
 
+    def stands_for(self, kept: str, secret: str) -> bool:
+        """Whether it is this secret that is sealed."""
+        try:
+            return kept.startswith(SEALED) and self.revealed(kept) == secret
+        except SealedError:
+            return False
+
     def _opened(self, *, make: bool) -> "MultiFernet | None":
         if self._fernet is None:
             keys = listed(self._key) or self._filed(make=make)

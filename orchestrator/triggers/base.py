@@ -77,6 +77,9 @@ class Trigger(Generic[S]):
             return before
         if secret == MASK:
             raise ValidationFailed(f"`{field}` is {MASK}, as secrets are shown, and none was stored before: send it", field=field)
+        if isinstance(before, str) and sealing.stands_for(before, secret):
+            # Sealed anew it would look like a change.
+            return before
         return sealing.kept(secret, by, field) if secret else ""
 
     def secrets(self, kept: Mapping[str, Any]) -> list[str]:

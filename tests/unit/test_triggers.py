@@ -55,6 +55,7 @@ def test_a_secret_that_comes_back_as_it_was_shown_stays() -> None:
         sent = shown(first)[1:] if place == 0 else shown(first)
         again = checked(sent, OPEN, here, first)
         assert here.revealed(again[place]["auth"]["secret"]) == SECRET
+    assert checked([{"type": "manual"}, hook(type="token")], OPEN, here, first) == first
     assert "none was stored before" in refusal(*shown(first), here=here).message
 
 
