@@ -40,6 +40,8 @@ CREATE TABLE schedules (
 ) STRICT;
 CREATE UNIQUE INDEX schedules_name ON schedules (scope, name);
 CREATE INDEX schedules_due ON schedules (fire_at) WHERE fire_at IS NOT NULL;
+CREATE INDEX schedules_paused ON schedules (id) WHERE enabled = 0;
+CREATE INDEX schedules_finished ON schedules (id) WHERE enabled = 1 AND fire_at IS NULL;
 CREATE INDEX schedules_workflow ON schedules (workflow_id) WHERE workflow_id IS NOT NULL;
 
 -- The history. times: how many due times a row of skipped ones stands for, the last of them due_at.

@@ -38,6 +38,7 @@ LACKING: Final = {scope: [other for other in ("read", "submit", "work") if other
 TASK: Final = {"work_directory": HERE, "prompt": "Do it"}
 CLAIM: Final = {"work_path": HERE, "worker_id": "w", "wait": 0}
 LISTING: Final = {"name": "task_list", "arguments": {"work_path": HERE}}
+BEFORE: Final = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
 CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/tasks": (403, {"json": TASK}),
     "POST /api/v1/tasks/batch": (403, {"json": {"tasks": [TASK]}}),
@@ -65,7 +66,15 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "GET /api/v1/ip-control/status": (403, {}),
     "POST /api/v1/workflows": (403, {"json": {"name": "x", "steps": [{"id": "a", "task": TASK}]}}),
     "PUT /api/v1/workflows/{workflow_id}": (404, {"json": {"name": "x"}}),
+    "POST /api/v1/schedules": (403, {"json": {"name": "x", "cron": "@daily", "task": TASK}}),
+    "POST /api/v1/schedules/preview": (200, {"json": {"cron": "@daily"}}),
+    "PUT /api/v1/schedules/{schedule_id}": (404, {"json": {"name": "x"}}),
+    "POST /api/v1/schedules/{schedule_id}/backfill": (404, {"json": BEFORE}),
     "POST /api/v1/system/reload": (403, {}),
+    "GET /api/v1/system/info": (200, {}),
+    "GET /api/v1/system/metrics": (403, {}),
+    "POST /api/v1/system/scheduler/start": (403, {}),
+    "POST /api/v1/system/scheduler/stop": (403, {}),
     "GET /metrics": (403, {}),
     "POST /api/v1/commands": (403, {"json": {"name": "x", "body": "x"}}),
     "PUT /api/v1/commands/{name}": (403, {"json": {"body": "x"}}),
@@ -137,6 +146,8 @@ class Town:
         workflow = await keys.ask("POST", "/workflows", json={"name": MARK, "steps": [{"id": "a", "task": TASK}]})
         run = await keys.ask("POST", f"/workflows/{workflow['id']}/execute", json={"input": {"said": MARK}})
         self.ids |= {"workflow_id": workflow["id"], "run_id": str(run["id"])}
+        schedule = await keys.ask("POST", "/schedules", json={"name": MARK, "cron": "@yearly", "task": TASK})
+        self.ids["schedule_id"] = str(schedule["id"])
         for scope, others in LACKING.items():
             self.lacking[str(scope)] = await keys.make(f"all but {scope}", *others)
         self.elsewhere = await keys.make("elsewhere", "admin", paths=["/elsewhere/**"])

@@ -7,6 +7,7 @@ from orchestrator.store.reads.events import EventReads
 from orchestrator.store.reads.flows import FlowReads
 from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
+from orchestrator.store.reads.schedules import ScheduleReads
 from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
 from orchestrator.store.reads.triggers import TriggerReads
@@ -17,6 +18,16 @@ __all__ = ["POSTGRES", "SQLITE", "Bound", "Dialect", "Fetch", "Held", "Listing",
 
 
 class Reads(
-    TaskReads, AttemptReads, StatisticsReads, QueueReads, WaitingReads, EventReads, DoorReads, HoldReads, FlowReads, TriggerReads
+    TaskReads,
+    AttemptReads,
+    StatisticsReads,
+    QueueReads,
+    WaitingReads,
+    EventReads,
+    DoorReads,
+    HoldReads,
+    FlowReads,
+    TriggerReads,
+    ScheduleReads,
 ):
     """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

@@ -1,1 +1,0 @@
-"""`orchestrator apply`: what files say that there is, made so."""
