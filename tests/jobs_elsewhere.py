@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 Times = tuple[str, ...]
-_OWN: Final = "/" + "opt/scripts"
+SCRIPTS: Final = "/" + "opt/scripts"
 
 TIMER_JOBS: Final[list[tuple[dict[str, Any], Times]]] = [
     (
@@ -63,7 +63,7 @@ TIMER_JOBS: Final[list[tuple[dict[str, Any], Times]]] = [
             "desc": "执行数据库备份脚本",
             "cron_expr": "0 0 2 * * *",
             "mode": "command",
-            "command": f"【command】./backup.sh\n【workdir】{_OWN}",
+            "command": f"【command】./backup.sh\n【workdir】{SCRIPTS}",
         },
         ("01 02:00:00", "02 02:00:00", "03 02:00:00"),
     ),

@@ -80,7 +80,7 @@ def _told(done: "list[Adoption]", zone: str, *, dry: bool) -> "Iterator[Any]":
     yield f"times are those of {zone}" + ("; nothing is changed, as --dry-run says" if dry else "")
     yield output.table("NAME", "", "CRON", "IN WORDS", "NEXT", "NOTES", rows=rows)
     if line := worker_for(done):
-        yield f"a worker that can do them:\n  {line}"
+        yield f"a worker that can do them, once its directories are there:\n  {line}"
 
 
 def _times(one: "Adoption", zone: str) -> "Iterator[str]":
