@@ -6,9 +6,11 @@ from orchestrator import __version__
 from orchestrator.cli import (
     adding,
     addresses,
+    apply,
     audit,
     backup,
     changing,
+    commands,
     copying,
     costs,
     database,
@@ -20,7 +22,11 @@ from orchestrator.cli import (
     mcp,
     reading,
     reload,
+    runs,
+    schedules,
     server,
+    triggers,
+    workflows,
 )
 from orchestrator.cli.demo import command
 from orchestrator.cli.exits import EPILOG
@@ -28,7 +34,10 @@ from orchestrator.cli.exits import EPILOG
 SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo, mcp.mcp]
 TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
-OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory, importing.imports]
+OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory]
+BY_ITSELF = [
+    schedules.schedule, workflows.workflow, runs.run, triggers.trigger, commands.command, apply.apply, importing.imports,
+]  # fmt: skip
 DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 
 
@@ -39,6 +48,7 @@ DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 @click.command_panel("Server", commands=[str(one.name) for one in SERVER])
 @click.command_panel("Tasks", commands=[str(one.name) for one in TASKS])
 @click.command_panel("Changing tasks", commands=[str(one.name) for one in CHANGES])
+@click.command_panel("Work by itself", commands=[str(one.name) for one in BY_ITSELF])
 @click.command_panel("Around them", commands=[str(one.name) for one in OTHERS])
 @click.command_panel("Who may do what", commands=[str(one.name) for one in DOORS])
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
@@ -50,5 +60,5 @@ def main() -> None:
     """
 
 
-for one in (*SERVER, *TASKS, *CHANGES, *OTHERS, *DOORS):
+for one in (*SERVER, *TASKS, *CHANGES, *BY_ITSELF, *OTHERS, *DOORS):
     main.add_command(one)

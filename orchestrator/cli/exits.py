@@ -24,12 +24,14 @@ class Exit(IntEnum):
     UNREACHABLE = 5
     FORBIDDEN = 6
     BUSY = 7
+    DIFFERS = 8
     INTERRUPTED = 130
 
 
 EPILOG = """\
 Exit codes: 0 done, 1 refused or failed (also a task that --wait waited for), 2 wrong usage, 3 not found, \
-4 in the way of something (state, version, key, another server), 5 no server answers, 6 not allowed, 7 too busy, 130 interrupted.
+4 in the way of something (state, version, key, another server), 5 no server answers, 6 not allowed, 7 too busy, \
+8 not as declared (apply --dry-run), 130 interrupted.
 
 Every option can also be set as ORCHESTRATOR_COMMAND_OPTION, for example ORCHESTRATOR_LIST_LIMIT=100; the server's settings as \
 APP_SECTION_KEY. Clients read ORCHESTRATOR_URL and ORCHESTRATOR_API_KEY.\

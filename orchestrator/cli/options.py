@@ -1,6 +1,7 @@
 """What commands share: the way to the server, `--json`, and the types of their options."""
 
 import functools
+import json
 import os
 import re
 from collections.abc import Callable
@@ -48,6 +49,29 @@ def pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise click.BadParameter(f"{text!r} is no NAME=VALUE")
     return name, value
+
+
+input_options = click.option(
+    "--input",
+    "inputs",
+    metavar="NAME=VALUE",
+    type=pair,
+    multiple=True,
+    help="A field of the input, over its default; JSON, or else text; may be repeated.",
+)
+
+
+def input_of(options: dict[str, Any]) -> dict[str, Any]:
+    """What the `--input` options give, taken out."""
+    return {name: json_or_text(value) for name, value in options.pop("inputs")}
+
+
+def json_or_text(text: str) -> Any:
+    """The value of a JSON document, or what is none as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def work_path(given: str) -> str:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from worker_client.errors import ValidationFailed
 
-A = TypeVar("A", bound="Arguments")
+A = TypeVar("A", bound=Struct)
 Schema = dict[str, Any]
 
 
@@ -30,10 +30,10 @@ def _plain(field: Schema, components: dict[str, Schema]) -> Schema:
     if "$ref" in field:
         named = components[field["$ref"].rpartition("/")[2]]
         return {**told, "enum": named["enum"]}
-    for one in field.get("anyOf", ()):
-        if one != {"type": "null"}:
-            return {**_plain(one, components), **told}
-    return told
+    choices = [one for one in field.get("anyOf", ()) if one != {"type": "null"}]
+    if len(choices) > 1:
+        return {"type": [one["type"] for one in choices], **told}
+    return {**_plain(choices[0], components), **told} if choices else told
 
 
 def taken(kind: type[A], given: Any) -> A:

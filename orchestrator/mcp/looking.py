@@ -25,9 +25,14 @@ _STUCK: Final = {Status.WAITING, Status.BLOCKED, Status.SCHEDULED, Status.PARKED
 
 def line(task: Task) -> str:
     """One task in one line."""
-    title = " ".join((task.title or task.prompt or task.kind).split())
+    title = brief_line(task.title or task.prompt or task.kind, _TITLE)
     marks = [str(task.status), *([] if task.priority == "normal" else [str(task.priority)])]
-    return f"{task.id} {' '.join(marks)} {task.work_directory} {title[:_TITLE]}"
+    return f"{task.id} {' '.join(marks)} {task.work_directory} {title}"
+
+
+def brief_line(text: str, most: int) -> str:
+    """The beginning of a text, in one line."""
+    return " ".join(text.split())[:most]
 
 
 async def whole(client: AsyncClient, task_id: int, *, log_tail: int = 0) -> dict[str, Any]:

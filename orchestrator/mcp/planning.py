@@ -12,6 +12,7 @@ from worker_client import endpoints
 from worker_client.contract.enums import Priority, Scope, Status
 from worker_client.contract.tasks import CreateTask, ListTasks, Reason
 
+_SENT: Final = ("prompt", "title", "depends_on", "priority", "run_at", "key", "kind", "spec", "command", "arguments")
 Held = Annotated[str | None, Meta(description="yours, to renew it")]
 
 
@@ -27,6 +28,8 @@ class Add(Arguments):
     key: Annotated[str | None, Meta(description="added again with this key it is made once")] = None
     kind: Annotated[str, Meta(description="agent (default), script, http, function")] = "agent"
     spec: Annotated[dict[str, Any] | None, Meta(description="of the kind, e.g. command of a script, verify of an agent")] = None
+    command: Annotated[str | None, Meta(description="a named prompt of the server, for prompt")] = None
+    arguments: Annotated[str | dict[str, Any] | None, Meta(description="of the command: text, or by name")] = None
     lease: Held = None
 
 
@@ -63,7 +66,7 @@ class Retry(Arguments):
 
 async def add(visit: Visit, given: Add) -> Answered:
     """Create a task."""
-    told = {name: getattr(given, name) for name in ("prompt", "title", "depends_on", "priority", "run_at", "key", "kind", "spec")}
+    told = {name: getattr(given, name) for name in _SENT}
     path = None if given.work_path is None else visit.path(given.work_path)
     created = await visit.client.send(endpoints.create_task(CreateTask(work_directory=path, **told)))
     return {"id": created.id, "created": created.created}

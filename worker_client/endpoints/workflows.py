@@ -29,7 +29,7 @@ def update_workflow(workflow_id: str, body: workflows.UpdateWorkflow) -> Call[wo
 
 
 def delete_workflow(workflow_id: str) -> Call[None]:
-    """Delete a workflow that is not deployed and has no run under way."""
+    """Delete a workflow that is not deployed and has no run under way; runs that have ended stay."""
     return Call(method="DELETE", path=_workflow(workflow_id), returns=None)
 
 
@@ -38,9 +38,9 @@ def execute_workflow(workflow_id: str, body: workflows.Execute) -> Call[workflow
     return post(_workflow(workflow_id, "/execute"), workflows.Run, body)
 
 
-def stop_workflow(workflow_id: str) -> Call[tasks.Counted]:
-    """Cancel all runs of a workflow."""
-    return post(_workflow(workflow_id, "/stop"), tasks.Counted, None, Repeat.SAFE)
+def stop_workflow(workflow_id: str, body: tasks.Reason) -> Call[tasks.Counted]:
+    """Cancel all runs of a workflow, and their tasks."""
+    return post(_workflow(workflow_id, "/stop"), tasks.Counted, body, Repeat.SAFE)
 
 
 def list_runs(query: workflows.ListRuns) -> Call[Page[workflows.Run]]:
@@ -48,9 +48,9 @@ def list_runs(query: workflows.ListRuns) -> Call[Page[workflows.Run]]:
     return read(f"{API}/runs", Page[workflows.Run], query)
 
 
-def get_run(run_id: int) -> Call[workflows.Run]:
-    """A run with its steps."""
-    return read(_run(run_id), workflows.Run)
+def get_run(run_id: int, query: tasks.WaitFor) -> Call[workflows.Run]:
+    """A run with its steps; with `wait`, held until it has ended."""
+    return read(_run(run_id), workflows.Run, query, hold=query.wait)
 
 
 def cancel_run(run_id: int, body: tasks.Reason) -> Call[workflows.Run]:

@@ -1,0 +1,1 @@
+"""`orchestrator apply`: what files say that there is, made so."""
