@@ -29,6 +29,7 @@ _canonical = lru_cache(8192)(canonical)
 _encoder = msgspec.json.Encoder()
 _deterministic = msgspec.json.Encoder(order="deterministic")
 V = TypeVar("V")
+_MOST_TOGETHER: Final = 32_000_000
 
 
 def new_task(body: CreateTask, defaults: Defaults, at: str = "") -> NewTask:
@@ -82,6 +83,27 @@ def new_task(body: CreateTask, defaults: Defaults, at: str = "") -> NewTask:
         budget=budgets.given(_budget(kind, body.spec), None, None),
         inputs=inputs,
     )
+
+
+class Together:
+    """Tasks of one transaction: what is in them has a limit, as commands and templates make much out of little."""
+
+    def __init__(self, defaults: Defaults) -> None:
+        self._defaults = defaults
+        self._left = _MOST_TOGETHER
+
+    def draft(self, body: CreateTask, at: str = "") -> NewTask:
+        """One more of them. Raises ValidationFailed, PayloadTooLarge."""
+        task = new_task(body, self._defaults, at)
+        texts = (task.inputs.prompt, task.inputs.spec, task.inputs.environment, task.inputs.metadata, task.inputs.description)
+        self._left -= sum(len(text) for text in texts if text is not None)
+        if self._left < 0:
+            raise PayloadTooLarge(
+                f"the tasks have more than the {_MOST_TOGETHER:,} characters that are allowed at once: create fewer of them",
+                field=at.rstrip("."),
+                limit=_MOST_TOGETHER,
+            )
+        return task
 
 
 def _digest(body: CreateTask, path: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
+from orchestrator.domain.texts import storable
+
 _LINES: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _OPENS: Final = re.compile(r"\A---[ \t]*(?:\r?\n|\Z)")
 _FIELD: Final = re.compile(r"^([A-Za-z_][A-Za-z0-9_-]*):", re.MULTILINE)
@@ -83,13 +85,15 @@ def _check(value: Any, depth: int) -> None:
     if depth > _DEEPEST:
         raise FrontMatterError(_TOO_DEEP)
     if isinstance(value, dict):
-        if not all(isinstance(name, str) for name in value):
+        if not all(isinstance(name, str) and storable(name) for name in value):
             raise FrontMatterError("its front matter has a field whose name is no text: put it in quotes")
         for inner in value.values():
             _check(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             _check(inner, depth + 1)
+    elif isinstance(value, str) and not storable(value):
+        raise FrontMatterError("its front matter has a text with a sign that cannot be kept (a NUL, or half of one)")
     elif isinstance(value, float) and value - value != 0:
         raise FrontMatterError("its front matter has a number without an end: put it in quotes")
     elif value is not None and not isinstance(value, (str, int, float)):

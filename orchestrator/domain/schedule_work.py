@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from orchestrator.domain import runs, secrets, templates
-from orchestrator.domain.drafting import as_json, new_task, work_path
+from orchestrator.domain.drafting import Together, as_json, new_task, work_path
 from orchestrator.domain.holders import reach
 from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import PathScope, Principal
@@ -176,8 +176,9 @@ def _elsewhere(path: str, schedule: Schedule, by: Principal) -> str:
 
 def tasks(schedule: Schedule, work: Work, rules: Rules) -> tuple[NewTask, ...]:
     """The tasks of one fire. Raises ValidationFailed."""
+    together = Together(rules.defaults)
     return tuple(
-        replace(new_task(body, rules.defaults, at), source=SOURCE, schedule_id=schedule.id, workflow_id=schedule.workflow_id)
+        replace(together.draft(body, at), source=SOURCE, schedule_id=schedule.id, workflow_id=schedule.workflow_id)
         for at, body in work.bodies
     )
 

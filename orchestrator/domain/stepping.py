@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain import run_rows, templates, workflows
-from orchestrator.domain.drafting import new_task
+from orchestrator.domain.drafting import Together
 from orchestrator.domain.enqueueing import enqueue
 from orchestrator.domain.explain import invalid
 from orchestrator.domain.outcomes import Created, Decision
@@ -81,7 +81,9 @@ class Stepper:
             return Stand(StepStatus.COMPLETED, "`for_each` has no items")
         if not self._room.take(len(items)):
             return None
-        new = tuple(self._task(step, values, place, item) for place, item in enumerate(items))
+        together, budget = Together(self._rules.defaults), templates.budget_of_many()
+        new = tuple(together.draft(self._body(step, values, place, item, budget), "task.") for place, item in enumerate(items))
+        new = tuple(self._of_the_run(step, place, task) for place, task in enumerate(new))
         op = ops.Enqueue(tasks=new, many=step.for_each is not None, key_scope=f"run:{self._run.id}")
         self._world.trace = self._run.traceparent
         enqueued = enqueue(op, self._by, self._world, self._rules)
@@ -92,10 +94,10 @@ class Stepper:
             self.made[step.id] = [task_id for task_id, _ in enqueued.outcome.tasks]
         return Stand(StepStatus.RUNNING)
 
-    def _task(self, step: Step, values: JsonObject, place: int, item: Any) -> NewTask:
+    def _body(self, step: Step, values: JsonObject, place: int, item: Any, budget: templates.Budget) -> CreateTask:
         if step.for_each is not None:
             values = {**values, "item": item, "index": place}
-        body = templates.render_body(step.task, values, "task")
+        body = templates.render_body(step.task, values, "task", budget)
         try:
             task = msgspec.convert(body, CreateTask)
         except msgspec.ValidationError as error:
@@ -106,10 +108,13 @@ class Stepper:
             )
         if step.timeout_seconds is not None:
             task = replace(task, timeout_seconds=step.timeout_seconds)
+        return task
+
+    def _of_the_run(self, step: Step, place: int, task: NewTask) -> NewTask:
         row = self._rows.get(step.id)
         key = f"{step.id}/{place}" if row is None or row.take == 1 else f"{step.id}/{place}/{row.take}"
         return replace(
-            new_task(task, self._rules.defaults, "task."),
+            task,
             key=key,
             key_hash="",
             source="workflow",

@@ -6,7 +6,7 @@ from litestar import delete, get, post, put
 from msgspec import Struct
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.drafting import change, new_task
+from orchestrator.domain.drafting import Together, change, new_task
 from orchestrator.domain.outcomes import Changed, Created
 from orchestrator.domain.task import TaskView
 from orchestrator.http import intake, views
@@ -59,8 +59,8 @@ async def create_tasks(request: Asked) -> Answer:
     if (parents := sum(len(task.depends_on) for task in body.tasks)) > _PARENTS:
         said = f"the tasks depend on {parents} others in all, more than the {_PARENTS} that are allowed at once: send fewer"
         raise PayloadTooLarge(said, field="tasks", limit=_PARENTS)
-    defaults = request.app.state.queue.rules.defaults
-    new = tuple(new_task(task, defaults, f"tasks[{place}].") for place, task in enumerate(body.tasks))
+    together = Together(request.app.state.queue.rules.defaults)
+    new = tuple(together.draft(task, f"tasks[{place}].") for place, task in enumerate(body.tasks))
     outcome: Created = await submit(request, ops.Enqueue(tasks=new, many=True))
     return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
 

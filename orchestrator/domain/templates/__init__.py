@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from orchestrator.domain.defusing import defused
-from orchestrator.domain.templates.budget import DEEPEST, TOO_DEEP, Budget, TemplateError
+from orchestrator.domain.templates.budget import DEEPEST, OUTPUT, TOO_DEEP, WORK, TemplateError
+from orchestrator.domain.templates.budget import Budget as Budget
 from worker_client.contract.fields import JsonObject
 from worker_client.errors import ValidationFailed
 
@@ -78,12 +79,20 @@ def condition(text: str, values: Values, field: str = "") -> bool:
         return bool(_evaluated(text, values, Budget()))
 
 
-def render_body(body: JsonObject, values: Values, field: str = "") -> JsonObject:
-    """A task's body with what its templates come to; names of fields are none. Raises ValidationFailed."""
-    budget = Budget()
+def render_body(body: JsonObject, values: Values, field: str = "", budget: Budget | None = None) -> JsonObject:
+    """A task's body with what its templates come to; names of fields are none. Raises ValidationFailed.
+
+    `budget`: that of several bodies together.
+    """
+    budget = budget or Budget()
     makers = _Makers(lambda text: _text(text, values, budget), lambda text: _value(text, values, budget))
     made: JsonObject = _each(body, field, makers)
     return made
+
+
+def budget_of_many() -> Budget:
+    """For the bodies of up to a thousand tasks together."""
+    return Budget(work=2 * WORK, output=32 * OUTPUT)
 
 
 class _Makers(NamedTuple):

@@ -22,21 +22,25 @@ class TemplateError(Exception):
 class Budget:
     """What is left of the work and of the output."""
 
-    def __init__(self, output: int = OUTPUT) -> None:
-        self._work = WORK
-        self._output = output
+    def __init__(self, work: int = WORK, output: int = OUTPUT) -> None:
+        self._work = self._most_work = work
+        self._output = self._most_output = output
 
     def charge(self, characters: int) -> None:
         """Pay for work before it is done. Raises TemplateError."""
         self._work -= characters
         if self._work < 0:
-            raise TemplateError(f"takes too much work, more than {WORK:,} characters handled: give it less, or fewer filters")
+            raise TemplateError(
+                f"takes too much work, more than {self._most_work:,} characters handled: give it less, or fewer filters"
+            )
 
     def put_out(self, characters: int) -> None:
         """Pay for a part of the result. Raises TemplateError."""
         self._output -= characters
         if self._output < 0:
-            raise TemplateError(f"comes to more than {OUTPUT:,} characters: shorten what goes in, with `truncate` for example")
+            raise TemplateError(
+                f"comes to more than {self._most_output:,} characters: shorten what goes in, with `truncate` for example"
+            )
 
     def items(self, number: int) -> None:
         """Pay for going through so many items. Raises TemplateError."""

@@ -93,6 +93,8 @@ def test_a_template_comes_to(text: str, comes_to: str) -> None:
         ("{{ 2 ** 9 }}", "a power"),
         ("{{ 99999999999999999999 }}", "64 bits"),
         ("{{ 1e999 }}", "64 bits"),
+        ("{{ 'a\\0' }}", "cannot be kept"),
+        ("{{ '\\ud800' }}", "cannot be kept"),
         ("{{ " + "9" * 5000 + " }}", "out of range"),
         ("{{ input.title | uper }}", "did you mean `upper`"),
         ("{{ input.title | attr('x') }}", "filter `attr`"),
