@@ -6,6 +6,7 @@ from typing import Any, Final
 from orchestrator.domain.principal import Principal
 from orchestrator.doors.sealing import Sealing
 from orchestrator.triggers.base import Trigger
+from orchestrator.triggers.cron import Cron
 from orchestrator.triggers.email import Email
 from orchestrator.triggers.github.trigger import GitHub
 from orchestrator.triggers.manual import Manual
@@ -60,5 +61,6 @@ def _before(type: str, place: int, before: Sequence[JsonObject]) -> JsonObject |
 
 register(Email())
 register(Manual())
+register(Cron())
 register(Webhook())
 register(GitHub())

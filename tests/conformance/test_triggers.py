@@ -12,8 +12,9 @@ from orchestrator.domain.flow_operations import DeleteWorkflow, SaveWorkflow
 from orchestrator.domain.operations import Prune
 from orchestrator.domain.outcomes import Defined, Received
 from orchestrator.domain.principal import OPEN, SYSTEM
+from orchestrator.domain.schedule_operations import FireDue
 from orchestrator.domain.trigger_operations import Deliver, Deploy, Postpone, Settle, Undeploy
-from tests.rig import HOUR, Rig, meddle
+from tests.rig import HOUR, MINUTE, Rig, meddle
 from tests.serving import Server
 from worker_client.contract.enums import DeliveryOutcome
 from worker_client.errors import Conflict, NotFound
@@ -197,3 +198,46 @@ async def test_two_servers_that_get_the_same_delivery_at_once_begin_one_run(tmp_
     finally:
         await two.queue.stop()
         await one.queue.stop()
+
+
+def crons(rig: Rig) -> list[tuple[Any, ...]]:
+    return rig.fetch("SELECT id, place, cron, due_at FROM schedules ORDER BY place")
+
+
+def cron(expression: str = "0 * * * *", **facts: Any) -> dict[str, Any]:
+    return {"type": "cron", "cron": expression, **facts}
+
+
+def test_cron_triggers_are_schedules_while_they_are_deployed(rig: Rig) -> None:
+    step = {"id": "s", "task": {"work_directory": "/a", "prompt": "{{ input.x }}"}}
+
+    def version(*triggers: Any, of: str | None = None) -> str:
+        text = msgspec.json.encode({"steps": [step], "triggers": triggers, "input": {"x": 0}}).decode()
+        saved = rig.do(SaveWorkflow(name="w", definition=text, workflow_id=of))
+        assert isinstance(saved, Defined)
+        rig.do(Deploy(workflow_id=saved.workflow.id))
+        return saved.workflow.id
+
+    at = version(cron(input={"x": 1}), {"type": "manual"}, cron("30 4 * * *", enabled=False), cron("@daily"))
+    first = crons(rig)
+    assert [row[1:3] for row in first] == [(0, "0 * * * *"), (3, "@daily")]
+    due = first[0][3]
+    rig.time.pass_(due - rig.time.at + 5)
+    rig.do(FireDue(), SYSTEM)
+    assert rig.fetch("SELECT input, number, source FROM runs") == [('{"x":1}', 1, "schedule")]
+    rig.do(Deploy(workflow_id=at))
+    assert [row[:3] for row in crons(rig)] == [row[:3] for row in first]
+    assert crons(rig)[0][3] == due + HOUR
+    version(cron("*/5 * * * *"), {"type": "manual"}, cron("30 4 * * *"), of=at)
+    changed = crons(rig)
+    assert [row[1:3] for row in changed] == [(0, "*/5 * * * *"), (2, "30 4 * * *")]
+    assert changed[0][0] == first[0][0]
+    assert rig.fetch("SELECT runs FROM schedules ORDER BY place") == [(1,), (0,)]
+    rig.time.pass_(5 * MINUTE)
+    rig.do(FireDue(), SYSTEM)
+    assert rig.fetch("SELECT number FROM runs ORDER BY id") == [(1,), (2,)]
+    rig.do(Undeploy(workflow_id=at))
+    assert crons(rig) == []
+    rig.time.pass_(HOUR)
+    rig.do(FireDue(), SYSTEM)
+    assert len(rig.fetch("SELECT 1 FROM runs")) == 2

@@ -78,6 +78,10 @@ def test_a_secret_that_comes_back_as_it_was_shown_stays() -> None:
         (hook(type="token") | {"methods": []}, "triggers[0].methods", "length"),
         (hook(type="token") | {"methods": ["TRACE"]}, "triggers[0].methods[0]", "TRACE"),
         ({"type": "webhook", "auth": SECRET}, "triggers[0].auth", "object"),
+        ({"type": "cron"}, "triggers[0].cron", "is missing"),
+        ({"type": "cron", "cron": "0 0 31 2 *"}, "triggers[0].cron", "0 0 31 2 *"),
+        ({"type": "cron", "cron": "@daily", "timezone": "Mars/Base"}, "triggers[0].timezone", "Mars/Base"),
+        ({"type": "cron", "cron": "@daily", "dry_run": True}, "triggers[0].dry_run", "preview"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_used_are_refused_and_never_shown(sent: Any, field: str, told: str) -> None:

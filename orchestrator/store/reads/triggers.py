@@ -93,7 +93,9 @@ class TriggerReads(Reading):
         for place in range(places):
             for at, outcome in await self._fetch(query, (workflow_id, place)):
                 found[place] = (at, DeliveryOutcome(outcome))
-        return found
+        scheduled = "SELECT place, last_fire_at FROM schedules WHERE workflow_id = ? AND last_fire_at IS NOT NULL"
+        rows = await self._fetch(scheduled, (workflow_id,))
+        return found | {place: (at, DeliveryOutcome.FIRED) for place, at in rows}
 
     async def deliveries(self, workflow_id: str, query: contract.ListDeliveries) -> Listing[contract.Delivery]:
         """A page of the history of a workflow's triggers, newest first. Raises ValidationFailed for a bad cursor."""
