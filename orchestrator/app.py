@@ -38,6 +38,7 @@ from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.fetcher import Fetcher
 from orchestrator.loops.follower import Follower
 from orchestrator.loops.librarian import Librarian
+from orchestrator.loops.mailbox import Mailboxes
 from orchestrator.loops.planner import Planner
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
@@ -134,8 +135,11 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     planner = Planner(queue, store.wall, metrics)
     refusals = Refusals(time.monotonic)
     fetcher = Fetcher(queue, refusals, metrics, lambda: doors.settings.github, time.time)
-    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner, fetcher))
+    shares = settings.database.path is None
+    mailboxes = Mailboxes(queue, metrics, settings.email, secrets.token_hex(8), shared=shares)
+    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner, fetcher, mailboxes))
     app.state.pruner, app.state.planner, app.state.refusals = pruner, planner, refusals
+    app.state.mailboxes = mailboxes
     app.state.log_held_ms = log_held_ms or app.state.log_held_ms
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))

@@ -39,6 +39,7 @@ def put(state: State, settings: Settings) -> None:
     state.queue.rules = rules(settings, known, state.commands.commands)
     state.queue.backlog_limit = settings.limits.backlog
     state.planner.enabled = settings.scheduler.enabled
+    state.mailboxes.configure(settings.email)
     state.pruner.configure(retention_days=settings.task.retention_days, interval=settings.task.task_cleanup_interval)
     logs.redact(None if masks is None else masks.value)
 

@@ -162,6 +162,7 @@ CREATE INDEX deliveries_place ON deliveries (workflow_id, place, id);
 CREATE INDEX deliveries_again ON deliveries (workflow_id, place, outcome, at) WHERE outcome IN ('refused', 'duplicate');
 CREATE INDEX deliveries_fetching ON deliveries (due_at) WHERE outcome = 'fetching';
 CREATE INDEX deliveries_at ON deliveries (at);
+CREATE INDEX deliveries_mails ON deliveries (workflow_id, key) WHERE type = 'email';
 
 -- What a deployed trigger remembers, and which server serves it.
 CREATE TABLE trigger_states (

@@ -16,6 +16,7 @@ from orchestrator.domain import (
     enqueueing,
     holding,
     leasing,
+    mailboxes,
     runs,
     schedules,
     schedules_due,
@@ -23,6 +24,7 @@ from orchestrator.domain import (
     timing,
 )
 from orchestrator.domain import flow_operations as flow
+from orchestrator.domain import mailbox_operations as mail
 from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain import trigger_operations as trigger
@@ -92,6 +94,7 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     trigger.Settle: delivering.settle,
     trigger.Postpone: delivering.postpone,
     flow.Follow: advancing.follow,
+    mail.TendMailbox: mailboxes.tend,
     ops.Claim: leasing.claim,
 })  # fmt: skip
 

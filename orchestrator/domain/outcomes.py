@@ -1,5 +1,7 @@
 """What comes of an operation: an answer, the rows to save, the operations that follow, the polls to wake."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from orchestrator.domain.credential import Credential, Entry
@@ -121,6 +123,13 @@ class Received(Outcome):
     """The delivery as it is in the history."""
 
     delivery: Delivery
+
+
+class Tended(Outcome):
+    """Whether this server reads the mailbox, and what email triggers remember then, JSON by trigger."""
+
+    held: bool
+    states: Mapping[tuple[str, int], str]
 
 
 class Keyed(Outcome):

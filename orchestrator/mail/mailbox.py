@@ -7,7 +7,7 @@ knows again what was delivered before. So nothing is lost, and nothing is taken 
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Final, TypeVar
 
@@ -31,6 +31,8 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 TRIES: Final = 5
 """After so many breaks at the same point the mail goes on without it, so that those behind it do not wait for ever."""
+KNOWN_DAYS: Final = 28
+"""Keys of deliveries are kept a little longer."""
 _KEEP_EVERY: Final = 20
 
 
@@ -91,6 +93,7 @@ class Mailbox:
             while not self._ended:
                 self._waker.hush()
                 watches = sorted(self._office.watches(), key=lambda watch: watch.folder)
+                self._positions = {watch: self._positions[watch] for watch in watches if watch in self._positions}
                 folders = [(name, list(group)) for name, group in groupby(watches, key=lambda watch: watch.folder)]
                 opened = [self._looked(connection, name, group) for name, group in folders]
                 self._failures = 0
@@ -160,9 +163,12 @@ class Mailbox:
         since = before.since if before is not None and again else self._today()
         found: set[int] = set()
         if watch.look_back_days:
-            found |= set(connection.since(day(since, before=watch.look_back_days), unread=True))
+            first = max(since, self._today() - timedelta(days=KNOWN_DAYS)) if again else since
+            found |= set(connection.since(day(first, before=watch.look_back_days), unread=True))
         if again:
-            found |= set(connection.since(day(since, before=-1), unread=False))
+            # Of what is older nobody knows any more whether it was taken.
+            after = max(since + timedelta(days=1), self._today() - timedelta(days=KNOWN_DAYS))
+            found |= set(connection.since(day(after), unread=False))
         backlog = tuple(sorted(uid for uid in found if uid <= folder.last))
         position = Position(folder=folder.name, validity=folder.validity, last=folder.last, since=since, backlog=backlog)
         self._office.keep({watch: position})

@@ -119,6 +119,16 @@ class TriggerReads(Reading):
         more = cursor_at(f"d{items[-1].id}") if len(rows) > query.limit else None
         return Listing(items=items, total=total, total_exact=exact, next_cursor=more)
 
+    async def mail_keys(self, workflow_id: str, digest: str) -> list[tuple[int, str, DeliveryOutcome]]:
+        """The deliveries of a mail to a workflow, by the digest that their keys begin with: place, key, and what became of it."""
+        query = (
+            "SELECT place, key, outcome FROM deliveries WHERE type = 'email' AND workflow_id = ? AND key >= ? AND key < ?"
+            " AND outcome IN ('fired', 'dry_run', 'filtered')"
+        )
+        # The sign behind a slash.
+        rows = await self._fetch(query, (workflow_id, f"{digest}/", f"{digest}0"))
+        return [(place, key, DeliveryOutcome(outcome)) for place, key, outcome in rows]
+
     async def fetching(self, now: Millis, limit: int) -> list[Delivery]:
         """Deliveries that wait for what GitHub is asked for, and whose turn it is."""
         query = f"{_DELIVERIES} WHERE r.outcome = 'fetching' AND r.due_at <= ? ORDER BY r.due_at LIMIT ?"

@@ -379,3 +379,6 @@ ORDER BY r.at DESC LIMIT 1 {lock};
 
 -- name: states_of_workflow
 SELECT {trigger_states} FROM trigger_states r WHERE r.workflow_id = ? {lock};
+
+-- name: states_of_type
+SELECT {trigger_states} FROM trigger_states r WHERE r.type = ? ORDER BY r.workflow_id, r.place {lock};
