@@ -16,7 +16,7 @@ from orchestrator.http.envelope import Answer, answer, empty
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import listed, page, place
 from orchestrator.http.query import nothing, parse
-from orchestrator.http.schedule_bodies import sent
+from orchestrator.http.schedule_bodies import made, sent
 from orchestrator.http.scope import Asked, path_id, principal, submit
 from orchestrator.http.tasks import NoBody
 from orchestrator.queue.commit import Queue
@@ -41,11 +41,10 @@ async def list_schedules(request: Asked) -> Answer:
 async def create_schedule(request: Asked) -> Answer:
     """Create a schedule: a cron expression, and the work that it creates, which is checked now.
 
-    What it creates later, it creates with the directories and secrets of the key that made it.
+    What it creates later, it creates with the directories and secrets of the key that made it. Jobs of TimerJobs and AI Schedule
+    are taken as they are sent there, see docs/coming-from.md.
     """
-    body = await sent(request)
-    made: Scheduled = await submit(request, ops.AddSchedule(body=body.schedule, fires=body.fires))
-    return answer(views.schedule(await _seen(request, made.schedule_id)), 201)
+    return answer(views.schedule(await made(request, await sent(request))), 201)
 
 
 @post("/schedules/preview", opt=described(contract.Preview, body=contract.PreviewSchedule), scope=Scope.READ)

@@ -4,22 +4,26 @@ from typing import Any, Final
 
 from litestar import delete, get, post, put
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.drafting import Together, change, new_task
+from orchestrator.domain.elsewhere import Adopted
 from orchestrator.domain.outcomes import Changed, Created
 from orchestrator.domain.task import TaskView
-from orchestrator.http import intake, views
+from orchestrator.http import intake, schedule_views, views
 from orchestrator.http.body import read
 from orchestrator.http.envelope import Answer, answer, empty
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.paging import listed, part
 from orchestrator.http.query import nothing, parse
+from orchestrator.http.schedule_bodies import made, sent_task
 from orchestrator.http.scope import Asked, path_id, principal, submit
 from orchestrator.http.why import explained
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 from worker_client.contract.attempts import Attempt, ListTaskAttempts
+from worker_client.contract.elsewhere import ScheduledJob
 from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import Page
 from worker_client.errors import NotFound, PayloadTooLarge
@@ -41,9 +45,13 @@ class NoBody(Struct, forbid_unknown_fields=True):
 async def create_task(request: Asked) -> Answer:
     """Create a task.
 
-    200 when the `key` had created it before, with the same body.
+    200 when the `key` had created it before, with the same body. Jobs of AI Schedule are taken as they are sent there; of one
+    with `cron_expression` the schedule is made and answered, with its `schedule_id`.
     """
-    body = await read(request, contract.CreateTask)
+    body = await sent_task(request)
+    if isinstance(body, Adopted):
+        schedule = schedule_views.schedule(await made(request, body))
+        return answer(ScheduledJob(schedule_id=schedule.id, **asdict(schedule)), 201)
     new = new_task(body, request.app.state.queue.rules.defaults)
     outcome: Created = await submit(request, ops.Enqueue(tasks=(new,)))
     ((task_id, fresh),) = outcome.tasks
