@@ -14,7 +14,7 @@ class Told:
     """Runs commands that talk to a server."""
 
     def __init__(self, server: Server) -> None:
-        self._variables = {**server.variables, "NO_COLOR": "1"}
+        self._variables = {**server.variables, "NO_COLOR": "1", "COLUMNS": "300"}
 
     def __call__(self, *arguments: str | Path, code: int = 0, given: str | None = None) -> str:
         """What a command prints, in which case it ends with `code`; what it says when it is refused."""
@@ -30,4 +30,4 @@ class Told:
         return lines[0] if len(lines) == 1 else lines
 
     def _ran(self, *arguments: str | Path, given: str | None = None) -> Result:
-        return CliRunner(env=self._variables).invoke(main, [str(one) for one in arguments], input=given, catch_exceptions=False)
+        return CliRunner(env=self._variables).invoke(main, [str(one) for one in arguments], input=given, prog_name="orchestrator")

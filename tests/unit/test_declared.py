@@ -78,6 +78,18 @@ def test_a_folder_is_read_with_all_below_it_and_what_is_hidden_is_not(tmp_path: 
     ]
 
 
+def test_commands_are_markdown_files_as_well(tmp_path: Path) -> None:
+    (tmp_path / "shop" / "commands" / "git").mkdir(parents=True)
+    head = "---\ndescription: Tidies\nargument-hint: [branch] [depth]\n---\n"
+    written(tmp_path / "shop" / "commands" / "git", f"{head}Tidy $1\n", "tidy.md")
+    (one,) = declared([tmp_path])
+    assert (one.kind, one.name, one.body.body, one.body.description) == ("command", "git/tidy", "Tidy $1", "Tidies")
+    assert one.body.settings == {"argument-hint": "[branch] [depth]"}
+    written(tmp_path / "shop" / "commands", "", "Empty.md")
+    with pytest.raises(ValidationFailed, match=r"Empty\.md: the command 'Empty' cannot be used"):
+        declared([tmp_path])
+
+
 def test_directories_are_relative_to_the_file_and_templates_stay(tmp_path: Path) -> None:
     (tmp_path / "jobs").mkdir()
     written(

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.cli.applying.declared import KINDS, Declared
+from orchestrator.domain import commands
 
 MASK: Final = "***"
 _SECRET: Final = ("secret", "password", "token", "private_key", "api_key", "authorization", "cookie")
@@ -26,6 +27,8 @@ def plain(kind: str, body: Any) -> dict[str, Any]:
     shaped = body if isinstance(body, KINDS[kind]) else msgspec.convert(body, KINDS[kind])
     fields: dict[str, Any] = {name: getattr(shaped, name) for name in KINDS[kind].__struct_fields__ if name not in _OWN}
     written: dict[str, Any] = msgspec.to_builtins({name: _utc(value) for name, value in fields.items()})
+    if kind == "command":
+        written["body"] = commands.plain(written["body"])
     if kind == "workflow":
         written["triggers"] = [_trigger(one) for one in written["triggers"]]
     return written

@@ -1,10 +1,11 @@
 """What files declare: schedules, workflows and commands, each with its place in a file."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from orchestrator.cli import documents
@@ -22,6 +23,7 @@ KINDS: Final[dict[str, type[Request]]] = {"command": CreateCommand, "workflow": 
 """In the order in which they are made: a schedule may need a workflow, a step a command."""
 _LISTS: Final = {f"{kind}s": kind for kind in KINDS}
 _DIRECTORY: Final = "work_directory"
+_COMMANDS: Final = "commands"
 
 
 class Declared(Struct, frozen=True, kw_only=True):
@@ -56,6 +58,8 @@ def declared(given: Sequence[Path]) -> list[Declared]:
 
 def _documents(given: Sequence[Path]) -> Iterator[tuple[Document, Path]]:
     for path in given:
+        for file in _prompts(path):
+            yield _prompt(file, path), file.parent
         if str(path) == "-":
             for document in documents.parsed(sys.stdin.buffer.read(), ".yaml", "standard input"):
                 yield document, Path.cwd()
@@ -67,8 +71,33 @@ def _documents(given: Sequence[Path]) -> Iterator[tuple[Document, Path]]:
 def _files(path: Path) -> Iterable[Path]:
     if not path.is_dir():
         return [] if str(path) == "-" else [path]
-    below = (file for file in path.rglob("*") if file.suffix in documents.SUFFIXES and file.is_file())
+    return _below(path, documents.SUFFIXES)
+
+
+def _below(path: Path, suffixes: Collection[str]) -> list[Path]:
+    below = (file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
     return sorted(file for file in below if not any(part.startswith(".") for part in file.relative_to(path).parts))
+
+
+def _prompts(path: Path) -> list[Path]:
+    """The Markdown files of a folder's commands."""
+    return [file for file in _below(path, {".md"}) if _COMMANDS in file.relative_to(path).parts[:-1]] if path.is_dir() else []
+
+
+def _prompt(file: Path, folder: Path) -> Document:
+    """A Markdown file as what it declares: a command, by its path below the folder of the commands."""
+    from orchestrator.domain.commands import parse
+
+    parts = file.relative_to(folder).with_suffix("").parts
+    named = "/".join(parts[parts.index(_COMMANDS) + 1 :])
+    try:
+        found = parse(file.read_text(encoding="utf-8"), named)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValidationFailed(f"{file} cannot be read: {error}") from None
+    if found.problem is not None:
+        raise ValidationFailed(f"{file}: the command {named!r} cannot be used: {found.problem}")
+    fields = {name: getattr(found, name) for name in CreateCommand.__struct_fields__ if name != "managed_by"}
+    return Document(str(file), {"kind": "command", **msgspec.to_builtins(fields)}, {})
 
 
 def _in(document: Document, folder: Path) -> Iterator[Declared]:
