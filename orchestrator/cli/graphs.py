@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli import output
-from worker_client.contract.triggers import Delivered, Delivery, WorkflowTriggers
+from worker_client.contract.triggers import Delivered, Delivery, TriggerHealth, WorkflowTriggers
 from worker_client.contract.workflows import Deployment, Run, Step, Workflow
 
 STYLES = {
@@ -205,13 +205,29 @@ def deliveries(listed: list[Delivery]) -> Table:
             output.moment(one.at),
             one.type,
             status(one.outcome),
+            str(one.times),
             "" if one.run_id is None else str(one.run_id),
             one.reason or "",
             _short(one.facts),
         )
         for one in listed
     )
-    return output.table("ID", "AT", "TRIGGER", "OUTCOME", "RUN", "WHY", "FACTS", rows=rows, right=("ID", "RUN"))
+    return output.table("ID", "AT", "TRIGGER", "OUTCOME", "TIMES", "RUN", "WHY", "FACTS", rows=rows, right=("ID", "TIMES", "RUN"))
+
+
+def health(one: TriggerHealth) -> Iterator[Any]:
+    """How the triggers of all deployed workflows are."""
+    on = ", ".join(f"{count} {name}" for name, count in sorted(one.deployed.items())) or "none"
+    yield Text.assemble(
+        "triggers that are on: ", on, ", ", ("all well", "green") if one.healthy else ("not all well", "bold red")
+    )
+    if one.fetching:
+        yield f"{one.fetching} deliveries wait for what GitHub is asked"
+    if one.refused_at:
+        yield f"a call of GitHub was refused at {output.moment(one.refused_at)}: its signature did not fit"
+    if one.failing:
+        rows = ((each.workflow_id, str(each.trigger), each.type, each.failing) for each in one.failing)
+        yield output.table("WORKFLOW", "PLACE", "TYPE", "WHY", rows=rows, right=("PLACE",))
 
 
 def _dense(value: Any) -> str:

@@ -1,13 +1,15 @@
 """`orchestrator trigger`: what starts workflows from outside, and what became of it."""
 
+import sys
 from typing import Any
 
 import rich_click as click
 
+from orchestrator.cli.exits import Exit
 from orchestrator.cli.named import workflow_of
 from orchestrator.cli.options import Session, connected, input_of, input_options
 
-OUTCOMES = ("fired", "dry_run", "duplicate", "filtered", "refused", "failed")
+OUTCOMES = ("fired", "dry_run", "duplicate", "filtered", "refused", "failed", "fetching")
 name = click.argument("name", metavar="WORKFLOW")
 
 
@@ -58,3 +60,15 @@ def deliveries(session: Session, name: str, **options: Any) -> None:
         options["outcome"] = DeliveryOutcome(options["outcome"])
     page = session.client.deliveries(workflow_of(session, name).id, **options)
     session.put(page, graphs.deliveries(page.items) if page.items else "nothing has reached its triggers", *timetable.rest(page))
+
+
+@trigger.command()
+@connected
+def health(session: Session) -> None:
+    """Show whether the triggers of all deployed workflows can do their work; exit code 1 when one cannot."""
+    from orchestrator.cli import graphs
+
+    found = session.client.trigger_health()
+    session.put(found, *graphs.health(found))
+    if not found.healthy:
+        sys.exit(Exit.FAILED)

@@ -92,7 +92,10 @@ from worker_client.endpoints.tasks import (
 )
 from worker_client.endpoints.triggers import (
     fire_manually,
+    fire_webhook,
     list_deliveries,
+    public_webhooks,
+    trigger_health,
     trigger_status,
 )
 from worker_client.endpoints.workflows import (
@@ -151,6 +154,7 @@ __all__ = [
     "fail",
     "fail_many",
     "fire_manually",
+    "fire_webhook",
     "get_attempt",
     "get_command",
     "get_deployment",
@@ -181,6 +185,7 @@ __all__ = [
     "preview",
     "preview_schedule",
     "probe",
+    "public_webhooks",
     "read_events",
     "read_logs",
     "read_logs_as_text",
@@ -200,6 +205,7 @@ __all__ = [
     "stop_workflow",
     "task_attempts",
     "task_status",
+    "trigger_health",
     "trigger_status",
     "undeploy_workflow",
     "undrain_worker",

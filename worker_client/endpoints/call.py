@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct, structs
 
 from worker_client.contract import tasks
+from worker_client.contract.fields import JsonObject
 from worker_client.contract.request import Request
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
     path: str
     returns: Any
     params: Request | None = None
-    body: Request | None = None
+    body: Request | JsonObject | None = None
     repeat: Repeat = Repeat.NEVER
     hold: float = 0
     bare: bool = False
@@ -64,6 +65,8 @@ def read(path: str, returns: Any, params: Request | None = None, *, hold: float 
     return Call(method="GET", path=path, returns=returns, params=params, repeat=Repeat.SAFE, hold=hold, bare=bare)
 
 
-def post(path: str, returns: Any, body: Request | None = None, repeat: Repeat = Repeat.NEVER, *, hold: float = 0) -> Call[Any]:
+def post(
+    path: str, returns: Any, body: Request | JsonObject | None = None, repeat: Repeat = Repeat.NEVER, *, hold: float = 0
+) -> Call[Any]:
     """A call that does something."""
     return Call(method="POST", path=path, returns=returns, body=body, repeat=repeat, hold=hold)

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from worker_client.contract import triggers
 from worker_client.contract.envelope import Page
+from worker_client.contract.fields import JsonObject
 from worker_client.endpoints.call import API, Call, post, read
 
 
@@ -15,6 +16,21 @@ def trigger_status(workflow_id: str) -> Call[triggers.WorkflowTriggers]:
 def fire_manually(workflow_id: str, body: triggers.FireManually) -> Call[triggers.Delivered]:
     """Fire the manual trigger of a workflow."""
     return post(_triggers(workflow_id, "manual"), triggers.Delivered, body)
+
+
+def fire_webhook(workflow_id: str, payload: JsonObject) -> Call[triggers.Delivered]:
+    """Fire the webhook of a workflow as its callers do, with a key of the server in place of what they show."""
+    return post(_triggers(workflow_id, "webhook"), triggers.Delivered, payload)
+
+
+def trigger_health() -> Call[triggers.TriggerHealth]:
+    """How the triggers of all deployed workflows are."""
+    return read(f"{API}/triggers/health", triggers.TriggerHealth)
+
+
+def public_webhooks() -> Call[triggers.PublicWebhooks]:
+    """Where calls from outside come in."""
+    return read(f"{API}/public/webhooks/status", triggers.PublicWebhooks)
 
 
 def list_deliveries(workflow_id: str, query: triggers.ListDeliveries) -> Call[Page[triggers.Delivery]]:
