@@ -39,7 +39,7 @@ def facts(one: Key) -> Table:
         yield "paths", _paths(one)
         yield "secrets", ", ".join(one.secrets)
         yield "rate", _rate(one)
-        yield "created", f"{output.moment(one.created_at)} by {one.created_by or 'somebody, while the server was open'}"
+        yield "created", f"{output.moment(one.created_at)} by {one.created_by or output.SOMEBODY}"
         yield "expires", _expires(one)
         yield "revoked", output.moment(one.revoked_at)
         yield "last used", _used(one)

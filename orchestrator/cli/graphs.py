@@ -61,7 +61,7 @@ def whole(one: Workflow) -> Iterator[Any]:
         yield "input", _dense(one.input)
         yield "time limit", output.duration(one.timeout_seconds)
         yield "kept by the files of", one.managed_by or ""
-        yield "created", f"{output.moment(one.created_at)} by {one.created_by}"
+        yield "created", f"{output.moment(one.created_at)} by {one.created_by or output.SOMEBODY}"
 
     yield output.facts(known())
     rows = ((step.id, ", ".join(step.depends_on), _each(step), _condition(step), _dense(step.task)) for step in one.steps)

@@ -29,6 +29,9 @@ PRIORITY_STYLES: Mapping[str, str] = {Priority.URGENT: "bold red", Priority.HIGH
 WIDE = 1000
 """Columns where no terminal cuts lines: what is piped to another program stays whole."""
 
+SOMEBODY = "somebody, while the server was open"
+"""Who made something when no key was asked for."""
+
 
 @cache
 def console() -> Console:

@@ -92,7 +92,7 @@ def stop(session: Session, names: tuple[str, ...], *, cancel: bool) -> None:
 @names
 @connected
 def restart(session: Session, names: tuple[str, ...]) -> None:
-    """Begin schedules anew: active, with none of their runs and failures counted."""
+    """Begin schedules anew: active, runs and failures counted from nothing; what has not ended is cancelled."""
     _each(session, names, lambda one: session.client.restart_schedule(one.id))
 
 
@@ -100,7 +100,7 @@ def restart(session: Session, names: tuple[str, ...]) -> None:
 @names
 @connected
 def run(session: Session, names: tuple[str, ...]) -> None:
-    """Have schedules create their work now; their times stay as they are."""
+    """Have schedules create their work now, also while an earlier one runs; their times stay as they are."""
     from orchestrator.cli import timetable
 
     for one in names:

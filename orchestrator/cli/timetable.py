@@ -118,7 +118,7 @@ def _fields(one: Schedule) -> Iterator[tuple[str, Text | str]]:
     yield "command", dense(one.command)
     yield "of the triggers of", one.workflow_id or ""
     yield "kept by the files of", one.managed_by or ""
-    yield "created", f"{output.moment(one.created_at)} by {one.created_by}"
+    yield "created", f"{output.moment(one.created_at)} by {one.created_by or output.SOMEBODY}"
 
 
 def preview(coming: Preview) -> Iterator[str]:

@@ -40,8 +40,14 @@ def status(session: Session, name: str) -> None:
 def fire(session: Session, name: str, *, confirm: bool, **options: Any) -> None:
     """Fire the manual trigger of a workflow."""
     from orchestrator.cli import graphs
+    from worker_client.errors import Conflict
 
-    done = session.client.fire_manually(workflow_of(session, name).id, input=input_of(options), confirm=confirm)
+    try:
+        done = session.client.fire_manually(workflow_of(session, name).id, input=input_of(options), confirm=confirm)
+    except Conflict as error:
+        if error.details.get("field") == "confirm":
+            error.message = f"{error.message.partition(': send')[0]}; with --confirm it does"
+        raise
     session.put(done, graphs.delivered(done))
 
 

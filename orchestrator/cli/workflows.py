@@ -119,7 +119,7 @@ def stop(session: Session, names: tuple[str, ...], reason: str | None) -> None:
     for one in names:
         found = workflow_of(session, one)
         done = session.client.stop_workflow(found.id, reason=reason)
-        session.put(done, f"workflow {found.name}: {done.count} runs cancelled")
+        session.put(done, f"workflow {found.name}: {done.count} run{'' if done.count == 1 else 's'} cancelled")
 
 
 @workflow.command()
@@ -161,8 +161,12 @@ def status(session: Session, name: str | None) -> None:
 @connected
 def delete(session: Session, names: tuple[str, ...]) -> None:
     """Delete workflows that are not deployed and have no run under way; runs that have ended stay."""
+    from worker_client.errors import Conflict
+
     for one in names:
         found = workflow_of(session, one)
+        if found.deployed_version is not None:
+            raise Conflict(f"workflow {found.name} is deployed: orchestrator workflow undeploy {found.name}")
         session.client.delete_workflow(found.id)
         session.put({"id": found.id, "name": found.name, "deleted": True}, f"workflow {found.name} is deleted")
 

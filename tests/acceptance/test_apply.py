@@ -101,7 +101,9 @@ def test_only_what_differs_is_changed_and_told_field_by_field(told: Told, folder
     assert (after["often"]["id"], after["often"]["state"]) == (before["often"]["id"], "paused")
     assert told("apply", "-f", folder).startswith("nothing to do")
     file.write_text(
-        DEFINED.replace("@hourly", "@daily").replace("task: {work_directory: ., prompt: Look}", "tasks: [{prompt: a}]")
+        DEFINED.replace("@hourly", "@daily").replace(
+            "task: {work_directory: ., prompt: Look}", "tasks: [{work_directory: ., prompt: a}]"
+        )
     )
     (change,) = [one for one in told.json("apply", "-f", folder)["changes"] if one["kind"] == "schedule"]
     assert [one["field"] for one in change["fields"]] == ["task", "tasks"]
@@ -112,14 +114,15 @@ def test_nothing_is_changed_when_anything_is_wrong(told: Told, folder: Path) -> 
     good = folder / "a.yaml"
     good.write_text(DEFINED, encoding="utf-8")
     for text, words in (
-        ("kind: schedule\nname: x\ncron: '0 0 31 2 *'\ntask: {prompt: x}\n", "31"),
-        ("kind: schedule\nname: x\ncron: '@daily'\ntimezone: Mars/Base\ntask: {prompt: x}\n", "Mars/Base"),
+        ("kind: schedule\nname: x\ncron: '0 0 31 2 *'\ntask: {prompt: x, work_directory: /a}\n", "31"),
+        ("kind: schedule\nname: x\ncron: '@daily'\ntimezone: Mars/Base\ntask: {prompt: x, work_directory: /a}\n", "Mars/Base"),
         ("kind: schedule\nname: x\ncron: '@daily'\nworkflow: {name: unheard-of}\n", "unheard-of"),
         ("kind: workflow\nname: x\nsteps: [{id: a, depends_on: [b], task: {}}, {id: b, depends_on: [a], task: {}}]\n", "b"),
-        ("kind: workflow\nname: x\nsteps: [{id: a, task: {prompt: '{{ steps.b.result }}'}}]\n", "b"),
+        ("kind: workflow\nname: x\nsteps: [{id: a, task: {prompt: '{{ steps.b.result }}'}}]\n", "uses `steps`"),
         ("kind: workflow\nname: x\ntriggers: [{type: pigeon}]\nsteps: [{id: a, task: {prompt: x}}]\n", "pigeon"),
         ("kind: schedule\nname: x\ncron: '@daily'\nprompt: x\n", "`prompt` is not known here"),
-        ("kind: schedule\nname: x\ncron: '@daily'\n", "task"),
+        ("kind: schedule\nname: x\ncron: '@daily'\n", "`task` is missing"),
+        ("kind: schedule\nname: x\ncron: '@daily'\ntasks: [{prompt: x}]\n", "`tasks[0].work_directory` is missing"),
     ):
         (folder / "z.yaml").write_text(text, encoding="utf-8")
         refused = told("apply", "-f", folder, code=Exit.USAGE)

@@ -1,4 +1,4 @@
-"""Who may ask, what was changed by whom, and the settings of the server."""
+"""Who may ask, what was changed by whom, and the server itself."""
 
 from urllib.parse import quote
 
@@ -63,6 +63,21 @@ def remove_address(which: AddressList | str, body: addresses.ChangeAddress) -> C
 def reload() -> Call[system.Reloaded]:
     """Have the server read its settings anew."""
     return post(f"{API}/system/reload", system.Reloaded, None, Repeat.SAFE)
+
+
+def system_info() -> Call[system.SystemInfo]:
+    """What the server is, and how its scheduler stands."""
+    return read(f"{API}/system/info", system.SystemInfo)
+
+
+def start_scheduler() -> Call[system.SchedulerInfo]:
+    """Have schedules fire, on all servers."""
+    return post(f"{API}/system/scheduler/start", system.SchedulerInfo, None, Repeat.SAFE)
+
+
+def stop_scheduler() -> Call[system.SchedulerInfo]:
+    """Have no schedule fire, on all servers, until it is started again."""
+    return post(f"{API}/system/scheduler/stop", system.SchedulerInfo, None, Repeat.SAFE)
 
 
 def _key(key_id: str) -> str:

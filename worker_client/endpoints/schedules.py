@@ -54,7 +54,7 @@ def stop_schedule(schedule_id: int, query: schedules.StopSchedule | None = None)
 
 
 def restart_schedule(schedule_id: int) -> Call[schedules.Schedule]:
-    """Begin a schedule anew: active, with none of its runs and failures counted."""
+    """Begin a schedule anew: active, runs and failures counted from nothing; what has not ended is cancelled."""
     return post(_schedule(schedule_id, "/restart"), schedules.Schedule, None, Repeat.SAFE)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import structs
 
 from orchestrator.cli.applying.declared import Declared
 from worker_client.errors import ValidationFailed
@@ -11,8 +12,7 @@ from worker_client.errors import ValidationFailed
 if TYPE_CHECKING:
     from worker_client.client import Client
 
-ANY = "@daily"
-"""An expression to ask for the zone of schedules that name none."""
+SOME_PROMPT = "a prompt"
 
 
 def checked(client: "Client", wanted: Sequence[Declared]) -> str:
@@ -25,14 +25,18 @@ def checked(client: "Client", wanted: Sequence[Declared]) -> str:
                 _check_schedule(client, one.body)
         except ValidationFailed as error:
             raise ValidationFailed(f"{one.place}: {error.message}") from None
-    return client.preview(cron=ANY, count=1).timezone if any(one.kind == "schedule" for one in wanted) else "UTC"
+    return client.system_info().scheduler.timezone if any(one.kind == "schedule" for one in wanted) else "UTC"
 
 
 def _check_schedule(client: "Client", body: Any) -> None:
-    works = [kind for kind in ("task", "tasks", "workflow", "command") if getattr(body, kind) is not None]
-    if len(works) != 1:
-        told = f"has {' and '.join(f'`{kind}`' for kind in works)}" if works else "creates nothing"
-        raise ValidationFailed(f"it {told}: say one of `task`, `tasks`, `workflow` and `command`")
+    from orchestrator.domain.drafting import new_task
+    from orchestrator.domain.rules import Defaults
+    from orchestrator.domain.schedule_work import required, sent
+
+    for at, task in required(sent(body)).bodies:
+        # What a command comes to is known where the commands are.
+        whole = structs.replace(task, command=None, arguments=None, prompt=SOME_PROMPT) if task.command else task
+        new_task(whole, Defaults(), at)
     client.preview(
         cron=body.cron,
         timezone=body.timezone,
