@@ -119,7 +119,10 @@ def test_nothing_is_changed_when_anything_is_wrong(told: Told, folder: Path) -> 
         ("kind: schedule\nname: x\ncron: '@daily'\nworkflow: {name: unheard-of}\n", "unheard-of"),
         ("kind: workflow\nname: x\nsteps: [{id: a, depends_on: [b], task: {}}, {id: b, depends_on: [a], task: {}}]\n", "b"),
         ("kind: workflow\nname: x\nsteps: [{id: a, task: {prompt: '{{ steps.b.result }}'}}]\n", "uses `steps`"),
-        ("kind: workflow\nname: x\ntriggers: [{type: pigeon}]\nsteps: [{id: a, task: {prompt: x}}]\n", "pigeon"),
+        (
+            "kind: workflow\nname: x\ntriggers: [{type: pigeon}]\nsteps: [{id: a, task: {prompt: x, work_directory: /a}}]\n",
+            "pigeon",
+        ),
         ("kind: schedule\nname: x\ncron: '@daily'\nprompt: x\n", "`prompt` is not known here"),
         ("kind: schedule\nname: x\ncron: '@daily'\n", "`task` is missing"),
         ("kind: schedule\nname: x\ncron: '@daily'\ntasks: [{prompt: x}]\n", "`tasks[0].work_directory` is missing"),
