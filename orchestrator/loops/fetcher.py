@@ -107,6 +107,11 @@ class Fetcher:
             self._app, self._app_of = api.App(settings, self._client, self._wall), settings
         return self._app
 
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
     async def run(self) -> None:
         """Work until cancelled; an error is logged and does not end it."""
         try:
@@ -118,8 +123,7 @@ class Fetcher:
                         log.exception("the fetcher failed and goes on")
                 await asyncio.sleep(LOOK_S)
         finally:
-            if self._client is not None:
-                await self._client.aclose()
+            await self.close()
 
 
 def _completed(pending: Pending, found: Any) -> tuple[DeliveryOutcome, str | None, JsonObject]:
