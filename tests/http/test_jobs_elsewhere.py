@@ -1,11 +1,14 @@
 """Jobs of TimerJobs and AI Schedule, sent as they are printed."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.http.conftest import Running
+from orchestrator.settings import Auth
+from tests.http.callers import BOOTSTRAP, Keys, bearer
+from tests.http.conftest import Running, serving
 from tests.jobs_elsewhere import AGENT_JOBS, INCOMPLETE, TIMER_JOBS, Times
 
 pytestmark = pytest.mark.anyio
@@ -111,3 +114,17 @@ async def test_ours_are_refused_in_our_words(server: Running) -> None:
         assert refused["details"]["field"] == field
     for path in ("/tasks", "/schedules"):
         await server.refused("POST", path, 400, content=b'{"cron_expr"')
+
+
+async def test_a_job_needs_the_rights_of_what_it_becomes(tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", auth=Auth(bootstrap_key=BOOTSTRAP)) as server:
+        keys = Keys(server)
+        submits = bearer(await keys.make("submits", "submit", "read", paths=["/srv/**"]))
+        limited = bearer(await keys.make("limited", "admin", paths=["/srv/**"]))
+        timed, plain = {**AGENT_JOBS[0][0], "work_directory": "/srv/jobs"}, dict(AGENT_JOBS[0][0])
+        await server.refused("POST", "/tasks", 403, json=timed, headers=submits)
+        await server.refused("POST", "/tasks", 403, json=plain, headers=limited)
+        assert (await server.client.post("/tasks", json=timed, headers=limited)).status_code == 201
+        plain = {name: value for name, value in timed.items() if name != "cron_expression"}
+        assert (await server.client.post("/tasks", json=plain, headers=submits)).json()["data"]["work_directory"] == "/srv/jobs"
+        await server.refused("POST", "/schedules", 403, json=TIMER_JOBS[4][0], headers=limited)
