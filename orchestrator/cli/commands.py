@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from orchestrator.cli.exits import Exit
 from orchestrator.cli.options import Session, connected
 
 name = click.argument("name", metavar="COMMAND")
@@ -111,6 +112,25 @@ def delete(session: Session, names: tuple[str, ...]) -> None:
     for one in names:
         session.client.delete_command(one)
         session.put({"name": one, "deleted": True}, f"command {one} is deleted")
+
+
+@command.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Have commands of the same name be as in the files; else they stay as they are.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be made of them.")
+@connected
+def import_commands(session: Session, files: tuple[Path, ...], *, replace: bool, dry_run: bool) -> None:
+    """Take over commands: lists of them in JSON or YAML, and Markdown files as agents have them for slash commands.
+
+    What cannot be taken over is named with the reason, and the exit code is 1 then.
+    """
+    from orchestrator.cli import prompts
+    from orchestrator.cli.taking import taken
+
+    fates = [fate for file in files for fate in taken(file, session.client, replace=replace, dry=dry_run)]
+    session.put(fates, prompts.fates(fates))
+    if any(one.fate == "refused" for one in fates):
+        sys.exit(Exit.FAILED)
 
 
 def _body(prompt: str | None, file: Path | None) -> str | None:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli import output
+from orchestrator.cli.taking import Fate
 from worker_client.contract.commands import Argument, Command
 
 
@@ -39,6 +40,12 @@ def whole(one: Command) -> Iterator[Any]:
     yield output.facts(known())
     yield ""
     yield Text(one.body)
+
+
+def fates(taken: list[Fate]) -> Table:
+    """What became of commands in files, a line each."""
+    rows = ((f"{one.file}{one.at}", one.named, one.fate, one.reason) for one in taken)
+    return output.table("FROM", "COMMAND", "", "NOTES", rows=rows)
 
 
 def _argument(one: Argument) -> str:

@@ -22,10 +22,10 @@ class Told:
         assert result.exit_code == code, (arguments, result.output, result.exception)
         return result.stdout if code in {0, 8} else result.stderr
 
-    def json(self, *arguments: str | Path) -> Any:
+    def json(self, *arguments: str | Path, code: int = 0) -> Any:
         """What a command prints with --json."""
         result = self._ran(*arguments, "--json")
-        assert result.exit_code == 0, (arguments, result.output, result.exception)
+        assert result.exit_code == code, (arguments, result.output, result.exception)
         lines = [json.loads(line) for line in result.stdout.splitlines()]
         return lines[0] if len(lines) == 1 else lines
 
