@@ -14,7 +14,7 @@ from orchestrator.domain.planning import BADLY, Stand, again
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.records import Kept, Run, RunStep, Workflow, WorkflowVersion
 from orchestrator.domain.rules import Rules
-from orchestrator.domain.task import Head
+from orchestrator.domain.task import Head, Millis
 from orchestrator.domain.workflows import Plan, plan_of
 from orchestrator.domain.world import World
 from worker_client.contract.enums import RunStatus, Status, StepStatus
@@ -132,6 +132,15 @@ def overdue(limit: int, decision: Decision, world: World, rules: Rules) -> int:
     for run in found:
         end_run(run, RunStatus.FAILED, "its time limit is over", decision, world, rules)
     return len(found)
+
+
+def past(before: Millis, limit: int, world: World) -> list[Run]:
+    """Runs that ended before a time, and have no tasks any more."""
+
+    def such(run: Run) -> bool:
+        return run.finished_at is not None and run.finished_at < before
+
+    return world.records.find(Run, "past_runs", before, limit, such=such)
 
 
 def end_run(run: Run, status: RunStatus, reason: str | None, decision: Decision, world: World, rules: Rules) -> None:

@@ -24,6 +24,7 @@ from orchestrator.domain.outcomes import (
     Saved,
 )
 from orchestrator.domain.principal import Principal
+from orchestrator.domain.records import Dropped
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Head, Millis
 from orchestrator.domain.world import World
@@ -95,14 +96,18 @@ def shift(op: ops.Shift, _by: Principal, world: World, _rules: Rules) -> Decisio
 
 
 def prune(op: ops.Prune, _by: Principal, world: World, _rules: Rules) -> Decision:
-    """Remove what is past its retention, a little at a time; nobody waits for a task that has ended."""
+    """Remove what is past its retention, a little at a time; nobody waits for a task that has ended, nor for a run."""
     ended = world.ended(op.before, op.limit)
     rows = [head for head in ended if head.status.final]
     changes = _removals(rows, world.source.last_lines(head.id for head in rows), op.rows) if rows else []
     count = sum(isinstance(change, Removed) for change in changes)
     # The rollups are asked about the last 24 hours.
     forgotten = Forgotten(op.before, op.keys_before, min(op.before, world.now - DAY), world.now - _USAGE_KEPT, op.rows)
-    more = len(ended) >= op.limit or len(rows) > count or world.source.more_to_forget(forgotten)
+    past = runs.past(op.before, op.limit, world)
+    changes += map(Dropped, past)
+    more = len(ended) >= op.limit or len(rows) > count or len(past) >= op.limit or world.source.more_to_forget(forgotten)
+    # A run goes when its tasks are gone.
+    more = more or any(head.run_id is not None for head in rows)
     changes.append(replace(forgotten, last=not more))
     return Decision(Done(count, more=more), changes)
 

@@ -11,6 +11,7 @@ from orchestrator.domain.outcomes import Done
 from orchestrator.domain.principal import SYSTEM
 from orchestrator.loops.pruner import DAY_MS, Pruner
 from orchestrator.store.sqlite.store import SQLiteStore
+from tests.flows import Flows, step
 from tests.rig import MINUTE, Rig, enqueue, new_task
 from tests.serving import Server
 from worker_client.contract.enums import LogStream
@@ -46,6 +47,28 @@ def test_events_go_although_there_are_more_of_them_than_tasks(rig: Rig) -> None:
     assert sum(removed) == 60
     assert max(removed) <= 10
     assert [row[0] for row in rig.fetch("SELECT task_id FROM events")] == [kept]
+
+
+def test_runs_go_with_their_tasks_and_not_before_they_have_ended(rig: Rig) -> None:
+    flows = Flows(rig)
+    ended = flows.run(step("a"), step("b"), name="one")
+    flows.work()
+    going = flows.run(step("a"), step("b", "a"), name="other")
+    grant = rig.take("/a")
+    rig.do(ops.Complete(task_id=grant.task_id, lease=grant.lease))
+    rig.time.pass_(2 * DAY_MS)
+    assert sum(steps(rig, limit=1)) == 2
+    assert rig.fetch("SELECT id FROM runs") == [(going,)]
+    assert rig.fetch("SELECT DISTINCT run_id FROM tasks") == [(going,)]
+    assert rig.fetch("SELECT count(*) FROM run_steps WHERE run_id = ?", [ended]) == [(0,)]
+    flows.follow()
+    flows.work()
+    assert flows.status(going) == ("completed", None)
+    steps(rig)
+    assert count(rig, "runs") == 1
+    rig.time.pass_(2 * DAY_MS)
+    steps(rig)
+    assert (count(rig, "runs"), count(rig, "tasks"), count(rig, "workflows")) == (0, 0, 2)
 
 
 def test_rollups_of_a_long_past_go_in_steps(rig: Rig) -> None:

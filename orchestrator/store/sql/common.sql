@@ -69,7 +69,10 @@ SELECT {head} FROM tasks t WHERE t.status = 'parked' AND t.hold_until IS NOT NUL
 SELECT {head} FROM tasks t WHERE t.status = 'running' AND t.expire_at <= ? ORDER BY t.expire_at LIMIT ? {skip};
 
 -- name: ended
-SELECT {head} FROM tasks t WHERE t.finished_at IS NOT NULL AND t.finished_at < ? ORDER BY t.finished_at LIMIT ? {skip};
+-- Not those of a run that goes on, or ended later: it may be resumed, and hand on their results.
+SELECT {head} FROM tasks t WHERE t.finished_at IS NOT NULL AND t.finished_at < ?1
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = t.run_id AND (r.finished_at IS NULL OR r.finished_at >= ?1))
+ORDER BY t.finished_at LIMIT ?2 {skip};
 
 -- name: running
 SELECT {head} FROM tasks t WHERE t.status = 'running' ORDER BY t.id {lock};
@@ -271,6 +274,11 @@ SELECT {runs} FROM runs r WHERE r.workflow_id = ? AND r.finished_at IS NULL ORDE
 -- name: overdue_runs
 SELECT {runs} FROM runs r WHERE r.finished_at IS NULL AND r.deadline_at IS NOT NULL AND r.deadline_at <= ?
 ORDER BY r.deadline_at LIMIT ? {skip};
+
+-- name: past_runs
+SELECT {runs} FROM runs r WHERE r.finished_at IS NOT NULL AND r.finished_at < ?
+  AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.run_id = r.id)
+ORDER BY r.finished_at LIMIT ? {skip};
 
 -- name: workflows_named
 SELECT {workflows} FROM workflows r WHERE r.scope = ? AND r.name = ? {lock};
