@@ -42,7 +42,7 @@ def without_feed_lock(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
 
 
 def without_row_locks(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
-    unlocked = fill(queries("common", "postgres"), Dialect(among=DIALECT.among, lock="", skip=DIALECT.skip))
+    unlocked = fill(queries("common", "runs", "postgres"), Dialect(among=DIALECT.among, lock="", skip=DIALECT.skip))
     rewrite(replicas, "heads", lambda _: unlocked["heads"])
 
 

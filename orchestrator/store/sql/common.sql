@@ -274,28 +274,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT id, type, task_id, run_id, schedule_id, status FROM events
 WHERE id > ? AND (run_id IS NOT NULL OR schedule_id IS NOT NULL) ORDER BY id LIMIT ?;
 
--- name: steps_of_run
-SELECT {run_steps} FROM run_steps r WHERE r.run_id = ? {lock};
-
--- name: unfinished_runs
-SELECT {runs} FROM runs r WHERE r.workflow_id = ? AND r.finished_at IS NULL ORDER BY r.id LIMIT ? {lock};
-
--- name: overdue_runs
-SELECT {runs} FROM runs r WHERE r.finished_at IS NULL AND r.deadline_at IS NOT NULL AND r.deadline_at <= ?
-ORDER BY r.deadline_at LIMIT ? {skip};
-
--- name: past_runs
-SELECT {runs} FROM runs r WHERE r.finished_at IS NOT NULL AND r.finished_at < ?
-  AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.run_id = r.id)
-ORDER BY r.finished_at LIMIT ? {skip};
-
--- name: workflows_named
-SELECT {workflows} FROM workflows r WHERE r.scope = ? AND r.name = ? {lock};
-
--- name: awaited
-SELECT id, step_id, CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END FROM tasks
-WHERE run_id = ? AND finished_at IS NULL ORDER BY id;
-
 -- name: schedules_due
 SELECT {schedules} FROM schedules r WHERE r.fire_at IS NOT NULL AND r.fire_at <= ? ORDER BY r.fire_at, r.id LIMIT ? {skip};
 
@@ -331,15 +309,6 @@ SELECT schedule_id, id, NULL FROM tasks WHERE schedule_id {in} AND finished_at I
 
 -- name: runs_under_way
 SELECT schedule_id, NULL, id FROM runs WHERE schedule_id {in} AND finished_at IS NULL;
-
--- name: statuses
-SELECT id, status FROM tasks WHERE id {in};
-
--- name: result_sizes
-SELECT task_id, length(result) FROM task_outputs WHERE task_id {in} AND result IS NOT NULL;
-
--- name: results
-SELECT task_id, result FROM task_outputs WHERE task_id {in} AND result IS NOT NULL;
 
 -- name: run_statuses
 SELECT id, status FROM runs WHERE id {in};
