@@ -138,7 +138,8 @@ class Seat:
             and (kind in DIRECTORYLESS or not any(contains(above, path) and on in {"", host or None} for above, on in leases))
         ]
         due, live = await self._due()
-        return Look(last, due, live, ready)
+        ((fires,),) = await self._fetch("SELECT min(fire_at) FROM schedules", ())
+        return Look(last, due, live, ready, fires)
 
     async def _due(self) -> tuple[Millis | None, bool]:
         ((*times,),) = await self._fetch(

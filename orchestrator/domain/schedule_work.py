@@ -38,15 +38,17 @@ class Work(Struct, kw_only=True, omit_defaults=True):
     workflow: WorkflowCall | None = None
     command: CommandCall | None = None
 
-    @property
-    def bodies(self) -> list[tuple[str, CreateTask]]:
-        """The tasks that it creates, each with what stands before the names of its fields in messages."""
+    def bodies(self, default: str) -> list[tuple[str, CreateTask]]:
+        """The tasks that it creates, each with what stands before the names of its fields in messages.
+
+        `default`: the directory of a command that names none.
+        """
         if self.task is not None:
             return [("task.", self.task)]
         if self.command is not None:
             call = self.command
-            body = CreateTask(work_directory=call.work_directory, command=call.name, arguments=call.arguments or None)
-            return [("command.", body)]
+            where = default if call.work_directory is None else call.work_directory
+            return [("", CreateTask(work_directory=where, command=call.name, arguments=call.arguments or None))]
         return [(f"tasks[{index}].", body) for index, body in enumerate(self.tasks or ())]
 
 
@@ -125,8 +127,8 @@ def seen(schedule: Schedule) -> PathScope:
 
 def place(schedule: Schedule) -> str:
     """Where those look who see only some directories: at the first task; empty for a schedule that may create tasks anywhere."""
-    bodies = [] if schedule.paths is None else _decoder.decode(schedule.work).bodies
-    path = next((body.work_directory for _, body in bodies if body.work_directory is not None), None)
+    bodies = [] if schedule.paths is None else _decoder.decode(schedule.work).bodies("")
+    path = next((body.work_directory for _, body in bodies if body.work_directory), None)
     return "" if path is None else work_path(path, "work_directory")
 
 
@@ -139,14 +141,14 @@ def checked(schedule: Schedule, by: Principal, world: World, rules: Rules) -> Sc
     if (call := _decoder.decode(schedule.work).workflow) is not None:
         for one in (principal(schedule), by):
             _check_workflow(call.id, one, world)
-    for at, body in _decoder.decode(schedule.work).bodies:
+    for at, body in _decoder.decode(schedule.work).bodies(rules.defaults.work_directory):
         if body.run_at is not None:
             raise ValidationFailed(
                 f"`{at}run_at` is one moment, and a schedule fires at many: leave it out, or send `delay_seconds`",
                 field=f"{at}run_at",
             )
     first, second = (rendered(schedule.work, schedule.id, schedule.name, sample) for sample in _SAMPLES)
-    for (at, body), (_, other) in zip(first.bodies, second.bodies, strict=True):
+    for (at, body), (_, other) in zip(*(one.bodies(rules.defaults.work_directory) for one in (first, second)), strict=True):
         if body.key is not None and body.key == other.key:
             raise ValidationFailed(
                 f"`{at}key` is {body.key!r} at every fire, so that there would be one task for ever: "
@@ -179,7 +181,7 @@ def tasks(schedule: Schedule, work: Work, rules: Rules) -> tuple[NewTask, ...]:
     together = Together(rules.defaults)
     return tuple(
         replace(together.draft(body, at), source=SOURCE, schedule_id=schedule.id, workflow_id=schedule.workflow_id)
-        for at, body in work.bodies
+        for at, body in work.bodies(rules.defaults.work_directory)
     )
 
 

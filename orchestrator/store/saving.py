@@ -185,7 +185,7 @@ class Writes:
     def _forget(self, change: Forgotten) -> None:
         minute, hour = periods_before(change.rollups_before)
         self._late.forgotten += [
-            ("forget_events", (change.before, change.limit)),
+            *((what, (change.before, change.limit)) for what in ("forget_events", "forget_fires")),
             ("forget_keys", (change.keys_before, change.limit)),
             ("forget_deliveries", (change.keys_before, change.limit)),
             ("forget_rates", (minute, change.limit)),

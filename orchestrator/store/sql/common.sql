@@ -214,6 +214,9 @@ DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER 
     ORDER BY id LIMIT 1
 ), 9223372036854775807);
 
+-- name: forget_fires
+DELETE FROM fires WHERE id IN (SELECT id FROM fires WHERE decided_at < ? AND outcome <> 'queued' ORDER BY decided_at LIMIT ?);
+
 -- name: forget_keys
 DELETE FROM task_keys WHERE (scope, key) IN (
     SELECT scope, key FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ? LIMIT ?
@@ -243,6 +246,7 @@ SELECT EXISTS (SELECT 1 FROM (SELECT id, at FROM events ORDER BY id LIMIT 1 OFFS
       AND (run_id IS NOT NULL OR schedule_id IS NOT NULL)
     ORDER BY id LIMIT 1
 ), 9223372036854775807))
+    OR EXISTS (SELECT 1 FROM fires WHERE decided_at < ?1 AND outcome <> 'queued' LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ?2 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM deliveries WHERE at < ?2 AND outcome <> 'fetching' LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_rates WHERE minute < ?3 LIMIT 1 OFFSET ?5)
