@@ -92,6 +92,8 @@ def test_work_that_ends_while_a_fire_begins_to_wait_for_it(replicas: Replicas) -
         firing.result(10)
         following.result(10)
         pause.remove()
+        # What another server held just then, its planner comes back for.
+        fire(one)
         other.commit(FOLLOW)
         assert len(made(one, schedule_id)) == 2, f"held before statement {step}"
     assert step > 3

@@ -33,7 +33,7 @@ def _check_schedule(client: "Client", body: Any) -> None:
     from orchestrator.domain.rules import Defaults
     from orchestrator.domain.schedule_work import required, sent
 
-    for at, task in required(sent(body)).bodies:
+    for at, task in required(sent(body)).bodies(Defaults().work_directory):
         # What a command comes to is known where the commands are.
         whole = structs.replace(task, command=None, arguments=None, prompt=SOME_PROMPT) if task.command else task
         new_task(whole, Defaults(), at)
