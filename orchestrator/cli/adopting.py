@@ -70,7 +70,7 @@ class Importer:
         try:
             job = replace(_job(row), timezone=self._timezone, work_directory=self._work_directory)
             schedule = elsewhere.timer_job(job, self._work_directory or "/default").schedule
-            found.preview = self._client.preview(cron=job.cron_expr, timezone=self._timezone, name=job.name, count=PREVIEWED)
+            found.preview = self._client.preview(cron=schedule.cron, timezone=schedule.timezone, name=job.name, count=PREVIEWED)
         except ValidationFailed as error:
             found.reason = error.message
             return found
@@ -142,6 +142,8 @@ def _notes(job: TimerJob, schedule: CreateSchedule) -> Iterator[str]:
     task = schedule.task
     assert task is not None  # noqa: S101 - each job is one task
     spec: dict[str, Any] = task.spec or {}
+    if schedule.timezone != job.timezone:
+        yield f"its times are those of {schedule.timezone}, as its expression says"
     if not schedule.enabled:
         yield "it is disabled there, and comes paused"
     if elsewhere.timer_job(job, "/default").at_once:

@@ -72,7 +72,7 @@ def _told(done: "list[Adoption]", zone: str, *, dry: bool) -> "Iterator[Any]":
             one.fate,
             one.cron,
             one.preview.description if one.preview else "",
-            "\n".join(_times(one, zone)),
+            "\n".join(_times(one)),
             "\n".join(filter(None, [one.reason, *one.notes])),
         )
         for one in done
@@ -83,8 +83,10 @@ def _told(done: "list[Adoption]", zone: str, *, dry: bool) -> "Iterator[Any]":
         yield f"a worker that can do them, once its directories are there:\n  {line}"
 
 
-def _times(one: "Adoption", zone: str) -> "Iterator[str]":
+def _times(one: "Adoption") -> "Iterator[str]":
     from zoneinfo import ZoneInfo
 
-    for fire in one.preview.fires if one.preview else ():
-        yield fire.at.astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M:%S %Z")
+    if one.preview is not None:
+        zone = ZoneInfo(one.preview.timezone)
+        for fire in one.preview.fires:
+            yield fire.at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")

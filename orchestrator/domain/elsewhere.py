@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from orchestrator.domain import agentjobs, timerjobs
+from orchestrator.domain import agentjobs, cron, timerjobs
 from orchestrator.domain.explain import invalid, nul
 from worker_client.contract.elsewhere import AgentJob, TimerJob
 from worker_client.contract.schedules import CreateSchedule
@@ -34,7 +34,7 @@ def schedule(sent: Any, work_directory: str) -> Adopted | None:
     if _has(sent, _OF_TIMER_JOBS) or _has_all(sent, "name", "mode", "command"):
         return timer_job(_converted(sent, TimerJob), work_directory)
     if _is_agent_job(sent):
-        return Adopted(agentjobs.schedule_of(_converted(sent, AgentJob), work_directory))
+        return Adopted(_due(agentjobs.schedule_of(_converted(sent, AgentJob), work_directory), "cron_expression"))
     return None
 
 
@@ -44,13 +44,22 @@ def task(sent: Any, work_directory: str) -> CreateTask | Adopted | None:
         return None
     job = _converted(sent, AgentJob)
     if job.cron_expression is not None:
-        return Adopted(agentjobs.schedule_of(job, work_directory))
+        return Adopted(_due(agentjobs.schedule_of(job, work_directory), "cron_expression"))
     return agentjobs.task_of(job, work_directory)
 
 
 def timer_job(job: TimerJob, work_directory: str) -> Adopted:
     """The schedule that a job of TimerJobs is; raises ValidationFailed."""
-    return Adopted(timerjobs.schedule_of(job, work_directory), at_once=timerjobs.fires_at_once(job))
+    return Adopted(_due(timerjobs.schedule_of(job, work_directory), "cron_expr"), at_once=timerjobs.fires_at_once(job))
+
+
+def _due(made: CreateSchedule, field: str) -> CreateSchedule:
+    """The same schedule; what is wrong with its time is said of the field that was sent."""
+    try:
+        cron.parse(made.cron.strip(), made.timezone or "UTC", made.name)
+    except cron.CronError as error:
+        raise ValidationFailed(str(error), field="timezone" if str(error).startswith("timezone") else field) from None
+    return made
 
 
 def _is_agent_job(sent: dict[str, Any]) -> bool:

@@ -20,23 +20,31 @@ _HTTP: Final = ("url", "mode", "headers", "data", "cookies", "proxy", "times", "
 _COMMAND: Final = ("command", "workdir", "env", "timeout", "times")
 _FUNCTION: Final = ("name", "arg", "times")
 _MOST_SECONDS: Final = 31_536_000
+_OWN_ZONE: Final = re.compile(r"\s*(?:CRON_)?TZ=(\S+)\s+")
 _CALL: Final = re.compile(r"(?P<name>[A-Za-z_]\w*)(?:\s+(?P<arg>.*))?", re.DOTALL)
 
 
 def schedule_of(job: TimerJob, work_directory: str) -> CreateSchedule:
     """The same job here; `work_directory` is that of a command which names none. Raises ValidationFailed."""
     task, times = _TASKS[job.mode](job, job.work_directory or work_directory)
+    zone, cron = _when(job)
     caps = [cap for cap in (job.max_run_count, times) if cap]
     return CreateSchedule(
         name=job.name,
-        cron=job.cron_expr,
-        timezone=job.timezone,
+        cron=cron,
+        timezone=zone,
         description=job.desc or None,
         task=task,
         enabled=job.state != _DISABLED,
         max_runs=min(caps) if caps else None,
         overlap=Overlap.ONE_AT_A_TIME if job.allow_mode == 1 else Overlap.ALLOW,
     )
+
+
+def _when(job: TimerJob) -> tuple[str | None, str]:
+    """The zone and the expression, which may begin with its own zone."""
+    own = _OWN_ZONE.match(job.cron_expr)
+    return (job.timezone, job.cron_expr) if own is None else (own[1], job.cron_expr[own.end() :])
 
 
 def fires_at_once(job: TimerJob) -> bool:

@@ -88,8 +88,9 @@ async def test_one_that_is_at_once_fires_when_it_is_saved(server: Running) -> No
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"cron_expr": "0 0 31 2 *"}, "cron"),
-        ({"cron_expr": "often"}, "cron"),
+        ({"cron_expr": "0 0 31 2 *"}, "cron_expr"),
+        ({"cron_expr": "often"}, "cron_expr"),
+        ({"cron_expr": "TZ=Mars/Base 0 0 2 * * *"}, "timezone"),
         ({"timezone": "Mars/Base"}, "timezone"),
         ({"command": "【mode】GET"}, "command"),
         ({"command": "【url】https://a/\n【retry】3"}, "command"),

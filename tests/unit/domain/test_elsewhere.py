@@ -1,5 +1,6 @@
 """Bodies of other schedulers are told from ours, and the printed ones are due when their documents say."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,4 +80,14 @@ def test_what_is_ours_stays_ours(ours: Any) -> None:
 def test_a_wrong_field_is_named(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationFailed) as error:
         elsewhere.schedule({**TIMER_JOBS[0][0], **fields}, "/default")
+    assert error.value.details["field"] == field
+
+
+@pytest.mark.parametrize("take", [elsewhere.schedule, elsewhere.task])
+@pytest.mark.parametrize(
+    ("fields", "field"), [({"cron_expression": "0 0 31 2 *"}, "cron_expression"), ({"timezone": "x"}, "timezone")]
+)
+def test_a_time_that_never_comes_is_refused(take: Callable[[Any, str], Any], fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationFailed) as error:
+        take({**AGENT_JOBS[0][0], **fields}, "/default")
     assert error.value.details["field"] == field

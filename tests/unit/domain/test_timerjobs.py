@@ -162,3 +162,16 @@ def test_when_and_how_often(fields: dict[str, Any], facts: tuple[Any, ...]) -> N
 def test_the_smaller_cap_counts() -> None:
     assert job("http", "【url】https://a/\n【times】3", max_run_count=2).schedule.max_runs == 2
     assert job("http", "【url】https://a/\n【times】0", max_run_count=2).schedule.max_runs == 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "cron"),
+    [
+        ("0 0 2 * * *", "Asia/Shanghai", "0 0 2 * * *"),
+        ("CRON_TZ=Europe/Berlin 0 0 2 * * *", "Europe/Berlin", "0 0 2 * * *"),
+        (" TZ=UTC  @daily", "UTC", "@daily"),
+    ],
+)
+def test_an_expression_may_say_its_zone(expression: str, zone: str, cron: str) -> None:
+    schedule = job("func", "Test", cron_expr=expression, timezone="Asia/Shanghai").schedule
+    assert (schedule.timezone, schedule.cron) == (zone, cron)
