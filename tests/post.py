@@ -141,6 +141,9 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._side, self._left = "", 0
+        self._word = b""
+        self.stalled = threading.Event()
+        """Set when the line came that `stall` waits for."""
         self.passed = {"client": 0, "server": 0}
         self.listens = threading.Event()
         """Set while the client waits in IDLE."""
@@ -152,6 +155,10 @@ class Wire:
         """`side`: client or server, whose line number `after` (from now on, the first is 0) is not passed on any more."""
         with self._lock:
             self._side, self._left = side, after
+
+    def stall(self, word: bytes) -> None:
+        """Pass nothing more of what the client says from a line on that has a word in it."""
+        self._word = word
 
     @property
     def whole(self) -> bool:
@@ -198,6 +205,10 @@ class Wire:
             for line in lines:
                 if self._breaks(side):
                     break
+                if side == "client" and self._word and self._word in line:
+                    self.stalled.set()
+                if side == "client" and self.stalled.is_set():
+                    continue
                 sink.sendall(line)
                 if line.startswith((b"+ ", b"DONE")):
                     (self.listens.set if side == "server" else self.listens.clear)()

@@ -265,7 +265,7 @@ def _told() -> Iterator[None]:
     except imap_tools.MailboxFolderSelectError as error:
         raise FolderError(f"the server does not open this folder: {_answer(error)}") from None
     except ssl.SSLCertVerificationError as error:
-        raise MailError(f"the server's certificate is not trusted: {error.verify_message}; see email.ca_file") from None
+        raise MailError(f"the server's certificate is not trusted: {error.verify_message}; see email.tls_ca_file") from None
     except socket.gaierror as error:
         raise MailError(f"email.server is not known: {error.strerror}") from None
     except OSError as error:
@@ -280,4 +280,5 @@ def _answer(error: Any) -> str:
     """What the server said to a refused command."""
     said = error.command_result[1]
     text = b" ".join(part for part in said if isinstance(part, bytes)).decode("utf-8", "replace")
-    return "".join(char for char in text if char.isprintable())[:200]
+    # Some end with how long it took, which makes an old refusal look new.
+    return re.sub(r" *\([0-9. +]+secs\)\.?$", "", "".join(char for char in text if char.isprintable()))[:200]

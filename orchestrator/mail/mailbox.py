@@ -49,6 +49,7 @@ class Mailbox:
         self._first_pause = first_pause
         self._waker = Waker()
         self._connection: Connection | None = None
+        self._opened: set[str] = set()
         self._ended = False
         self._failures = 0
         self._positions: dict[Watch, Position] = {}
@@ -89,6 +90,7 @@ class Mailbox:
 
     def _serve(self) -> None:
         connection = self._connection = Connection(self._account)
+        self._opened = set()
         try:
             while not self._ended:
                 self._waker.hush()
@@ -124,8 +126,12 @@ class Mailbox:
         try:
             self._look(connection, connection.open(name), watches)
         except FolderError as error:
+            if name in self._opened:
+                # One that was there a moment ago may have been made anew, which only a new connection sees.
+                raise MailError(str(error)) from None
             self._office.tell(watches, str(error))
             return False
+        self._opened.add(name)
         self._office.tell(watches, None)
         return True
 

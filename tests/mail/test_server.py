@@ -1,5 +1,9 @@
 """A real server reads a real mailbox: a mail begins one run, wherever the server dies."""
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,9 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.acceptance.programs import Server, end, serving, until
+from tests.acceptance.programs import ROOT, Server, end, serving, until
 from tests.mail.office import eventually
-from tests.post import PASSWORD, USER, Post, mail
+from tests.post import PASSWORD, USER, Post, Wire, mail
 
 STEP = {"id": "do", "task": {"work_directory": "/a", "prompt": "{{ input.from }}: {{ input.subject }}\n{{ input.text }}"}}
 
@@ -69,6 +73,19 @@ def test_a_mail_begins_a_run_with_what_it_says(post: Post, tmp_path: Path) -> No
     assert not [word for word in ("ann@example", "deploy it", "lunch", PASSWORD) if word in log]
 
 
+def test_what_the_page_shows_is_accepted(tmp_path: Path) -> None:
+    page = (ROOT / "docs/email.md").read_text()
+    (example,) = re.findall(r"(?s)```json\n(.+?)```", page)
+    with serving(tmp_path) as server, closing(Api(server)) as api:
+        made = api.ask("POST", "/workflows", **json.loads(example))
+        assert api.ask("POST", f"/deployment/workflows/{made['id']}/deploy")["deployed"]
+
+
+def test_who_waits_for_no_mail_pays_for_none() -> None:
+    code = "import sys, orchestrator.app; print({'imaplib', 'imap_tools'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
 def test_why_no_mail_comes_is_told(post: Post, tmp_path: Path) -> None:
     given = variables(post.port) | {"APP_EMAIL_PASSWORD": "another one"}
     with serving(tmp_path, **given) as server, closing(Api(server)) as api:
@@ -95,13 +112,30 @@ def test_a_killed_server_takes_no_mail_twice_and_loses_none(post: Post, tmp_path
         assert [prompt.split(":")[1].split()[0] for prompt in api.prompts()] == ["one", "three", "two"]
 
 
+def test_a_server_that_is_killed_before_it_marks_a_mail_marks_it_later(post: Post, tmp_path: Path) -> None:
+    uid = post.put(mail("one", number=1))
+    with closing(Wire(post.port)) as wire:
+        wire.stall(b"STORE")
+        with serving(tmp_path, **variables(wire.port)) as server, closing(Api(server)) as api:
+            workflow = api.deployed({})
+            assert wire.stalled.wait(20)
+            until(lambda: len(api.prompts()) == 1)
+            end(server.process, 9)
+    assert post.seen() == {uid: False}
+    with serving(tmp_path, **variables(post.port)) as server, closing(Api(server)) as api:
+        eventually(lambda: post.seen() == {uid: True})
+        assert len(api.prompts()) == 1
+        (again, first) = api.ask("GET", f"/triggers/workflows/{workflow}/deliveries")["items"]
+        assert (again["outcome"], first["outcome"], again["run_id"]) == ("duplicate", "fired", first["run_id"])
+
+
 def test_a_workflow_that_is_not_deployed_takes_no_mail(post: Post, tmp_path: Path) -> None:
     with serving(tmp_path, **variables(post.port)) as server, closing(Api(server)) as api:
         workflow = api.deployed({})
         post.put(mail("one", number=1))
         until(lambda: len(api.prompts()) == 1)
         api.ask("DELETE", f"/deployment/workflows/{workflow}/undeploy")
-        until(lambda: not _reads(server, post) or None)
+        until(lambda: not reads(server, post.port) or None)
         post.put(mail("two", number=2), seen=True)
         api.ask("POST", f"/deployment/workflows/{workflow}/deploy")
         post.put(mail("three", number=3))
@@ -109,7 +143,7 @@ def test_a_workflow_that_is_not_deployed_takes_no_mail(post: Post, tmp_path: Pat
         assert [prompt.split(":")[1].split()[0] for prompt in api.prompts()] == ["one", "three"]
 
 
-def _reads(server: Server, post: Post) -> bool:
+def reads(server: Server, port: int) -> bool:
     """Whether a server is connected to the mailbox."""
     connections = psutil.Process(server.process.pid).net_connections("tcp")
-    return any(tuple(one.raddr)[1:] == (post.port,) and one.status == psutil.CONN_ESTABLISHED for one in connections)
+    return any(tuple(one.raddr)[1:] == (port,) and one.status == psutil.CONN_ESTABLISHED for one in connections)
