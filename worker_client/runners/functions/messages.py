@@ -89,8 +89,9 @@ def _message(settings: EmailSettings, to: list[str], subject: str, text: str, co
         message["From"], message["To"], message["Subject"] = settings.sender, ", ".join(to), subject
     except ValueError as error:
         raise invalid(f"the subject can't be sent: {error}") from error
-    # The same for each delivery of an attempt, so that a mail that comes twice is known as one.
-    message["Message-ID"] = make_msgid(f"task-{context.task.id}-{context.task.attempt}")
+    # The name of this machine may take long to find out, and is nobody's business.
+    domain = settings.sender.rpartition("@")[2].rstrip("> ") or "localhost"
+    message["Message-ID"] = make_msgid(f"task-{context.task.id}-{context.task.attempt}", domain)
     message.set_content(text)
     return message
 

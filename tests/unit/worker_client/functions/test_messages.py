@@ -74,6 +74,7 @@ def test_a_mail_arrives(tmp_path: Path) -> None:
             mail = message_from_bytes(content, policy=policy.default)
             assert (mail["Subject"], mail["From"]) == ("测试", "Jobs <jobs@example.com>")
             assert mail["Message-ID"] == outcome.result["message_id"]
+            assert mail["Message-ID"].endswith(".task-7-1@example.com>")
             assert mail.get_content() == "邮件内容\r\n..\r\nend\r\n.\r\n"  # as it is on the line
 
     asyncio.run(scenario())
