@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -250,3 +251,53 @@ async def test_a_fire_is_a_line_in_the_log_as_collectors_know_it(server: Running
     assert line["timestamp"].endswith("Z")
     text = (await server.client.get(server.address + "/metrics")).text
     assert 'trigger_deliveries_total{outcome="fired",type="webhook"}' in text
+
+
+async def test_a_call_is_answered_as_fast_as_an_enqueue(server: Running) -> None:
+    at = await deployed(server, hook("hmac"), name="fast")
+    raw = json.dumps({"text": "x" * 1000}).encode()
+    headers = {"x-signature-256": signed(raw), "content-type": "application/json"}
+    task = {"work_directory": "/fast", "prompt": "x" * 1000}
+
+    async def least(path: str, **request: Any) -> float:
+        """The quickest of many: what else this machine does is not told from it otherwise."""
+        times = []
+        for _ in range(50):
+            began = time.perf_counter()
+            (await server.client.post(path, **request)).raise_for_status()
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    enqueued = await least("/tasks", json=task)
+    called_ = await least(path(at), content=raw, headers=headers)
+    assert called_ < 3 * enqueued + 0.002
+
+
+async def test_who_sends_slowly_holds_nobody_up(server: Running) -> None:
+    at = await deployed(server, hook(), name="slow")
+    port = int(server.address.rpartition(":")[2])
+    head = f"POST /api/v1{path(at)} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n".encode()
+    slow = []
+    for _ in range(50):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + b"{")
+        slow.append(writer)
+    assert (await called(server, at, json={}, headers=BEARER))["outcome"] == "fired"
+    for writer in slow:
+        writer.close()
+        await writer.wait_closed()
+    assert len(await runs(server, at)) == 1
+
+
+async def test_strangers_write_few_rows_however_often_they_call(server: Running) -> None:
+    at = await deployed(server, hook(), name="flood")
+    await asyncio.gather(*(called(server, at, 401, json={"n": n}) for n in range(200)))
+    (row,) = await history(server, at)
+    assert (row["outcome"], row["times"]) == ("refused", 1)
+    refusals = server.app.state.refusals
+    refusals._clock = lambda: time.monotonic() + 60
+    for op in refusals.due():
+        await server.queue.submit(op, OPEN)
+    (row,) = await history(server, at)
+    assert row["times"] == 200
+    assert refusals.due() == []
