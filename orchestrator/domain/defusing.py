@@ -4,6 +4,7 @@ from bisect import bisect_right
 from typing import Any
 
 from orchestrator.domain.secrets import REFERENCE
+from orchestrator.domain.texts import stored
 
 
 class Pieces:
@@ -34,7 +35,7 @@ class Pieces:
 
     def given(self, text: str) -> None:
         """Add a value."""
-        self._add(text)
+        self._add(stored(text))
 
     def _add(self, text: str) -> None:
         self._parts.append(text)
@@ -56,6 +57,7 @@ class Pieces:
 def defused(value: Any) -> Any:
     """A JSON value from elsewhere, without references to secrets in its texts and its names of fields."""
     if isinstance(value, str):
+        value = stored(value)
         return value if "secrets." not in value else REFERENCE.sub(lambda found: "{ " + found[0][1:], value)
     if isinstance(value, dict):
         return {defused(name): defused(inner) for name, inner in value.items()}

@@ -147,5 +147,5 @@ def _unreadable() -> tuple[type[Exception], ...]:
 
 
 def _yaml() -> Any:
-    # Not before somebody has such a file: it takes as much memory as many tasks.
+    # Not before somebody has such a file.
     return importlib.import_module("yaml")

@@ -1,5 +1,6 @@
 """Values from outside in templates and commands: they get no secrets, and no more room than there is."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.settings import Hidden
-from tests.http.conftest import Running, serving
+from tests.http import hooks
+from tests.http.conftest import PATIENCE_S, Running, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +97,37 @@ async def test_arguments_get_no_secret(server: Running, directory: str) -> None:
         (told,) = texts
         assert told.count(OWN) == 1
         assert EVIL not in told
+
+
+async def test_a_schedule_tells_its_name_and_no_secret(server: Running, directory: str) -> None:
+    name = f"{ASKS} {directory}"
+    task = {"work_directory": directory, "prompt": "{{ secrets.OWN }} {{ schedule.name }} {{ fire.due_at }}"}
+    made = await server.post("/schedules", {"name": name, "cron": "0 0 1 1 *", "task": task})
+    await server.post(f"/schedules/{made['id']}/execute")
+    (told,) = await delivered(server, directory)
+    assert OWN in told
+    assert EVIL not in told
+
+
+async def test_a_call_from_outside_gets_no_secret_and_tells_none(server: Running) -> None:
+    prompt = "{{ secrets.OWN }} {{ input.text }} {{ input }} {{ trigger }} {{ trigger.headers['x-mine'] }} {{ trigger.query.a }}"
+    step = {"id": "work", "task": {"work_directory": "/hooks/hostile", "prompt": prompt}}
+    workflow_id = await hooks.deployed(server, hooks.hook(methods=["GET", "POST"]), name="hostile", steps=[step])
+    headers = {"authorization": f"Bearer {hooks.SECRET}", "x-mine": ASKS, "cookie": "session=1"}
+    path, query = hooks.path(workflow_id), {"a": ASKS, "text": "\0"}
+    for method, body in (("POST", {"text": ASKS, **HOSTILE}), ("GET", None)):
+        answer = await server.client.request(method, path, params=query, headers=headers, json=body)
+        assert answer.is_success, answer.text
+        texts: list[str] = []
+        async with asyncio.timeout(PATIENCE_S):
+            while not texts:
+                texts = await delivered(server, "/hooks/hostile")
+        (told,) = texts
+        assert told.count(OWN) == 1
+        assert EVIL not in told
+        assert hooks.SECRET not in told
+        assert "session=1" not in told
+        assert "\0" not in json.loads(told)["prompt"]
 
 
 @pytest.mark.parametrize("field", ["prompt", "description", "title"])

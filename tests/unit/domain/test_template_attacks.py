@@ -119,6 +119,15 @@ def test_what_is_of_other_programs_stays(text: str) -> None:
     assert "input" not in made
 
 
+@pytest.mark.parametrize(
+    ("sign", "kept"), [("\0", "\ufffd"), ("\ud800", "\ufffd"), ("\udc00x", "\ufffdx"), ("\U0001f680", "\U0001f680")]
+)
+def test_what_cannot_be_kept_is_replaced(sign: str, kept: str) -> None:
+    assert templates.render("a{{ x }}b", {"x": sign}) == f"a{kept}b"
+    assert templates.value("{{ x }}", {"x": {sign: [sign]}}) == {kept: [kept]}
+    assert templates.render("{{ x ~ y }}", {"x": sign[:1], "y": sign[1:]}) == kept
+
+
 def test_a_defused_text_is_accepted_as_a_task() -> None:
     made = templates.render_body({"prompt": "{{ x }}", "spec": {"command": "{{ x }}"}}, {"x": "{{ secrets. }} {{ secrets.A"})
     task = new_task(CreateTask(work_directory="/a", kind="script", **made), Defaults())
