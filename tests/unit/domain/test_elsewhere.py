@@ -1,7 +1,10 @@
 """Bodies of other schedulers are told from ours, and the printed ones are due when their documents say."""
 
+import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +94,9 @@ def test_a_time_that_never_comes_is_refused(take: Callable[[Any, str], Any], fie
     with pytest.raises(ValidationFailed) as error:
         take({**AGENT_JOBS[0][0], **fields}, "/default")
     assert error.value.details["field"] == field
+
+
+def test_the_jobs_on_the_page_are_jobs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    jobs = [json.loads(text) for text in re.findall(r"(?s)```json\n(.*?)```", page)]
+    assert [elsewhere.schedule(job, "/default") is not None for job in jobs] == [True, True]

@@ -1,5 +1,6 @@
 """Which built-in functions a worker offers, and what its reports say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,9 @@ def test_workers_without_them_do_not_load_them() -> None:
     code = "import sys, worker_client.hiring; print([n for n in ('sqlite3', 'smtplib', 'tarfile') if n in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_settings_on_the_page_are_settings(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"(?s)```toml\n(.*?)```", page)
+    assert offered(tmp_path, text) == ["Time", "File", "Backup", "Email"]
