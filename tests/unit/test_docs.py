@@ -15,6 +15,7 @@ from worker_client.contract.enums import Scope
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SECURITY = (DOCS / "security.md").read_text(encoding="utf-8")
+SCHEDULES = (DOCS / "schedules.md").read_text(encoding="utf-8")
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
@@ -60,7 +61,7 @@ def test_settings_that_are_named_are_there() -> None:
             assert known or name.startswith(("SECRET_", "TEST_")), f"{page.name}: APP_{name}"
 
 
-@pytest.mark.parametrize("line", re.findall(r"(?m)^orchestrator ([a-z].+)$", SECURITY))
+@pytest.mark.parametrize("line", re.findall(r"(?m)^orchestrator ([a-z].+)$", SECURITY + SCHEDULES))
 def test_commands_are_as_they_are_written(line: str) -> None:
     words = shlex.split(line.partition(" > ")[0], comments=True)
     command: click.Command = main
