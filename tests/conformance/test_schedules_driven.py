@@ -1,9 +1,13 @@
 """What people do with schedules, and what the end of their work means for them."""
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.domain import schedule_operations as ops
-from orchestrator.domain.operations import Cancel
+from orchestrator.domain.command import Command
+from orchestrator.domain.flow_operations import Follow, SaveWorkflow
+from orchestrator.domain.operations import Cancel, Prune
 from orchestrator.domain.principal import OPEN, SYSTEM, Principal, path_scope
 from tests.cron_rig import DAY, add, body, change, fire, fired, follow, history, made, next_fire, refusal, stored, until, work
 from tests.rig import HOUR, MINUTE, START, Rig
@@ -251,3 +255,56 @@ def test_the_feed_tells_of_it(embedded: Rig) -> None:
 
 def test_nothing_follows_for_what_is_not_there(embedded: Rig) -> None:
     assert not follow(embedded, 77)
+
+
+def test_old_history_goes_and_what_waits_stays(rig: Rig) -> None:
+    schedule_id = add(rig, overlap="one_at_a_time")
+    until(rig, NEXT + 2 * HOUR)
+    rig.time.at += 10 * DAY
+    prune = Prune(before=rig.time.at - DAY, keys_before=0)
+    rig.commit(prune, by=SYSTEM)
+    assert [row[0] for row in history(rig, schedule_id)] == ["queued", "queued"]
+
+
+def test_a_command_is_read_when_it_fires(embedded: Rig) -> None:
+    review = Command(name="review", description="", arguments=(), body="Review $ARGUMENTS", settings={}, updated_at=0)
+    known = replace(embedded.rules.defaults, commands={"review": review}, work_directory="/default")
+    refused = refusal(embedded, ops.AddSchedule(body=body(command={"name": "review"})))
+    assert (refused.details["field"], "review" in str(refused)) == ("command", True)
+    embedded.rules = replace(embedded.rules, defaults=known)
+    schedule_id = add(embedded, command={"name": "review", "arguments": "of {{ fire.due_at }}"})
+    until(embedded, NEXT)
+    changed = replace(known, commands={"review": replace(review, body="Look at $ARGUMENTS")})
+    embedded.rules = replace(embedded.rules, defaults=changed)
+    until(embedded, NEXT + HOUR)
+    embedded.rules = replace(embedded.rules, defaults=replace(known, commands={}))
+    until(embedded, NEXT + 2 * HOUR)
+    assert [head.path for head in embedded.heads().values()] == ["/default"] * 2
+    prompts = [prompt for (prompt,) in embedded.fetch("SELECT prompt FROM task_inputs ORDER BY task_id")]
+    assert prompts == ["Review of 2027-01-15T09:00:00Z", "Look at of 2027-01-15T10:00:00Z"]
+    assert [row[0] for row in history(embedded, schedule_id)] == ["fired", "fired", "failed"]
+
+
+def test_a_run_of_a_workflow(rig: Rig) -> None:
+    refused = refusal(rig, ops.AddSchedule(body=body(workflow={"id": "wf_none"})))
+    assert refused.details["field"] == "workflow.id"
+    step = {"id": "a", "task": {"work_directory": "/a", "prompt": "of {{ input.n }} {{ trigger.due_at }}"}}
+    definition = msgspec.json.encode({"steps": [step], "triggers": [], "input": {"n": 1}}).decode()
+    saved = rig.do(SaveWorkflow(name="w", definition=definition))
+    workflow_id = saved.workflow.id  # type: ignore[attr-defined]
+    schedule_id = add(rig, workflow={"id": workflow_id, "input": {"n": 2}}, overlap="queue_one", pause_after_failures=2)
+    until(rig, NEXT + HOUR)
+    assert [row[0] for row in history(rig, schedule_id)] == ["fired", "queued"]
+    rig.commit(Follow(), by=SYSTEM)
+    assert rig.fetch("SELECT prompt FROM task_inputs") == [("of 2 2027-01-15T09:00:00Z",)]
+    for _ in range(2):
+        work(rig, fails=True)
+        for _ in range(3):
+            rig.commit(Follow(), by=SYSTEM)
+    assert rig.fetch("SELECT status FROM runs ORDER BY id") == [("failed",), ("failed",)]
+    found = stored(rig, schedule_id)
+    assert (found.runs, found.enabled) == (2, False)
+    rig.do(ops.StartSchedule(schedule_id=schedule_id))
+    until(rig, NEXT + 2 * HOUR)
+    rig.do(ops.StopSchedule(schedule_id=schedule_id, cancel=True))
+    assert rig.fetch("SELECT status FROM runs ORDER BY id") == [("failed",), ("failed",), ("cancelled",)]
