@@ -91,13 +91,11 @@ class Flows:
             found.setdefault(step_id, []).append(prompt)
         return found
 
-    def work(
-        self, answer: Callable[[str, str], Any] = lambda _step, _prompt: None, *, limit: int = 1_000, rounds: int = 10_000
-    ) -> int:
+    def work(self, answer: Callable[[str, str], Any] = lambda _step, _prompt: None, *, limit: int = 1_000, at: str = HERE) -> int:
         """Do what waits, and what follows: `answer` of a step and a prompt is the result, an Exception a failure."""
         done = 0
-        for _ in range(rounds):
-            claimed = self.rig.do(claim(interest(HERE), limit=limit))
+        while True:
+            claimed = self.rig.do(claim(interest(at), limit=limit))
             assert isinstance(claimed, Claimed)
             if not claimed.grants:
                 break

@@ -1,8 +1,10 @@
 """Runs of workflows, on every kind of store."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrator.domain import flow_operations as flow
@@ -10,6 +12,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.principal import OPEN
 from tests.flows import Flows, step
 from tests.rig import Rig
+from worker_client.contract.workflows import CreateWorkflow
 from worker_client.errors import Conflict, NotFound
 
 
@@ -37,6 +40,21 @@ def test_steps_run_in_their_order_and_hand_their_results_on(flows: Flows) -> Non
     }
     assert flows.status(run_id) == ("completed", None)
     assert set(flows.steps(run_id).values()) == {"completed"}
+
+
+def test_the_example_of_the_page_runs(flows: Flows) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text(encoding="utf-8")
+    example = json.loads(page.partition("```json")[2].partition("```")[0])
+    body = msgspec.convert(example, CreateWorkflow)
+    forgetful = flows.run(*example["steps"])
+    assert flows.steps(forgetful) == {"build": "failed", "find": "cancelled", "write": "cancelled", "report": "running"}
+    assert flows.reason(forgetful, "build").startswith("`task.spec.command` uses 'branch' of `input`")
+    flows.rig.do(flow.CancelRun(run_id=forgetful))
+    again = flows.begin(flows.save(*example["steps"], name="again", input=body.input, timeout_seconds=body.timeout_seconds))
+    flows.work(lambda step_id, _: {"modules": ["cart", "till"]} if step_id == "find" else step_id, at="/srv/shop")
+    assert flows.prompts(again)["write"] == ["Write tests for cart", "Write tests for till"]
+    assert flows.prompts(again)["report"] == ['completed: ["write","write"]']
+    assert flows.status(again) == ("completed", None)
 
 
 def test_a_step_fans_out_over_a_list_and_another_gathers(flows: Flows) -> None:
