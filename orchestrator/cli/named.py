@@ -21,7 +21,7 @@ def schedule_of(session: Session, name: str) -> "Schedule":
         return found[0]
     if name.isascii() and name.isdecimal():
         return session.client.get_schedule(int(name))
-    raise NotFound(f"no schedule has the name or the id {name[:40]!r}; `orchestrator schedule list` shows them")
+    raise NotFound(f"no schedule has the name or the id {name[:40]!r}; `orchestrator schedule list` shows them{_perhaps(name)}")
 
 
 def workflow_of(session: Session, name: str) -> "Workflow":
@@ -36,6 +36,10 @@ def workflow_of(session: Session, name: str) -> "Workflow":
     if name.startswith("wf_"):
         return session.client.get_workflow(name)
     raise NotFound(f"no workflow has the name or the id {name[:40]!r}; `orchestrator workflow list` shows them")
+
+
+def _perhaps(name: str) -> str:
+    return "; an expression is given with --cron" if name.startswith("@") or len(name.split()) >= 5 else ""
 
 
 def _ids(found: "list[Schedule] | list[Workflow]") -> str:

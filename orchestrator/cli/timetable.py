@@ -48,7 +48,7 @@ def schedules(listed: list[Schedule]) -> Table:
             one.cron,
             one.timezone,
             when(one.next_fire_at, one.timezone),
-            when(one.last_fire_at, one.timezone),
+            output.moment(one.last_fire_at),
             str(one.runs),
             work(one),
         )
