@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from orchestrator.cli.exits import Exit
+from orchestrator.cli.exits import Exit, worded
 from orchestrator.cli.options import Session, connected
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def apply(session: Session, files: tuple[Path, ...], label: str | None, *, dry_r
 
 
 def _carry_out(session: Session, steps: "list[Step]", ids: dict[str, str]) -> None:
+    from orchestrator.cli.applying.checking import placed
     from worker_client.errors import OrchestratorError
 
     for place, step in enumerate(steps):
@@ -74,10 +75,10 @@ def _carry_out(session: Session, steps: "list[Step]", ids: dict[str, str]) -> No
             step.do(session.client, ids)
         except OrchestratorError as error:
             change = step.change
-            where = f"{change.place}: " if change.place else ""
             done = f"; {place} of {len(steps)} changes were made before, apply again when it is mended" if place else ""
-            error.message = f"{where}{change.action} {change.kind} {change.name}: {error.message}{done}"
-            raise
+            error.message = f"{change.action} {change.kind} {change.name}: {worded(error)}{done}"
+            error.details.pop("field", None)
+            raise placed(error, change.place) from None
 
 
 def _tell(session: Session, steps: "list[Step]", count: int, *, dry_run: bool) -> None:

@@ -82,7 +82,7 @@ def refuse(error: "OrchestratorError", *, as_json: bool) -> NoReturn:
         body = {"code": error.code, "message": error.message, "details": error.details}
         click.echo(json.dumps({"error": body}, default=str), err=True)
         sys.exit(code)
-    fail(unreachable(error) if isinstance(error, ServerUnreachable) else _worded(error), code)
+    fail(unreachable(error) if isinstance(error, ServerUnreachable) else worded(error), code)
 
 
 def exit_code(error: "OrchestratorError") -> Exit:
@@ -90,7 +90,8 @@ def exit_code(error: "OrchestratorError") -> Exit:
     return _BY_CODE.get(error.code, Exit.FAILED)
 
 
-def _worded(error: "OrchestratorError") -> str:
+def worded(error: "OrchestratorError") -> str:
+    """What an error says, with the field that it is about."""
     field = str(error.details.get("field") or "")
     return f"{field}: {error.message}" if field and field not in error.message else error.message
 

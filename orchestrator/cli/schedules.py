@@ -7,6 +7,7 @@ import rich_click as click
 
 from orchestrator.cli.named import schedule_of
 from orchestrator.cli.options import Session, connected, time
+from orchestrator.cli.reaching import every
 from orchestrator.cli.scheduling import add_schedule, change_schedule
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def list_schedules(session: Session, **options: Any) -> None:
         options["state"] = ScheduleState(options["state"])
     page = session.client.schedules(**options)
     none = 'no schedules: orchestrator schedule add "0 2 * * *" --name nightly --prompt "..."'
-    session.put(page, timetable.schedules(page.items) if page.items else none, *timetable.rest(page))
+    runs = not session.as_json and any(one.workflow for one in page.items)
+    workflows = {one.id: one.name for one in every(session.client.workflows)} if runs else {}
+    session.put(page, timetable.schedules(page.items, workflows) if page.items else none, *timetable.rest(page))
 
 
 @schedule.command()

@@ -1,6 +1,6 @@
 """Schedules and their times, as people see them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -38,8 +38,8 @@ def in_zone(at: datetime, zone: str) -> datetime | None:
         return None
 
 
-def schedules(listed: list[Schedule]) -> Table:
-    """Schedules, a line each."""
+def schedules(listed: list[Schedule], workflows: Mapping[str, str]) -> Table:
+    """Schedules, a line each; `workflows`: their names, by id."""
     rows = (
         (
             str(one.id),
@@ -50,7 +50,7 @@ def schedules(listed: list[Schedule]) -> Table:
             when(one.next_fire_at, one.timezone),
             output.moment(one.last_fire_at),
             str(one.runs),
-            work(one),
+            work(one, workflows),
         )
         for one in listed
     )
@@ -67,10 +67,11 @@ def line(one: Schedule) -> Text:
     return words
 
 
-def work(one: Schedule) -> str:
+def work(one: Schedule, workflows: Mapping[str, str]) -> str:
     """What a schedule creates, in a few words."""
     if one.workflow:
-        return f"a run of workflow {one.workflow.get('id')}"
+        known = str(one.workflow.get("id"))
+        return f"run of {workflows.get(known, known)}"
     if one.tasks:
         return f"{len(one.tasks)} tasks"
     called = one.command or one.task or {}

@@ -28,13 +28,20 @@ from orchestrator.domain import mailbox_operations as mail
 from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain import trigger_operations as trigger
-from orchestrator.domain.outcomes import Decision
+from orchestrator.domain.outcomes import Decision, Done
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.world import World
 from worker_client.errors import OrchestratorError
 
 Rule = Callable[[Any, Principal, World, Rules], Decision]
+
+
+def _rehearse(op: ops.Rehearse, by: Principal, world: World, rules: Rules) -> Decision:
+    by.require(op.op.needs)
+    RULES[type(op.op)](op.op, by, world, rules)
+    return Decision(Done(0))
+
 
 RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.Heartbeat: leasing.heartbeat,
@@ -65,6 +72,7 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     ops.UseKeys: doors.use_keys,
     ops.SetAddress: doors.set_address,
     ops.Note: doors.note,
+    ops.Rehearse: _rehearse,
     ops.Shift: timing.shift,
     ops.Recall: ending.recall,
     ops.Tick: timing.tick,

@@ -23,9 +23,16 @@ from worker_client.contract.enums import LogStream, Scope
 __all__ = [
     "Answer", "AppendLogs", "Approve", "Cancel", "ChangeKey", "Claim", "Complete", "Delete", "DrainWorker", "Enqueue", "Execute",
     "Expire", "Fail", "Heartbeat", "Interest", "IssueKey", "Leased", "LogLine", "Note", "OnTask", "OpenSession",
-    "Operation", "Orphan", "Park", "Phase", "Promote", "Prune", "Reject", "Release", "Retry", "Revive", "RevokeKey",
+    "Operation", "Orphan", "Park", "Phase", "Promote", "Prune", "Rehearse", "Reject", "Release", "Retry", "Revive", "RevokeKey",
     "Satisfy", "SetAccount", "SetAddress", "SetDirectory", "Shift", "Submission", "Tick", "Undeliver", "Update", "Use", "UseKeys",
 ]  # fmt: skip
+
+
+class Rehearse(Operation, frozen=True, kw_only=True):
+    """Find out what an operation would be refused with; nothing is changed."""
+
+    phase = Phase.CHANGE
+    op: Operation
 
 
 class OnTask(Operation, frozen=True, kw_only=True):

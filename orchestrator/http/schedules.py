@@ -6,6 +6,7 @@ from litestar import delete, get, post, put
 
 from orchestrator.domain import schedule_operations as ops
 from orchestrator.domain.moments import instant, moment
+from orchestrator.domain.operations import Rehearse
 from orchestrator.domain.records import Schedule
 from orchestrator.domain.schedule_outcomes import Backfilled, Executed, Scheduled
 from orchestrator.domain.schedule_times import checked, coming, cron_of, spread_key
@@ -45,6 +46,19 @@ async def create_schedule(request: Asked) -> Answer:
     are taken as they are sent there, see docs/coming-from.md.
     """
     return answer(views.schedule(await made(request, await sent(request))), 201)
+
+
+@post(
+    "/schedules/check",
+    opt=described(None, body=contract.CreateSchedule, status=204, errors=(409,)),
+    status_code=200,
+    scope=Scope.ADMIN,
+)
+async def check_schedule(request: Asked) -> Answer:
+    """Find out whether a schedule would be created; nothing is saved."""
+    new = await sent(request)
+    await submit(request, Rehearse(op=ops.AddSchedule(body=new.schedule)))
+    return empty()
 
 
 @post("/schedules/preview", opt=described(contract.Preview, body=contract.PreviewSchedule), scope=Scope.READ)
@@ -220,8 +234,8 @@ def _queue(request: Asked) -> Queue:
 
 HANDLERS = tagged(
     (
-        list_schedules, create_schedule, preview, get_schedule, update_schedule, delete_schedule, start_schedule, stop_schedule,
-        restart_schedule, execute_schedule, backfill_schedule, preview_schedule, list_fires,
+        list_schedules, create_schedule, check_schedule, preview, get_schedule, update_schedule, delete_schedule, start_schedule,
+        stop_schedule, restart_schedule, execute_schedule, backfill_schedule, preview_schedule, list_fires,
     ),
     "Schedules",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from orchestrator import triggers
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain.drafting import as_json
+from orchestrator.domain.operations import Rehearse
 from orchestrator.domain.outcomes import Begun, Defined, Done
 from orchestrator.domain.run_rows import reach_of
 from orchestrator.domain.workflows import Definition, check
@@ -40,19 +41,19 @@ async def create_workflow(request: Asked) -> Answer:
 
     What can't work is refused: cycles, steps, names in templates and fields of tasks that there are not.
     """
-    body = await read(request, contract.CreateWorkflow)
-    by = principal(request)
-    kept = triggers.checked(body.triggers, by, request.app.state.sealing)
-    definition = Definition(
-        steps=body.steps,
-        triggers=kept,
-        input=body.input,
-        description=body.description,
-        timeout_seconds=body.timeout_seconds,
-    )
-    asks = await asyncio.to_thread(check, definition, by, _queue(request).rules.defaults)
-    op = flow.SaveWorkflow(name=body.name, definition=_text(definition), asks=asks, managed_by=body.managed_by)
-    return answer(views.workflow(await _saved(request, op)), 201)
+    return answer(views.workflow(await _saved(request, await _new(request))), 201)
+
+
+@post(
+    "/workflows/check",
+    opt=described(None, body=contract.CreateWorkflow, status=204, errors=(403, 409)),
+    status_code=200,
+    scope=Scope.ADMIN,
+)
+async def check_workflow(request: Asked) -> Answer:
+    """Find out whether a workflow would be created; nothing is saved."""
+    await submit(request, Rehearse(op=await _new(request)))
+    return empty()
 
 
 @get("/workflows", opt=described(Page[contract.Workflow], query=contract.ListWorkflows), scope=Scope.READ)
@@ -157,6 +158,22 @@ async def seen(request: Asked, workflow_id: str, number: int | None = None) -> f
     )
 
 
+async def _new(request: Asked) -> flow.SaveWorkflow:
+    """The workflow that a body asks for. Raises ValidationFailed, Forbidden, Conflict."""
+    body = await read(request, contract.CreateWorkflow)
+    by = principal(request)
+    kept = triggers.checked(body.triggers, by, request.app.state.sealing)
+    definition = Definition(
+        steps=body.steps,
+        triggers=kept,
+        input=body.input,
+        description=body.description,
+        timeout_seconds=body.timeout_seconds,
+    )
+    asks = await asyncio.to_thread(check, definition, by, _queue(request).rules.defaults)
+    return flow.SaveWorkflow(name=body.name, definition=_text(definition), asks=asks, managed_by=body.managed_by)
+
+
 async def _saved(request: Asked, op: flow.SaveWorkflow) -> flows.Defined:
     saved: Defined = await submit(request, op)
     return await seen(request, saved.workflow.id, saved.workflow.latest)
@@ -173,7 +190,8 @@ def _text(definition: Definition) -> str:
 
 HANDLERS = tagged(
     (
-        create_workflow, list_workflows, get_workflow, update_workflow, delete_workflow, execute_workflow, stop_workflow,
+        create_workflow, check_workflow, list_workflows, get_workflow, update_workflow, delete_workflow, execute_workflow,
+        stop_workflow,
     ),
     "Workflows",
 )  # fmt: skip

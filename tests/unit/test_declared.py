@@ -204,6 +204,7 @@ def test_differences_are_told_at_the_deepest_place_and_without_secrets() -> None
     ]
     auth = [{"auth": {"type": "hmac", "secret": "***"}}]
     assert same(auth, [{"auth": {"type": "hmac", "secret": "clear"}}])
+    assert not same(auth, [{"auth": {"type": "hmac", "secret": "{{ secrets.HOOK }}"}}])
     (moved,) = fields(auth, [{"auth": {"type": "token", "secret": "{{ secrets.HOOK }}"}}, {"token": "clear"}])
     assert moved == Field(
         field="", before=auth, after=[{"auth": {"type": "token", "secret": "{{ secrets.HOOK }}"}}, {"token": "***"}]

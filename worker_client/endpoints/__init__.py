@@ -47,6 +47,7 @@ from worker_client.endpoints.doors import (
 )
 from worker_client.endpoints.schedules import (
     backfill_schedule,
+    check_schedule,
     create_schedule,
     create_timer_job,
     delete_schedule,
@@ -103,6 +104,7 @@ from worker_client.endpoints.triggers import (
 )
 from worker_client.endpoints.workflows import (
     cancel_run,
+    check_workflow,
     create_workflow,
     delete_workflow,
     deploy_workflow,
@@ -133,6 +135,8 @@ __all__ = [
     "cancel",
     "cancel_many",
     "cancel_run",
+    "check_schedule",
+    "check_workflow",
     "claim_many",
     "claim_next",
     "complete",

@@ -21,6 +21,11 @@ def create_timer_job(body: TimerJob) -> Call[schedules.Schedule]:
     return post(f"{API}/schedules", schedules.Schedule, body)
 
 
+def check_schedule(body: schedules.CreateSchedule) -> Call[None]:
+    """Find out whether a schedule would be created; nothing is saved."""
+    return post(f"{API}/schedules/check", None, body, Repeat.SAFE)
+
+
 def preview(body: schedules.PreviewSchedule) -> Call[schedules.Preview]:
     """A cron expression in words, and the times to come; nothing is saved."""
     return post(f"{API}/schedules/preview", schedules.Preview, body, Repeat.SAFE)

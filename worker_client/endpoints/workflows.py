@@ -18,6 +18,11 @@ def create_workflow(body: workflows.CreateWorkflow) -> Call[workflows.Workflow]:
     return post(f"{API}/workflows", workflows.Workflow, body)
 
 
+def check_workflow(body: workflows.CreateWorkflow) -> Call[None]:
+    """Find out whether a workflow would be created; nothing is saved."""
+    return post(f"{API}/workflows/check", None, body, Repeat.SAFE)
+
+
 def get_workflow(workflow_id: str, query: workflows.WorkflowVersion | None = None) -> Call[workflows.Workflow]:
     """A workflow in its latest version, or in another."""
     return read(_workflow(workflow_id), workflows.Workflow, query)

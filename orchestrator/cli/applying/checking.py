@@ -1,73 +1,63 @@
-"""What the server would refuse, found out before anything is changed: it is asked, or its own rules are."""
+"""What the server would refuse, found out before anything is changed."""
 
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import structs
 
 from orchestrator.cli.applying.declared import Declared
-from worker_client.errors import ValidationFailed
+from worker_client.contract.schedules import CreateSchedule
+from worker_client.contract.tasks import CreateTask
+from worker_client.endpoints import check_schedule, check_workflow
+from worker_client.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from worker_client.client import Client
 
 SOME_PROMPT = "a prompt"
+SOME_TASK = CreateTask(kind="http", spec={"url": "https://localhost"})
+"""It needs no directory."""
 
 
 def checked(client: "Client", wanted: Sequence[Declared]) -> str:
-    """Check all that is declared; the zone that the server takes for schedules that name none. Raises OrchestratorError."""
+    """Have all that is declared checked by the server; the zone of schedules that name none. Raises OrchestratorError."""
+    commands = {one.name for one in wanted if one.kind == "command"}
     for one in wanted:
+        # Whether it is there already is another question.
+        name = f"check-{secrets.token_hex(8)}"
         try:
             if one.kind == "workflow":
-                _check_workflow(one.body)
+                client.send(check_workflow(structs.replace(one.body, name=name)))
             elif one.kind == "schedule":
-                _check_schedule(client, one.body)
-        except ValidationFailed as error:
-            raise ValidationFailed(f"{one.place}: {error.message}") from None
+                client.send(check_schedule(structs.replace(_alone(one, commands), name=name)))
+        except OrchestratorError as error:
+            raise placed(error, one.place) from None
     return client.system_info().scheduler.timezone if any(one.kind == "schedule" for one in wanted) else "UTC"
 
 
-def _check_schedule(client: "Client", body: Any) -> None:
-    from orchestrator.domain.drafting import new_task
-    from orchestrator.domain.rules import Defaults
-    from orchestrator.domain.schedule_work import required, sent
+def placed(error: OrchestratorError, place: str) -> OrchestratorError:
+    """An error with the place of what it is about before it."""
+    from orchestrator.cli.exits import worded
 
-    for at, task in required(sent(body)).bodies(Defaults().work_directory):
-        # What a command comes to is known where the commands are.
-        whole = structs.replace(task, command=None, arguments=None, prompt=SOME_PROMPT) if task.command else task
-        new_task(whole, Defaults(), at)
-    client.preview(
-        cron=body.cron,
-        timezone=body.timezone,
-        name=body.name,
-        starts_at=body.starts_at,
-        ends_at=body.ends_at,
-        jitter_seconds=body.jitter_seconds,
-        count=1,
-    )
+    error.message = f"{place}: {worded(error)}" if place else worded(error)
+    error.details.pop("field", None)
+    return error
 
 
-def _check_workflow(body: Any) -> None:
-    from orchestrator.domain.principal import LOCAL
-    from orchestrator.domain.rules import Defaults
-    from orchestrator.domain.workflows import Definition, check
+def _alone(one: Declared, commands: set[str]) -> CreateSchedule:
+    """A schedule that needs neither commands nor workflows that these files are to make first."""
+    body: CreateSchedule = one.body
+    if one.uses is not None:
+        return structs.replace(body, workflow=None, task=SOME_TASK)
+    if body.command is not None and body.command.name in commands:
+        path = body.command.work_directory
+        task = SOME_TASK if path is None else CreateTask(work_directory=path, prompt=SOME_PROMPT)
+        return structs.replace(body, command=None, task=task)
+    if body.tasks is not None:
+        return structs.replace(body, tasks=[_without(task, commands) for task in body.tasks])
+    return body if body.task is None else structs.replace(body, task=_without(body.task, commands))
 
-    check(Definition(steps=body.steps, input=body.input), LOCAL, Defaults())
-    for place, one in enumerate(body.triggers):
-        _check_trigger(one, f"triggers[{place}]")
 
-
-def _check_trigger(one: Any, at: str) -> None:
-    from orchestrator.domain.explain import invalid
-    from orchestrator.domain.principal import LOCAL
-    from orchestrator.triggers import TYPES
-
-    trigger = TYPES.get(str(one.get("type")))
-    if trigger is None:
-        raise ValidationFailed(f"`{at}.type` is {one.get('type')!r}: expected one of {', '.join(TYPES)}")
-    try:
-        settings = msgspec.convert(one, trigger.settings)
-    except msgspec.ValidationError as error:
-        raise invalid(error, trigger.settings, one, within=at) from None
-    trigger.check(settings, LOCAL, at)
+def _without(task: CreateTask, commands: set[str]) -> Any:
+    return structs.replace(task, command=None, arguments=None, prompt=SOME_PROMPT) if task.command in commands else task

@@ -1,5 +1,6 @@
 """What differs between what is declared and what there is, field by field, and nothing secret."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from orchestrator.domain import commands
 
 MASK: Final = "***"
 _SECRET: Final = ("secret", "password", "token", "private_key", "api_key", "authorization", "cookie")
+_REFERENCE: Final = re.compile(r"\{\{\s*secrets\.\w+\s*\}\}")
 _OWN: Final = frozenset({"name", "managed_by"})
 
 
@@ -60,12 +62,12 @@ def differing(declared: Declared, before: dict[str, Any], after: dict[str, Any])
 
 
 def same(before: Any, after: Any) -> bool:
-    """Whether two plain values are the same; a secret, which is shown as `***`, is whatever it is said to be."""
+    """Whether two plain values are the same; a secret that is shown as `***` is whatever it is said to be in clear."""
     if isinstance(before, dict) and isinstance(after, dict):
         return before.keys() == after.keys() and all(same(value, after[name]) for name, value in before.items())
     if isinstance(before, list) and isinstance(after, list):
         return len(before) == len(after) and all(same(*pair) for pair in zip(before, after, strict=True))
-    return bool(before == after) or (before == MASK and isinstance(after, str))
+    return bool(before == after) or (before == MASK and isinstance(after, str) and not _names(after))
 
 
 def fields(before: Any, after: Any, path: str = "", *, secret: bool = False) -> Iterator[Field]:
@@ -93,5 +95,9 @@ def _shown(value: Any, *, secret: bool) -> Any:
         }
     if isinstance(value, list):
         return [_shown(one, secret=secret) for one in value]
-    reference = isinstance(value, str) and value.startswith("{{ secrets.") and value.endswith("}}")
-    return MASK if secret and value and not reference else value
+    return MASK if secret and value and not _names(value) else value
+
+
+def _names(value: Any) -> bool:
+    """Whether a text is the name of a secret, which is none itself."""
+    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
