@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 ANSWER_S: Final = 60.0
 """Within which the database answers."""
-_TAKEN: Final = frozenset({DeliveryOutcome.FIRED, DeliveryOutcome.DRY_RUN, DeliveryOutcome.DUPLICATE})
 _position: Final = msgspec.json.Decoder(Position).decode
 
 
@@ -155,7 +154,8 @@ class Desk:
         if not isinstance(outcome, Received):
             raise TypeError(f"{outcome!r} is no outcome of Deliver")
         told(outcome.delivery, self._metrics)
-        return outcome.delivery.outcome in _TAKEN
+        # What was not for real is marked as little as what was filtered.
+        return outcome.delivery.run_id is not None
 
     def _ask(self, work: Coroutine[Any, Any, T]) -> T:
         """What the loop of the server answers."""

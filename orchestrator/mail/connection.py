@@ -176,7 +176,11 @@ class Connection:
 
 def _connected(account: Account) -> imap_tools.BaseMailBox:
     port = account.port or PORTS[account.tls]
-    context = ssl.create_default_context(cafile=account.ca_file or None)
+    try:
+        context = ssl.create_default_context(cafile=account.ca_file or None)
+    except OSError as error:
+        why = error.strerror or "it has no certificate"
+        raise MailError(f"email.tls_ca_file = {account.ca_file!r} cannot be read: {why}") from None
     if account.tls == "implicit":
         return imap_tools.MailBox(account.server, port, TIMEOUT_S, ssl_context=context)
     box = imap_tools.MailBoxUnencrypted(account.server, port, TIMEOUT_S)

@@ -7,6 +7,7 @@ knows again what was delivered before. So nothing is lost, and nothing is taken 
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Final, TypeVar
@@ -115,7 +116,9 @@ class Mailbox:
     def _rest_after(self, failing: str) -> None:
         if self._ended:
             return
-        self._office.tell(self._office.watches(), failing)
+        # The database may be what fails.
+        with suppress(MailError):
+            self._office.tell(self._office.watches(), failing)
         pause = min(LONGEST_PAUSE_S, self._first_pause * 2**self._failures)
         self._failures = min(self._failures + 1, 30)
         self._waker.hush()

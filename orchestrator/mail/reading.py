@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email import message_from_bytes
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -11,14 +10,13 @@ from typing import Any, Final
 from msgspec import Struct
 
 from orchestrator.mail.charsets import clean, decoded, header_text
+from orchestrator.mail.parsing import parsed
 from orchestrator.mail.plain import text_of
 from orchestrator.mail.sender import addresses, sender
 
 MOST_TEXT: Final = 200_000
 """Characters of a mail's text, and of its HTML."""
 _MOST_PARTS: Final = 1000
-_MOST_LINES: Final = 20_000
-"""That may begin a part: each part takes far more memory than its line."""
 _WHO: Final = ("message-id", "date", "from", "subject")
 """By these headers a mail is known again when its folder was numbered anew."""
 
@@ -56,7 +54,8 @@ class Content(Struct, frozen=True):
 def envelope(header: bytes) -> Envelope:
     """What the header of a mail says."""
     fields: dict[str, list[str]] = {}
-    for name, value in message_from_bytes(header).raw_items():
+    found = parsed(header)
+    for name, value in [] if found is None else found.raw_items():
         fields.setdefault(name.lower(), []).append(str(value))
     who = "\n".join("".join("".join(fields.get(name, [""])).split()) for name in _WHO)
     return Envelope(
@@ -73,12 +72,13 @@ def envelope(header: bytes) -> Envelope:
 
 def content(raw: bytes) -> Content:
     """What a whole mail holds."""
-    if raw.count(b"\n--") > _MOST_LINES:
-        return Content(text=decoded(raw[:MOST_TEXT], None), notes=("this mail has too many parts: its text is as it came",))
     try:
-        return _content(message_from_bytes(raw))
+        message = parsed(raw)
+        if message is not None:
+            return _content(message)
     except Exception as error:  # noqa: BLE001 - the parser has bugs that strangers may know
         return Content(notes=(f"this mail cannot be read ({type(error).__name__})",))
+    return Content(text=decoded(raw[:MOST_TEXT], None), notes=("this mail has too many parts or lines: its text is as it came",))
 
 
 def _content(message: Message) -> Content:
@@ -148,7 +148,7 @@ def _first(fields: dict[str, list[str]], name: str) -> str:
 
 def _moment(date: str) -> str | None:
     try:
-        found = parsedate_to_datetime(date)
+        found = parsedate_to_datetime(date[:200])
         known = found.replace(tzinfo=UTC) if found.tzinfo is None else found
         return datetime.fromtimestamp(known.timestamp(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (ValueError, TypeError, IndexError, OverflowError, OSError):

@@ -5,6 +5,7 @@ from email.utils import getaddresses
 from typing import Final
 
 MOST_ADDRESSES: Final = 100
+_LONGEST: Final = 2000
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ANGLED: Final = re.compile(r"<([^<>]*)>")
 _ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
@@ -15,7 +16,7 @@ def sender(headers: list[str]) -> str:
 
     `headers`: all its From headers as they came, for an encoded name must not be taken for an address.
     """
-    if len(headers) != 1:
+    if len(headers) != 1 or len(headers[0]) > _LONGEST:
         return ""
     bare = _QUOTED.sub(" ", headers[0])
     angled = _ANGLED.findall(bare)

@@ -61,9 +61,11 @@ def lines(side: str) -> int:
         return wire.passed[side]
 
 
+LONG = [pytest.mark.system, pytest.mark.timeout(600)]
+
+
 @pytest.mark.parametrize(
-    ("side", "step"),
-    [("client", 1), ("server", 4), pytest.param("server", 1, marks=[pytest.mark.system, pytest.mark.timeout(600)])],
+    ("side", "step"), [("client", 2), ("server", 7), pytest.param("client", 1, marks=LONG), pytest.param("server", 1, marks=LONG)]
 )
 def test_wherever_the_connection_breaks_no_mail_is_lost_and_none_taken_twice(side: str, step: int) -> None:
     points = range(0, lines(side), step)

@@ -127,7 +127,7 @@ def test_text_html_and_attachments_are_told_apart() -> None:
         b"Content-Transfer-Encoding: base64\n\n====!!!!",
         b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n\xff\xff\n",
         b"Content-Disposition: attachment; filename*=utf-9'en'%FF%FE\n\nx",
-        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2000)),
+        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(500)),
         b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\nx\n" * 3000,
     ],
 )
@@ -181,7 +181,39 @@ def test_html_that_is_none(html: str, text: str) -> None:
 
 def test_a_mail_of_nothing_but_parts_does_not_fill_the_memory() -> None:
     found = content(b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\n" * 1_000_000)
-    assert found.notes == ("this mail has too many parts: its text is as it came",)
+    assert found.notes == ("this mail has too many parts or lines: its text is as it came",)
+
+
+NESTED = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(200))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'Content-Disposition: attachment; filename="' + b";" * 500_000 + b"\n\nx",
+        b'Content-Type: text/plain; charset="' + b";" * 500_000 + b"\n\nx",
+        b'Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: x; a="' + b";" * 500_000 + b"\n\nx\n--a--",
+        b"Content-Disposition: attachment; " + b"".join(b"filename*%d*=a; " % n for n in range(100_000)) + b"\n\nx",
+        b"X: y\n" * 1_100_000,
+        NESTED + b"x\n" * 1_000_000,
+        b"Subject: " + b"=?utf-8?q?" * 100_000 + b"\n\nx",
+    ],
+    ids=["filename", "charset", "inner", "continued", "headers", "nested", "words"],
+)
+def test_mails_made_to_be_slow_are_read_in_time(raw: bytes) -> None:
+    before = time.process_time()
+    content(raw)
+    assert time.process_time() - before < 5
+
+
+@pytest.mark.parametrize("nasty", ["<", "(", '"', ",", "<a@b>,", "(a", '"\\', "[", ":;", "=?utf-8?q?", "a@b ", ";"])
+def test_headers_made_to_be_slow_are_read_in_time(nasty: str) -> None:
+    value = (nasty * 250_000)[:60_000].encode()
+    before = time.process_time()
+    envelope(
+        b"".join(name + b": " + value + b"\r\n" for name in (b"From", b"To", b"Subject", b"Date", b"Content-Type")) + b"\r\n"
+    )
+    assert time.process_time() - before < 5
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_who_waits_for_no_mail_pays_for_none() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
+@pytest.mark.system
 def test_why_no_mail_comes_is_told(post: Post, tmp_path: Path) -> None:
     given = variables(post.port) | {"APP_EMAIL_PASSWORD": "another one"}
     with serving(tmp_path, **given) as server, closing(Api(server)) as api:
@@ -98,6 +99,7 @@ def test_why_no_mail_comes_is_told(post: Post, tmp_path: Path) -> None:
         until(lambda: str(api.status(workflow)["failing"]).startswith("email.server is not set"))
 
 
+@pytest.mark.system
 def test_a_killed_server_takes_no_mail_twice_and_loses_none(post: Post, tmp_path: Path) -> None:
     with serving(tmp_path, **variables(post.port)) as server, closing(Api(server)) as api:
         api.deployed({})
@@ -129,6 +131,7 @@ def test_a_server_that_is_killed_before_it_marks_a_mail_marks_it_later(post: Pos
         assert (again["outcome"], first["outcome"], again["run_id"]) == ("duplicate", "fired", first["run_id"])
 
 
+@pytest.mark.system
 def test_a_workflow_that_is_not_deployed_takes_no_mail(post: Post, tmp_path: Path) -> None:
     with serving(tmp_path, **variables(post.port)) as server, closing(Api(server)) as api:
         workflow = api.deployed({})
