@@ -84,12 +84,11 @@ class WebTrigger(Trigger[S], Generic[S]):
 
 def context(type: str, incoming: Incoming, *hidden: str, delivery_id: str | None = None) -> dict[str, Any]:
     """What templates see as `trigger`."""
-    told = incoming.told(*hidden)
     return {
         "type": type,
         "method": incoming.method,
-        "headers": told,
-        "query": incoming.query,
+        "headers": incoming.told(*hidden),
+        "query": {name: value for name, value in incoming.query.items() if not _SECRET.search(name.lower())},
         "delivery_id": delivery_id,
     }
 

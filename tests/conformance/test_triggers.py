@@ -11,12 +11,13 @@ from orchestrator.domain.delivering import GIVEN_UP_MS, pending_of
 from orchestrator.domain.flow_operations import DeleteWorkflow, SaveWorkflow
 from orchestrator.domain.operations import Prune
 from orchestrator.domain.outcomes import Defined, Received
-from orchestrator.domain.principal import OPEN, SYSTEM
+from orchestrator.domain.principal import OPEN, SYSTEM, path_scope
 from orchestrator.domain.schedule_operations import FireDue
 from orchestrator.domain.trigger_operations import Deliver, Deploy, Postpone, Settle, Undeploy
 from tests.rig import HOUR, MINUTE, Rig, meddle
 from tests.serving import Server
 from worker_client.contract.enums import DeliveryOutcome
+from worker_client.contract.triggers import ListDeliveries
 from worker_client.errors import Conflict, NotFound
 
 FETCHING = DeliveryOutcome.FETCHING
@@ -241,3 +242,46 @@ def test_cron_triggers_are_schedules_while_they_are_deployed(rig: Rig) -> None:
     rig.time.pass_(HOUR)
     rig.do(FireDue(), SYSTEM)
     assert len(rig.fetch("SELECT 1 FROM runs")) == 2
+
+
+def test_what_people_see_of_triggers(rig: Rig) -> None:
+    one, two = workflow(rig, "webhook", "github", name="b"), workflow(rig, "github", name="a")
+    rig.do(save("manual", name="b", workflow_id=one))
+    rig.time.pass_(7)
+    deliver(rig, one, key="k", facts='{"n": 1}')
+    deliver(rig, one, place=1, type="github", outcome=DeliveryOutcome.FILTERED, reason="no")
+    waits = waiting(rig, two)
+    deliver(rig, "", outcome=DeliveryOutcome.REFUSED, reason="x")
+    rig._runner.run(_seen(rig, one, two, waits))
+
+
+async def _seen(rig: Rig, one: str, two: str, waits: int) -> None:
+    reads, nobody = rig.store.reads, path_scope(["/nothing"])
+    found = await reads.triggered(one, OPEN.paths)
+    assert found is not None
+    assert (found.name, found.number, found.latest, [kept["type"] for kept in found.triggers]) == (
+        "b",
+        1,
+        2,
+        ["webhook", "github"],
+    )
+    assert await reads.triggered(one, nobody) is None
+    assert [kept["type"] for kept in await reads.triggers_of(one, None, OPEN.paths)] == ["manual"]
+    assert [kept["type"] for kept in await reads.triggers_of(one, 1, OPEN.paths)] == ["webhook", "github"]
+    assert await reads.triggers_of(one, 7, OPEN.paths) == await reads.triggers_of(one, 1, nobody) == []
+    assert {each.workflow_id for each in await reads.triggered_by("github")} == {one, two}
+    assert [each.workflow_id for each in await reads.triggered_by("webhook")] == [one]
+    assert [each.name for each in await reads.deployments(OPEN.paths)] == ["a", "b"]
+    assert await reads.deployments(nobody) == []
+    assert await reads.trigger_states([one, two]) == {(one, 0): None, (one, 1): None, (two, 0): None}
+    at = rig.time.at
+    assert await reads.last_deliveries(one, 3) == {0: (at, DeliveryOutcome.FIRED), 1: (at, DeliveryOutcome.FILTERED)}
+    page = await reads.deliveries(one, ListDeliveries(limit=1))
+    assert ([row.outcome for row in page.items], page.total) == ([DeliveryOutcome.FILTERED], 2)
+    rest = await reads.deliveries(one, ListDeliveries(limit=1, cursor=page.next_cursor))
+    assert ([(row.key, row.facts, row.times) for row in rest.items], rest.next_cursor) == ([("k", {"n": 1}, 1)], None)
+    only = await reads.deliveries(one, ListDeliveries(outcome=DeliveryOutcome.FIRED, type="webhook"))
+    assert [row.key for row in only.items] == ["k"]
+    assert [row.id for row in await reads.fetching(at, 10)] == [waits]
+    assert await reads.fetching(at - 1, 10) == []
+    assert (await reads.waiting_deliveries(), await reads.refused_strangers()) == (1, at)

@@ -36,7 +36,7 @@ async def called(server: Running, workflow_id: str, status: int = 202, method: s
 async def test_a_call_begins_a_run_with_what_it_says(server: Running) -> None:
     at = await deployed(server, hook(), name="calls")
     headers = {**BEARER, "cookie": "c=1", "x-more": "m"}
-    told = await called(server, at, json={"text": "größe 🦔"}, headers=headers, params={"q": "1"})
+    told = await called(server, at, json={"text": "größe 🦔"}, headers=headers, params={"q": "1", "access_token": "t"})
     assert told["outcome"] == "fired"
     ((given, trigger, source, number),) = await runs(server, at)
     assert (given, source, number) == ({"text": "größe 🦔"}, "webhook", 1)

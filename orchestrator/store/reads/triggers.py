@@ -134,12 +134,6 @@ class TriggerReads(Reading):
         query = f"{_DELIVERIES} WHERE r.outcome = 'fetching' AND r.due_at <= ? ORDER BY r.due_at LIMIT ?"
         return [record_of(Delivery, row) for row in await self._fetch(query, (now, limit))]
 
-    async def next_fetch(self) -> Millis | None:
-        """When the turn of the next one comes."""
-        ((due_at,),) = await self._fetch("SELECT min(due_at) FROM deliveries WHERE outcome = 'fetching'", ())
-        found: Millis | None = due_at
-        return found
-
     async def waiting_deliveries(self) -> int:
         """How many wait."""
         ((found,),) = await self._fetch("SELECT count(*) FROM deliveries WHERE outcome = 'fetching'", ())
