@@ -142,8 +142,8 @@ def fill(rig: Rig) -> None:
 ROWS = (
     (
         "INSERT INTO schedules (version, scope, name, owner, cron, timezone, work, enabled, jitter_ms, overlap, missed,"
-        " missed_window_ms, failures, runs, created_at, updated_at)"
-        " VALUES (1, '**', 'nightly', '', '0 2 * * *', 'UTC', '{}', 1, 0, 'allow', 'once', 0, 0, 1, 1, 1)"
+        " missed_window_ms, failures, runs, counted_from, created_at, updated_at)"
+        " VALUES (1, '**', 'nightly', '', '0 2 * * *', 'UTC', '{}', 1, 0, 'allow', 'once', 0, 0, 1, 1, 1, 1)"
     ),
     (
         "INSERT INTO fires (version, schedule_id, kind, due_at, decided_at, outcome, times, task_ids)"
