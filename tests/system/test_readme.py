@@ -20,7 +20,7 @@ BLOCK = re.compile(r"<!-- run(?: python)? -->\n```(sh|python)\n(.*?)```", re.DOT
 @pytest.mark.system
 def test_what_the_readme_says_works(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     repository = tmp_path / "shop"
     repository.mkdir()
     author = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
