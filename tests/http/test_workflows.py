@@ -158,3 +158,43 @@ async def test_what_only_values_tell_is_not_asked_when_it_is_saved(server: Runni
     ended = await server.get(f"/runs/{bad['id']}", wait=20)
     assert ended["steps"]["a"]["status"] == "failed"
     assert ended["steps"]["a"]["reason"].startswith('`task.priority` is "none": expected one of low')
+
+
+async def test_results_beyond_what_an_answer_has_are_named(server: Running) -> None:
+    made = await saved(server, step("a"), step("b"))
+    run = await server.post(f"/workflows/{made['id']}/execute")
+    for _ in range(2):
+        await do_next(server, "x" * 2_500_000)
+    ended = await server.get(f"/runs/{run['id']}", wait=20)
+    parts = [(one["omitted"], one["result"] is None) for one in ended["steps"].values()]
+    assert sorted(parts) == [(0, False), (2_500_002, True)]
+
+
+async def test_triggers_are_changed_and_what_is_deployed_stays(server: Running) -> None:
+    made = await saved(server, step("a"), triggers=[{"type": "manual"}])
+    path = f"/workflows/{made['id']}"
+    await server.post(f"/deployment{path}/deploy")
+    changed = (await server.client.put(path, json={"triggers": [{"type": "manual", "confirm": True}]})).json()["data"]
+    assert (changed["version"], changed["deployed_version"], changed["triggers"][0]["confirm"]) == (2, 1, True)
+    same = (await server.client.put(path, json={"triggers": [{"type": "manual", "confirm": True}]})).json()["data"]
+    assert same == changed
+    error = await server.refused("DELETE", path, 409)
+    assert f"DELETE /deployment/workflows/{made['id']}/undeploy first" in error["message"]
+    assert [one["id"] for one in (await server.get("/workflows", deployed=True))["items"]] == [made["id"]]
+
+
+async def test_a_body_whose_kind_the_values_tell_is_taken(server: Running) -> None:
+    kinds = [
+        {"kind": "{{ input.kind }}", "prompt": "x"},
+        {"kind": "http", "spec": {"url": "{{ input.url }}"}},
+        {"kind": "script", "spec": "{{ input.spec }}"},
+    ]
+    for task in kinds:
+        await server.post("/workflows", {"name": f"k{next(NUMBERS)}", "steps": [step("a", task=task)]})
+    error = await server.refused(
+        "POST",
+        "/workflows",
+        400,
+        json={"name": "n", "steps": [{"id": "a", "task": {"kind": "http", "spec": {"ur": "{{ input.u }}"}}}]},
+    )
+    assert error["details"]["field"] == "steps[0].task.spec.ur"
