@@ -1,6 +1,7 @@
 """GitHub's deliveries: what they say, and which of them are wanted."""
 
 import json
+import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -194,6 +195,32 @@ def test_names_are_matched_and_nothing_else() -> None:
     assert not globs.named(["a?c"], "a/c")
     assert globs.named([], "anything")
     assert not globs.named(["main"], "main\n")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "meant"),
+    [
+        ("*a" * 50 + "b", "a" * 250, False),
+        ("**a" * 50 + "b", "a/" * 125, False),
+        ("**a*b", "a/ab", True),
+        ("*a*b", "a/ab", False),
+        ("**/x", "x", False),
+        ("Release-?*", "release-1.2", True),
+        ("a**", "a/b/c", True),
+        ("a*", "a", True),
+        ("", "a", False),
+    ],
+)
+def test_a_name_that_somebody_chose_takes_no_longer_than_any_other(pattern: str, name: str, meant: bool) -> None:
+    before = time.process_time()
+    assert globs.named([pattern], name) is meant
+    assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("pattern", ["*a*a*a*b", "a/**/b/**/c/**/d/**", "x/****.py"])
+def test_patterns_of_files_that_could_take_hours_are_refused(pattern: str) -> None:
+    with pytest.raises(ValidationFailed, match=r"more than 3 \*"):
+        checked([{"type": "github", "paths": ["**/src/**/*_test*.py", pattern]}], OPEN, sealing())
 
 
 def sealing() -> Sealing:
