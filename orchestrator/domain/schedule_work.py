@@ -185,6 +185,11 @@ def tasks(schedule: Schedule, work: Work, rules: Rules) -> tuple[NewTask, ...]:
     )
 
 
+def size(schedule: Schedule) -> int:
+    """How many tasks a fire creates; a run counts as one."""
+    return len(_decoder.decode(schedule.work).tasks or ("one",))
+
+
 def as_text(work: Work) -> str:
     """Work as the column has it. Raises ValidationFailed."""
     return as_json(work, "task")

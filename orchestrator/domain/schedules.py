@@ -163,16 +163,16 @@ def change(op: ops.ChangeSchedule, by: Principal, world: World, rules: Rules) ->
         _check_name(after, world)
     if work is not None:
         after = schedule_work.checked(after, by, world, rules)
-    firing = Firing(world, rules, [before])
-    if before.enabled and not after.enabled:
-        firing.leave(after, "the schedule was stopped")
-    if after.enabled:
-        after = replace(after, paused_reason=None, failures=after.failures if before.enabled else 0)
+    if after.enabled and not before.enabled:
+        after = replace(after, paused_reason=None, failures=0, counted_from=world.now)
     if any(getattr(before, name) != getattr(after, name) for name in (*_TIMING, "enabled")):
         since = None if before.due_at is None else before.due_at - 1
         after = fitting(after, world, since)
     elif after.enabled and before.fire_at is None and before.max_runs != after.max_runs:
         after = fitting(after, world)
+    firing = Firing(world, rules, [before])
+    if before.enabled and not after.enabled:
+        firing.leave(after, "the schedule was stopped")
     if firing.used_up(after):
         after = replace(after, due_at=None, fire_at=None)
     firing.add(Kept(after), told("changed", after, fields=sorted({name for name in facts if _differs(name, before, after)})))

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from orchestrator.domain import schedule_operations as ops
+from orchestrator.domain import schedule_work
 from orchestrator.domain.outcomes import Decision, Done, Noted
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.records import Kept, Schedule, SchedulerSet
@@ -64,11 +65,11 @@ def stop(op: ops.StopSchedule, by: Principal, world: World, rules: Rules) -> Dec
 def restart(op: ops.RestartSchedule, by: Principal, world: World, rules: Rules) -> Decision:
     """Begin anew: what has not ended is cancelled, runs and failures are counted from nothing, times from now."""
     before = visible(op.schedule_id, by, world)
-    firing = Firing(world, rules, [before])
-    firing.leave(before, "the schedule was restarted")
     after = fitting(revised(before, world, **_FORGIVEN, runs=0, counted_from=world.now), world)
     if after.fire_at is None:
         raise Conflict(f"schedule {after.id} is past its `ends_at`: change that first", schedule_id=after.id)
+    firing = Firing(world, rules, [before])
+    firing.leave(before, "the schedule was restarted")
     more = firing.cancel(before, "its schedule was restarted", op.limit)
     firing.add(Kept(after), told("restarted", after))
     return Decision(Scheduled(after.id, more=more), firing.decision.changes, firing.decision.then)
@@ -99,18 +100,17 @@ def backfill(op: ops.BackfillSchedule, by: Principal, world: World, rules: Rules
     firing = Firing(world, rules, [before])
     times = _times(before, op.start, op.end)
     made = firing.made(before, times[0], times[-1]) if times else set()
+    if (len(times) - len(made)) * schedule_work.size(before) > MOST_TASKS:
+        raise ValidationFailed(
+            f"that would create more than {MOST_TASKS} tasks at once: send a shorter period", field="start", most=MOST_TASKS
+        )
     after, fired = before, 0
     for due in times:
-        if due in made:
-            continue
         if firing.used_up(after):
             break
-        after, done = firing.make_up(after, due)
-        fired += done
-        if firing.outcome.created > MOST_TASKS:
-            raise ValidationFailed(
-                f"that would create more than {MOST_TASKS} tasks at once: send a shorter period", field="start", most=MOST_TASKS
-            )
+        if due not in made:
+            after, done = firing.make_up(after, due)
+            fired += done
     firing.keep(_ended(after, firing), before)
     return Decision(Backfilled(len(times), fired), firing.decision.changes, firing.decision.then, firing.decision.wakes)
 
