@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from orchestrator.settings import Auth, GitHub, Limits
+from orchestrator.settings import Server as Listening
 from tests.http.callers import BOOTSTRAP, bearer
 from tests.http.conftest import Running, serving
 from tests.http.hooks import SECRET, deployed, history, path, runs, signed, workflow
@@ -195,3 +196,17 @@ async def test_many_triggers_get_each_delivery(server: Running) -> None:
     told = await sent(server, payload(), 202, "many")
     assert told["outcomes"] == [DeliveryOutcome.FIRED] * 20
     assert [len(await runs(server, at)) for at in ids] == [1] * 20
+
+
+async def test_the_doors_are_before_the_hooks(tmp_path: Path) -> None:
+    raw = payload()
+    many: dict[str, Any] = {"auth": Auth(bootstrap_key=BOOTSTRAP), "github": GitHub(webhook_secret=SECRET)}
+    async with serving(tmp_path / "rate.db", limits=Limits(rate="3/m"), **many) as server:
+        statuses = [(await server.client.post(SHARED, content=raw, headers=_headers(raw, str(n)))).status_code for n in range(4)]
+        assert statuses == [200, 200, 200, 429]
+    async with serving(tmp_path / "barred.db", server=Listening(port=0, deny=("127.0.0.1",)), **many) as server:
+        for at in (SHARED, path("wf_1")):
+            assert (await server.client.post(at, content=raw, headers=_headers(raw, "d"))).status_code == 403
+    async with serving(tmp_path / "open.db", github=GitHub(webhook_secret=SECRET)) as server:
+        relayed = {**_headers(raw, "d"), "x-forwarded-for": "192.0.2.1"}
+        assert (await server.client.post(SHARED, content=raw, headers=relayed)).status_code == 403

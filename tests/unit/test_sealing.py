@@ -47,6 +47,7 @@ def test_beside_a_database_file_the_key_is_made_when_it_is_first_needed_and_only
     again = sealing(database=database)
     assert again.revealed(kept) == SECRET
     assert again.revealed(again.kept("another", OPEN, "secret")) == "another"
+    assert sealing(file.read_text()).revealed(kept) == SECRET
 
 
 def test_without_a_file_and_a_key_nothing_is_kept() -> None:
