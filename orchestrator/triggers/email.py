@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from orchestrator.domain.principal import Principal
 from orchestrator.triggers.base import Settings, Trigger
-from worker_client.errors import ValidationFailed
+from worker_client.errors import Forbidden, ValidationFailed
 
 if TYPE_CHECKING:
     from orchestrator.mail.reading import Envelope
@@ -50,8 +50,13 @@ class Email(Trigger[EmailSettings]):
     name = "email"
     settings = EmailSettings
 
-    def check(self, settings: EmailSettings, by: Principal, field: str) -> None:  # noqa: ARG002 - everybody may watch it
-        """Refuse what no mail can fit."""
+    def check(self, settings: EmailSettings, by: Principal, field: str) -> None:
+        """Refuse what no mail can fit, and those to see mails who may not see all of the server."""
+        if by.paths.patterns is not None:
+            told = (
+                f"`{field}`: this key is limited to some directories, and the mailbox is the whole server's: ask with another key"
+            )
+            raise Forbidden(told, field=field)
         for name, patterns in (("from", settings.from_), ("to", settings.to)):
             for one in _listed(patterns):
                 if "@" not in one and not _WILD & set(one):

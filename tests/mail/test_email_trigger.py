@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.principal import OPEN
+from orchestrator.domain.principal import OPEN, Principal, path_scope
 from orchestrator.doors.sealing import Sealing
 from orchestrator.mail.reading import envelope
 from orchestrator.triggers import checked
 from orchestrator.triggers.email import Email
 from tests.post import mail
-from worker_client.errors import ValidationFailed
+from worker_client.errors import Forbidden, ValidationFailed
 
 
 def refuses(raw: bytes, **settings: Any) -> str | None:
@@ -72,3 +72,9 @@ def test_what_can_fit_nothing_is_refused(settings: dict[str, Any], field: str) -
     with pytest.raises(ValidationFailed) as refusal:
         checked([{"type": "email", **settings}], OPEN, Sealing())
     assert refusal.value.details["field"] == field
+
+
+def test_who_may_not_see_all_of_the_server_sees_no_mail() -> None:
+    limited = Principal(id="k", paths=path_scope(["/srv/a/**"]))
+    with pytest.raises(Forbidden, match="the mailbox is the whole server's"):
+        checked([{"type": "email"}], limited, Sealing())
