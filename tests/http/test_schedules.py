@@ -72,6 +72,11 @@ async def test_what_was_missed_is_made_up_for(server: Running, directory: str) -
     assert await server.post(f"/schedules/{made['id']}/backfill", period) == {"due": 3, "fired": 1}
     fires = (await server.get(f"/schedules/{made['id']}/fires"))["items"]
     assert [(fire["kind"], fire["outcome"]) for fire in fires] == [("backfill", "queued")] * 2 + [("backfill", "fired")]
+    for _ in range(3):
+        task = await server.claim(directory, wait=10)
+        await server.post(f"/tasks/{task['id']}/complete", {"lease": task["lease"]})
+    fires = (await server.get(f"/schedules/{made['id']}/fires"))["items"]
+    assert [fire["outcome"] for fire in fires] == ["fired"] * 3
 
 
 async def test_a_preview_saves_nothing(server: Running) -> None:
