@@ -23,6 +23,7 @@ from orchestrator.cli import (
     reading,
     reload,
     runs,
+    scheduler,
     schedules,
     server,
     triggers,
@@ -36,7 +37,8 @@ TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.lo
 CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
 OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory]
 BY_ITSELF = [
-    schedules.schedule, workflows.workflow, runs.run, triggers.trigger, commands.command, apply.apply, importing.imports,
+    schedules.schedule, scheduler.scheduler, workflows.workflow, runs.run, triggers.trigger, commands.command, apply.apply,
+    importing.imports,
 ]  # fmt: skip
 DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
 

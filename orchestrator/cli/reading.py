@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from orchestrator.cli.named import schedule_of, workflow_of
 from orchestrator.cli.options import PRIORITIES, STATUSES, TASK_ID, Session, connected, work_path
 
 if TYPE_CHECKING:
@@ -22,17 +23,25 @@ MOST = 1000
 @click.option("--tag", multiple=True, help="May be repeated.")
 @click.option("--agent", help="Tasks for this agent.")
 @click.option("--worker", "worker_id", help="Tasks that this worker holds or held.")
+@click.option("--schedule", metavar="SCHEDULE", help="Tasks that this schedule created, by its name or id.")
+@click.option("--workflow", metavar="WORKFLOW", help="Tasks of this workflow's runs, by its name or id.")
+@click.option("--run", "run_id", type=TASK_ID, help="Tasks of this run of a workflow.")
 @click.option("--search", "q", help="Words in title or prompt.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Leave out so many.")
 @connected
 def list_tasks(session: Session, directories: tuple[str, ...], *, recursive: bool, **options: Any) -> None:
     """List tasks, newest first."""
+    schedule, workflow = options.pop("schedule"), options.pop("workflow")
     filters: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value for name, value in options.items() if value
     }
     if directories:
         filters.update(work_path=[work_path(one) for one in directories], recursive=recursive)
+    if schedule is not None:
+        filters["schedule_id"] = schedule_of(session, schedule).id
+    if workflow is not None:
+        filters["workflow_id"] = workflow_of(session, workflow).id
     page = session.client.list(**filters)
     if session.as_json:
         session.put(page)

@@ -79,7 +79,7 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
     yield "key", "" if (task.key or "").startswith(OWN_KEYS) else task.key or ""
     yield "attempt", f"{task.attempt} of {task.max_attempts}"
     yield "worker", task.worker_id or ""
-    yield "created", output.moment(task.created_at)
+    yield "created", output.moment(task.created_at) + _creator(task)
     yield "due", output.moment(task.due_at)
     yield "started", output.moment(task.started_at)
     yield "finished", output.moment(task.finished_at)
@@ -95,6 +95,13 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
     yield "usage", dense(task.usage)
     yield "error", f"{task.error.type}: {task.error.message}" if task.error else ""
     yield "result", dense(task.result)
+
+
+def _creator(task: Task) -> str:
+    """What created a task by itself, if anything did."""
+    if task.run_id is not None:
+        return f" by run {task.run_id}, step {task.step_id}"
+    return "" if task.schedule_id is None else f" by schedule {task.schedule_id}"
 
 
 def attempts(made: list[Attempt]) -> Table:

@@ -87,6 +87,9 @@ def test_the_life_of_a_schedule(told: Told, tmp_path: Path) -> None:
     task = told.json("show", str(fire["task_ids"][0]))
     assert (task["prompt"], task["schedule_id"], task["source"]) == ("Update the dependencies", made["id"], "schedule")
 
+    assert [one["id"] for one in told.json("list", "--schedule", "nightly")["items"]] == [task["id"]]
+    assert f"by schedule {made['id']}" in told("show", str(task["id"]))
+
     assert "paused" in told("schedule", "stop", "nightly", "--cancel")
     assert told.json("show", str(task["id"]))["status"] == "cancelled"
     assert told.json("schedule", "list", "--state", "paused")["total"] == 1
@@ -99,6 +102,13 @@ def test_the_life_of_a_schedule(told: Told, tmp_path: Path) -> None:
     assert "backfill" in told("schedule", "fires", "nightly")
     assert told("schedule", "delete", "nightly") == "schedule nightly is deleted\n"
     assert "no schedule has the name or the id 'nightly'" in told("schedule", "show", "nightly", code=Exit.NOT_FOUND)
+
+
+def test_the_scheduler_is_stopped_and_started(told: Told) -> None:
+    assert told("scheduler", "status").startswith("the scheduler is running\n")
+    assert told("scheduler", "stop").startswith("the scheduler is stopped\n")
+    assert told.json("scheduler", "status")["state"] == "stopped"
+    assert told("scheduler", "start").startswith("the scheduler is running\n")
 
 
 def test_expressions_are_told_in_words(told: Told) -> None:
@@ -155,6 +165,9 @@ def test_the_life_of_a_workflow(told: Told, tmp_path: Path) -> None:
     assert (run["version"], run["steps"]["build"]["status"]) == (1, "running")
     task = told.json("show", str(run["steps"]["build"]["task_ids"][0]))
     assert (task["spec"]["command"], task["run_id"]) == ("make old", run["id"])
+    for which in (["--run", str(run["id"])], ["--workflow", "release"]):
+        assert [one["id"] for one in told.json("list", *which)["items"]] == [task["id"]]
+    assert f"by run {run['id']}, step build" in told("show", str(task["id"]))
     assert "manual" in told("trigger", "status", "release")
     assert "fired" in told("trigger", "deliveries", "release")
 
