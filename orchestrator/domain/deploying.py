@@ -87,20 +87,24 @@ def _schedules(
     known = {schedule.place: schedule for schedule in _deployed(workflow.id, world)}
     wanted = {place: one for place, one in enumerate(triggers) if one["type"] == _CRON and one.get("enabled", True)}
     changes: list[Change] = [Dropped(schedule) for place, schedule in known.items() if place not in wanted]
-    for place, one in wanted.items():
-        before = known.get(place)
-        if before is not None:
-            # Its name is to be free for what comes in its place.
-            world.apply([Dropped(before)])
-        made = _made(workflow, version, place, one, world, rules)
-        if before is None:
-            changes.append(Kept(made, fresh=True))
-        elif all(getattr(made, name) == getattr(before, name) for name in made.__struct_fields__ if name not in _TIMES):
-            changes.append(Kept(before))
-        else:
-            kept = {name: getattr(before, name) for name in _LIVING}
-            changes.append(Kept(replace(made, id=before.id, version=before.version + 1, **kept)))
+    # The names of those that were are to be free for those that come in their places.
+    world.apply([Dropped(schedule) for schedule in known.values()])
+    try:
+        made = {place: _made(workflow, version, place, one, world, rules) for place, one in wanted.items()}
+    finally:
+        world.apply([Kept(schedule) for schedule in known.values()])
+    changes += [_in_place(one, known.get(place)) for place, one in made.items()]
     return changes
+
+
+def _in_place(made: Schedule, before: Schedule | None) -> Kept:
+    """What a schedule becomes."""
+    if before is None:
+        return Kept(made, fresh=True)
+    if all(getattr(made, name) == getattr(before, name) for name in made.__struct_fields__ if name not in _TIMES):
+        return Kept(before)
+    kept = {name: getattr(before, name) for name in _LIVING}
+    return Kept(replace(made, id=before.id, version=before.version + 1, **kept))
 
 
 def _made(workflow: Workflow, version: WorkflowVersion, place: int, one: JsonObject, world: World, rules: Rules) -> Schedule:

@@ -18,18 +18,18 @@ from tests.rig import HOUR, MINUTE, Rig, meddle
 from tests.serving import Server
 from worker_client.contract.enums import DeliveryOutcome
 from worker_client.contract.triggers import ListDeliveries
-from worker_client.errors import Conflict, NotFound
+from worker_client.errors import Conflict, NotFound, ValidationFailed
 
 FETCHING = DeliveryOutcome.FETCHING
 
 
-def definition(*types: str) -> str:
+def definition_of(*triggers: Any) -> str:
     step = {"id": "s", "task": {"work_directory": "/a", "prompt": "{{ input.x }}"}}
-    return msgspec.json.encode({"steps": [step], "triggers": [{"type": one} for one in types], "input": {"x": 0}}).decode()
+    return msgspec.json.encode({"steps": [step], "triggers": triggers, "input": {"x": 0}}).decode()
 
 
 def save(*types: str, **facts: Any) -> SaveWorkflow:
-    return SaveWorkflow(**{"name": "w", "definition": definition(*types), **facts})
+    return SaveWorkflow(**{"name": "w", "definition": definition_of(*({"type": one} for one in types)), **facts})
 
 
 def workflow(rig: Rig, *types: str, name: str = "w") -> str:
@@ -210,11 +210,8 @@ def cron(expression: str = "0 * * * *", **facts: Any) -> dict[str, Any]:
 
 
 def test_cron_triggers_are_schedules_while_they_are_deployed(rig: Rig) -> None:
-    step = {"id": "s", "task": {"work_directory": "/a", "prompt": "{{ input.x }}"}}
-
     def version(*triggers: Any, of: str | None = None) -> str:
-        text = msgspec.json.encode({"steps": [step], "triggers": triggers, "input": {"x": 0}}).decode()
-        saved = rig.do(SaveWorkflow(name="w", definition=text, workflow_id=of))
+        saved = rig.do(SaveWorkflow(name="w", definition=definition_of(*triggers), workflow_id=of))
         assert isinstance(saved, Defined)
         rig.do(Deploy(workflow_id=saved.workflow.id))
         return saved.workflow.id
@@ -237,6 +234,12 @@ def test_cron_triggers_are_schedules_while_they_are_deployed(rig: Rig) -> None:
     rig.time.pass_(5 * MINUTE)
     rig.do(FireDue(), SYSTEM)
     assert rig.fetch("SELECT number FROM runs ORDER BY id") == [(1,), (2,)]
+    over = SaveWorkflow(name="w", definition=definition_of(cron("@daily", ends_at="2001-01-01T00:00:00Z")), workflow_id=at)
+    rig.do(over)
+    refused, again = rig.outcomes(Deploy(workflow_id=at), Deploy(workflow_id=at, number=2))
+    assert isinstance(refused, ValidationFailed)
+    assert isinstance(again, Defined)
+    assert [row[:3] for row in crons(rig)] == [row[:3] for row in changed]
     rig.do(Undeploy(workflow_id=at))
     assert crons(rig) == []
     rig.time.pass_(HOUR)
