@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-HOLD_MS: Final[Millis] = 10_000
+HOLD_MS: Final[Millis] = 6_000
 """For so long another server leaves the mailbox alone when nothing is heard of this one."""
-RENEW_S: Final = 3.0
+RENEW_S: Final = 2.0
 LOOK_S: Final = 30.0
 """Between two looks at what is deployed, of which the feed tells, too."""
 LEAVE_S: Final = 5.0
