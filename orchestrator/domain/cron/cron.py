@@ -17,16 +17,28 @@ _LONGEST_CHANGE: Final = 2 * DAY
 
 
 class Cron(ABC):
-    """When something is due. Made by `parse`; it never changes, and may be shared."""
+    """When something is due. Made by `parse`; what it answers never changes, so that it may be shared."""
 
     def __init__(self, expression: str, timezone: str) -> None:
         """As they were sent."""
         self.expression = expression
         self.timezone = timezone
+        self._last: tuple[Millis, Millis] = (0, 0)
 
-    @abstractmethod
     def after(self, at: Millis) -> Millis | None:
         """The first due time after a moment, never the moment itself. None when there is none until the end of 2099."""
+        # Thousands of schedules may share an expression, and be asked about the same moment.
+        since, due = self._last
+        if since <= at < due:
+            return due
+        found = self._after(at)
+        if found is not None:
+            self._last = (at, found)
+        return found
+
+    @abstractmethod
+    def _after(self, at: Millis) -> Millis | None:
+        """The same, worked out."""
 
     def between(self, after: Millis, until: Millis, limit: int) -> list[Millis]:
         """The due times after one moment up to another, that one included; the first `limit` of them."""
@@ -50,7 +62,7 @@ class _Every(Cron):
         super().__init__(expression, timezone)
         self._seconds = period(expression[len(EVERY) :].strip().lower())
 
-    def after(self, at: Millis) -> Millis | None:
+    def _after(self, at: Millis) -> Millis | None:
         step = self._seconds * 1000
         return (at // step + 1) * step
 
@@ -69,7 +81,7 @@ class _AtTimes(Cron):
         self._times = due
         self._follows_clock = fields.hour.startswith("*")
 
-    def after(self, at: Millis) -> Millis | None:
+    def _after(self, at: Millis) -> Millis | None:
         moment = at // 1000 + 1
         # As it was just before, so that a change at this very moment is seen.
         offset = self._zone.offset(moment - 1)
