@@ -57,7 +57,7 @@ def apply(session: Session, files: tuple[Path, ...], label: str | None, *, dry_r
         raise click.UsageError("--prune needs --label NAME: it deletes only what was created with that label")
     wanted = declared(files)
     zone = checked(session.client, wanted)
-    there = present(session.client)
+    there = present(session.client, wanted)
     steps = planned(wanted, there, label=label, prune=prune, zone=zone)
     if not dry_run:
         _carry_out(session, steps, {one.name: one.id for one in there.values() if one.kind == "workflow"})

@@ -1,11 +1,12 @@
 """What there is on the server, as bodies that what is declared can be compared with."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from orchestrator.cli.applying.declared import KINDS
+from orchestrator.cli.applying.declared import KINDS, Declared
 from orchestrator.cli.reaching import every
 from worker_client.errors import Conflict
 
@@ -29,15 +30,18 @@ class Present(Struct, frozen=True, kw_only=True):
     deployed: int | None = None
 
 
-def present(client: "Client") -> dict[tuple[str, str], Present]:
-    """All that the caller may see, by kind and name. Raises Conflict where two have the same name, in different directories."""
+def present(client: "Client", wanted: Sequence[Declared]) -> dict[tuple[str, str], Present]:
+    """All that the caller may see, by kind and name. Raises Conflict where two have a name that is wanted."""
+    names = {(one.kind, one.name) for one in wanted} | {("workflow", one.uses) for one in wanted}
     found: dict[tuple[str, str], Present] = {}
     for one in (*_commands(client), *_workflows(client), *_schedules(client)):
-        if (one.kind, one.name) in found:
+        key = (one.kind, one.name)
+        if key in found and key in names:
             raise Conflict(
                 f"you see two {one.kind}s {one.name!r}, in different directories: use a key that sees one of them only"
             )
-        found[one.kind, one.name] = one
+        # Others may have one name as often as they like.
+        found[(one.kind, f"{one.name} {one.id}") if key in found else key] = one
     return found
 
 
