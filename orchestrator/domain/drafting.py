@@ -1,6 +1,6 @@
 """What is sent to create or change a task as the domain has it: defaults filled in, paths canonical, times in ms."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -85,6 +85,17 @@ def new_task(body: CreateTask, defaults: Defaults, at: str = "") -> NewTask:
     )
 
 
+def keyed_task(body: CreateTask, defaults: Defaults, at: str = "") -> NewTask:
+    """`new_task`, which is the same task when it is sent again with its key, whatever has become of its command by then."""
+    try:
+        return new_task(body, defaults, at)
+    except (ValidationFailed, PayloadTooLarge) as refusal:
+        if body.key is None or body.command is None:
+            raise
+        other = new_task(replace(body, command=None, arguments=None, prompt=body.command), defaults, at)
+        return replace(other, key_hash=_digest(body, other.path), unusable=refusal)
+
+
 class Together:
     """Tasks of one transaction: what is in them has a limit, as commands and templates make much out of little."""
 
@@ -92,9 +103,9 @@ class Together:
         self._defaults = defaults
         self._left = _MOST_TOGETHER
 
-    def draft(self, body: CreateTask, at: str = "") -> NewTask:
+    def draft(self, body: CreateTask, at: str = "", drafted: Callable[..., NewTask] = new_task) -> NewTask:
         """One more of them. Raises ValidationFailed, PayloadTooLarge."""
-        task = new_task(body, self._defaults, at)
+        task = drafted(body, self._defaults, at)
         texts = (task.inputs.prompt, task.inputs.spec, task.inputs.environment, task.inputs.metadata, task.inputs.description)
         self._left -= sum(len(text) for text in texts if text is not None)
         if self._left < 0:

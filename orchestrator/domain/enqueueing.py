@@ -26,6 +26,8 @@ def enqueue(op: ops.Enqueue, by: Principal, world: World, rules: Rules) -> Decis
         if task.key is not None and (known := fresh.get(task.key) or _stored(op, scope, task.key, world)):
             created.tasks.append((_known(task, known, by, world, at, in_batch=task.key in fresh), False))
             continue
+        if task.unusable is not None:
+            raise task.unusable
         if task.secrets:
             secrets.check(task.secrets, by, rules, f"{at}prompt")
         parents = _parents(task, by, world, at)

@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from worker_client.contract.enums import Status
+from worker_client.errors import OrchestratorError
 
 Millis = int
 """UTC, milliseconds since 1970."""
@@ -127,7 +128,10 @@ class TaskView(Struct, frozen=True, gc=False):
 
 
 class NewTask(Struct, frozen=True, kw_only=True):
-    """A validated task to be created: canonical path, defaults filled in, times in ms; `delay_ms` counts from the commit."""
+    """A validated task to be created: canonical path, defaults filled in, times in ms; `delay_ms` counts from the commit.
+
+    `unusable`: why it cannot be created anew; its key may stand for one all the same.
+    """
 
     path: str
     host: str = ""
@@ -154,6 +158,7 @@ class NewTask(Struct, frozen=True, kw_only=True):
     workflow_id: str | None = None
     run_id: int | None = None
     step_id: str | None = None
+    unusable: OrchestratorError | None = None
 
 
 class DirectorySetting(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from orchestrator.domain import operations as ops
-from orchestrator.domain.drafting import Together, change, new_task
+from orchestrator.domain.drafting import Together, change, keyed_task
 from orchestrator.domain.elsewhere import Adopted
 from orchestrator.domain.outcomes import Changed, Created
 from orchestrator.domain.task import TaskView
@@ -52,7 +52,7 @@ async def create_task(request: Asked) -> Answer:
     if isinstance(body, Adopted):
         schedule = schedule_views.schedule(await made(request, body))
         return answer(ScheduledJob(schedule_id=schedule.id, **asdict(schedule)), 201)
-    new = new_task(body, request.app.state.queue.rules.defaults)
+    new = keyed_task(body, request.app.state.queue.rules.defaults)
     outcome: Created = await submit(request, ops.Enqueue(tasks=(new,)))
     ((task_id, fresh),) = outcome.tasks
     return answer(views.created(outcome.views[task_id], new=fresh), 201 if fresh else 200)
@@ -68,7 +68,7 @@ async def create_tasks(request: Asked) -> Answer:
         said = f"the tasks depend on {parents} others in all, more than the {_PARENTS} that are allowed at once: send fewer"
         raise PayloadTooLarge(said, field="tasks", limit=_PARENTS)
     together = Together(request.app.state.queue.rules.defaults)
-    new = tuple(together.draft(task, f"tasks[{place}].") for place, task in enumerate(body.tasks))
+    new = tuple(together.draft(task, f"tasks[{place}].", keyed_task) for place, task in enumerate(body.tasks))
     outcome: Created = await submit(request, ops.Enqueue(tasks=new, many=True))
     return answer({"tasks": [views.created(outcome.views[task_id], new=fresh) for task_id, fresh in outcome.tasks]}, 201)
 

@@ -137,6 +137,14 @@ async def test_the_same_request_is_the_same_task_whatever_the_file_says_by_then(
     assert again.json()["data"]["prompt"] == "Review a carefully."
     other = {**body, "arguments": {"what": "b"}}
     await server.refused("POST", "/tasks", 409, json=other)
+    await server.client.delete("/commands/git/review")
+    for path, sent in (("/tasks", body), ("/tasks/batch", {"tasks": [body]})):
+        answer = (await server.client.post(path, json=sent)).json()["data"]
+        assert answer.get("tasks", [answer])[0]["id"] == first["id"]
+    await server.refused("POST", "/tasks", 409, json=other)
+    refused = await server.refused("POST", "/tasks", 400, json={**body, "key": f"{directory}/other"})
+    assert "which there is not" in refused["message"]
+    await server.refused("POST", "/tasks/batch", 400, json={"tasks": [{**body, "key": f"{directory}/other"}]})
 
 
 async def test_what_stands_in_a_file_is_in_force_soon(server: Running, directory: str) -> None:
