@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,16 @@ def test_why_a_mailbox_cannot_be_read_is_told(post: Post, facts: dict[str, Any],
         desk.until(lambda: desk.failing)
     assert str(desk.failing[0]).startswith(told)
     assert not {PASSWORD, str(facts.get("password", PASSWORD))} & set(str(desk.failing[0]).split())
+
+
+def test_no_password_is_sent_readable_to_another_machine(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.mail.connection.ip_address", lambda _: ip_address("192.0.2.1"))
+    with closing(Wire(post.port)) as wire:
+        with pytest.raises(MailError, match=r"email\.tls = 'none' would send the password readable for all"):
+            Connection(post.account(wire.port))
+        # It asked what the server can do, and no more.
+        assert wire.passed["client"] <= 1
+        Connection(post.account(wire.port, plaintext=True)).close()
 
 
 @pytest.mark.parametrize("what", ["head", "body", "mark"])
