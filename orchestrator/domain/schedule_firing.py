@@ -103,7 +103,9 @@ class Firing:
         """Those of its due times, in order, that history has already: after its clock was set back, and it was begun anew."""
         if schedule.last_due_at is None or not times or times[0] > schedule.last_due_at:
             return set()
-        return {one.due_at for one in self._history(schedule, times[0], times[-1]) if one.kind == FireKind.DUE}
+        created = {FireOutcome.FIRED, FireOutcome.QUEUED}
+        known = self._history(schedule, times[0], times[-1])
+        return {one.due_at for one in known if one.kind == FireKind.DUE or one.outcome in created}
 
     def made(self, schedule: Schedule, start: Millis, end: Millis) -> set[Millis]:
         """The due times of a period for which something was created, or waits to be."""

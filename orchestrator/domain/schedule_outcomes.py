@@ -39,8 +39,9 @@ class Fired(Struct, frozen=True):
 
 
 class Fires(Outcome):
-    """What became of due times; `created` tasks in all; `more`: there are more due times."""
+    """What became of due times; `created` tasks in all, of due times `missed`; `more`: there are more due times."""
 
     fires: list[Fired]
     created: int = 0
+    missed: int = 0
     more: bool = False

@@ -12,28 +12,23 @@ from orchestrator.domain.task import Millis
 from worker_client.contract.enums import Missed
 from worker_client.errors import ValidationFailed
 
+_SECOND: Final = 1_000
 LATE_MS: Final = 60_000
 """What is older than this when somebody can fire it, was missed."""
-MOST_LOOKED_AT: Final = 10_000
-"""Due times of one schedule that are looked at in one transaction: nearly three hours of those that are a second apart."""
+MOST_COUNTED: Final = 1_000
+"""Due times that one row of history is said to stand for, though they were more."""
 
 
 class Passed(Struct, frozen=True):
-    """Due times that have passed: the first `skipped` of them were missed, the others are to be fired. `rest`: there are more."""
+    """Due times that have passed: up to `missed` they were missed, `count` of them, and those of `fired` are to be fired.
 
-    times: list[Millis]
-    skipped: int
-    rest: bool
+    `rest`: there are more to be fired after these.
+    """
 
-    @property
-    def missed(self) -> list[Millis]:
-        """Those to be left out, the oldest first."""
-        return self.times[: self.skipped]
-
-    @property
-    def fired(self) -> list[Millis]:
-        """Those to be fired, the oldest first."""
-        return self.times[self.skipped :]
+    missed: Millis | None
+    count: int
+    fired: list[Millis]
+    rest: bool = False
 
 
 def spread_key(scope: str, name: str) -> str:
@@ -100,20 +95,39 @@ def passed(schedule: Schedule, cron: Cron, wall: Millis, most: int) -> Passed:
     A due time was missed when a later one has passed as well, or when it is more than a minute old.
     """
     first = schedule.due_at or 0
-    until = wall if schedule.ends_at is None else min(wall, schedule.ends_at)
-    looked_at = most if schedule.missed == Missed.ALL else MOST_LOOKED_AT
-    times = [first, *cron.between(first, until, looked_at)]
-    rest = len(times) > looked_at
-    del times[looked_at:]
-    if len(times) > 1 and fire_at(schedule, cron, times[-1]) > wall:
-        times.pop()
-    latest = times[-1]
-    current = not rest and wall - fire_at(schedule, cron, latest) <= LATE_MS
+    latest = latest_due(cron, first, wall if schedule.ends_at is None else min(wall, schedule.ends_at))
+    if latest > first and fire_at(schedule, cron, latest) > wall:
+        latest = latest_due(cron, first, latest - 1)
+    current = wall - fire_at(schedule, cron, latest) <= LATE_MS
     oldest = wall - schedule.missed_window_ms
-    if schedule.missed == Missed.ALL:
-        skipped = sum(due < oldest and not (current and due == latest) for due in times)
-    elif current or (schedule.missed == Missed.ONCE and not rest and latest >= oldest):
-        skipped = len(times) - 1
-    else:
-        skipped = len(times)
-    return Passed(times, skipped, rest)
+    if schedule.missed == Missed.ALL and latest >= oldest:
+        begin = first if first >= oldest else cron.after(oldest - 1) or latest
+        fired = [begin, *cron.between(begin, latest, most)]
+        return _passed(cron, first, begin, fired[:most], rest=len(fired) > most)
+    made_up = schedule.missed == Missed.ONCE and latest >= oldest
+    return _passed(cron, first, latest if current or made_up else None, [latest] if current or made_up else [], latest=latest)
+
+
+def latest_due(cron: Cron, first: Millis, until: Millis) -> Millis:
+    """The last due time up to a moment, `first` being one: it is searched for, however many lie in between."""
+    following = cron.after(first)
+    if following is None or following > until:
+        return first
+    low, high = first, until
+    # Something is due after `low`, and nothing after `high`; of due times there is at most one in a second.
+    while high - low > _SECOND:
+        middle = (low + high) // 2
+        due = cron.after(middle)
+        low, high = (middle, high) if due is not None and due <= until else (low, middle)
+    return cron.after(low) or first
+
+
+def _passed(  # what all policies have in common
+    cron: Cron, first: Millis, begin: Millis | None, fired: list[Millis], *, rest: bool = False, latest: Millis | None = None
+) -> Passed:
+    """Those before `begin` were missed (None: all up to `latest`)."""
+    if begin == first:
+        return Passed(None, 0, fired, rest)
+    last = latest_due(cron, first, begin - 1) if begin is not None else latest
+    count = 1 + len(cron.between(first, last or first, MOST_COUNTED - 1))
+    return Passed(last, count, fired, rest)

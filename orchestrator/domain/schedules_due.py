@@ -18,6 +18,8 @@ from worker_client.contract.enums import FireKind, Missed
 
 MOST_TASKS: Final = 2_000
 """Created in one transaction: what is left is done in the next one."""
+MOST_MISSED: Final = 20_000
+"""Counted in one transaction."""
 
 
 def fire_due(op: ops.FireDue, _by: Principal, world: World, rules: Rules) -> Decision:
@@ -31,7 +33,7 @@ def fire_due(op: ops.FireDue, _by: Principal, world: World, rules: Rules) -> Dec
     firing.outcome.more = len(due) >= op.limit
     room = op.limit
     for schedule in due:
-        if room <= 0 or firing.outcome.created >= MOST_TASKS:
+        if room <= 0 or firing.outcome.created >= MOST_TASKS or firing.outcome.missed >= MOST_MISSED:
             firing.outcome.more = True
             break
         try:
@@ -45,11 +47,11 @@ def fire_due(op: ops.FireDue, _by: Principal, world: World, rules: Rules) -> Dec
 def _advance(schedule: Schedule, cron: Cron, firing: Firing, wall: Millis, room: int) -> int:
     """Fire a schedule for the due times that have come, and say when the next one does; how many there were."""
     found = passed(schedule, cron, wall, room)
-    known = firing.decided(schedule, found.times)
-    missed = [due for due in found.missed if due not in known]
-    if missed:
-        firing.skipped(schedule, missed[-1], len(missed), _why(schedule, found))
-    after, reached = schedule, found.missed[-1] if found.missed else None
+    known = firing.decided(schedule, [due for due in (found.missed, *found.fired) if due is not None])
+    firing.outcome.missed += found.count
+    if found.missed is not None and found.missed not in known:
+        firing.skipped(schedule, found.missed, found.count, _why(schedule, found))
+    after, reached = schedule, found.missed
     for due in found.fired:
         if firing.used_up(after) or not after.enabled:
             break

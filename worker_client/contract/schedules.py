@@ -185,7 +185,10 @@ class ListFires(Paged, kw_only=True):
 
 
 class Fire(Struct, kw_only=True):
-    """What became of a due time; `times`: how many due times one row of skipped ones stands for, the last of them `due_at`."""
+    """What became of a due time.
+
+    `times`: how many due times one row of skipped ones stands for, counted up to 1,000; the last of them is `due_at`.
+    """
 
     id: int
     schedule_id: Id
