@@ -22,7 +22,7 @@ _TIMING = (
 TIMING_OPTIONS = (
     click.option("--timezone", metavar="ZONE", help="Such as Europe/Berlin.  [default: scheduler.timezone of the server]"),
     click.option("--description", help="What it is for."),
-    click.option("--starts", "starts_at", type=time, help="Not before this time."),
+    click.option("--starts", "starts_at", type=time, help="Not before this time: 2030-01-31T18:00 (local) or 2030-01-31T18:00Z."),
     click.option("--ends", "ends_at", type=time, help="Not from this time on."),
     click.option("--max-runs", type=click.IntRange(min=1), help="So often, and then no more.  [default: for ever]"),
     click.option(
@@ -31,10 +31,14 @@ TIMING_OPTIONS = (
     click.option(
         "--overlap",
         type=click.Choice(OVERLAPS),
-        help="At a time when the work of an earlier one has not ended.  [default: allow]",
+        help="What it does when the work of an earlier time has not ended.  [default: allow]",
     ),
-    click.option("--missed", type=click.Choice(MISSED), help="Of the times that passed while no server ran.  [default: once]"),
-    click.option("--missed-window", "missed_window_seconds", type=duration, help="But none older than this.  [default: 1d]"),
+    click.option(
+        "--missed",
+        type=click.Choice(MISSED),
+        help="What it makes up for after no server ran: nothing, one time, or all.  [default: once]",
+    ),
+    click.option("--missed-window", "missed_window_seconds", type=duration, help="But nothing older than this.  [default: 1d]"),
     click.option(
         "--pause-after",
         "pause_after_failures",
