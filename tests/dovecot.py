@@ -75,7 +75,11 @@ class Dovecot:
         text = _CONFIGURATION.format(plain=self.plain, tls=self.tls, **facts)
         (self._folder / "dovecot.conf").write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self) -> None:
         self._process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(self._folder / "dovecot.conf")])
