@@ -96,7 +96,7 @@ def fake_github(public_key: str, date: Callable[[], str] | None = None) -> Itera
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     fake.url = f"http://127.0.0.1:{server.server_port}"
     try:
