@@ -57,7 +57,7 @@ class Plan(Struct, frozen=True):
         return self.definition.steps[self.graph.places[step_id]]
 
 
-@lru_cache(16)
+@lru_cache(4)
 def plan_of(text: str) -> Plan:
     """A definition as it is stored: the steps of a run ask for it one after the other."""
     definition = msgspec.json.decode(text, type=Definition)
