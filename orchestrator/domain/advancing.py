@@ -15,7 +15,7 @@ from orchestrator.domain.stepping import Room, Stepper
 from orchestrator.domain.workflows import Plan, plan_of
 from orchestrator.domain.world import World
 from worker_client.contract.enums import FINAL as OVER
-from worker_client.contract.enums import StepStatus
+from worker_client.contract.enums import RunStatus, StepStatus
 from worker_client.contract.workflows import Step
 
 NAME: Final = "advancer"
@@ -97,7 +97,11 @@ def _go_on(run_id: int, decision: Decision, world: World, rules: Rules, room: Ro
     """Do what a run has to do now; False when there was no room for all of it."""
     run = world.records.get(Run, run_id)
     version = None if run is None else world.records.get(WorkflowVersion, run.workflow_id, run.number)
-    if run is None or version is None:
+    if run is None:
+        return True
+    if version is None:
+        if run.finished_at is None:
+            runs.end_run(run, RunStatus.FAILED, "its workflow has been deleted", decision, world, rules)
         return True
     plan = plan_of(version.definition)
     rows = {row.step_id: row for row in runs.steps_of(run_id, world)}

@@ -39,7 +39,9 @@ Rule = Callable[[Any, Principal, World, Rules], Decision]
 
 def _rehearse(op: ops.Rehearse, by: Principal, world: World, rules: Rules) -> Decision:
     by.require(op.op.needs)
-    RULES[type(op.op)](op.op, by, world, rules)
+    # In a world of its own: what rules lay over that must not be seen, and saved, by what comes after it.
+    apart = World(world.source, now=world.now, chance=world.chance, nonce=world.nonce)
+    RULES[type(op.op)](op.op, by, apart, rules)
     return Decision(Done(0))
 
 

@@ -152,7 +152,7 @@ def end_run(run: Run, status: RunStatus, reason: str | None, decision: Decision,
         if row.status in {StepStatus.PENDING, StepStatus.RUNNING}:
             stand = Stand(StepStatus.CANCELLED, words)
             decision.changes.append(Kept(run_rows.moved(row, run.id, row.step_id, stand, world.now, None)))
-    cancel_tasks([task_id for task_id, _, _ in world.source.awaited(run.id)], words, decision, world, rules)
+    cancel_tasks(world.awaited(run.id), words, decision, world, rules)
     world.apply(decision.changes)
 
 

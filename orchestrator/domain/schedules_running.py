@@ -12,7 +12,7 @@ from orchestrator.domain.records import Kept, Schedule, SchedulerSet
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.schedule_firing import Firing, revised, told
 from orchestrator.domain.schedule_outcomes import Backfilled, Executed, Scheduled
-from orchestrator.domain.schedule_times import cron_of
+from orchestrator.domain.schedule_times import checked, spread_key
 from orchestrator.domain.schedules import fitting, visible
 from orchestrator.domain.schedules_following import settled
 from orchestrator.domain.task import Millis
@@ -120,7 +120,8 @@ def _times(schedule: Schedule, start: Millis, end: Millis) -> list[Millis]:
     first = start if schedule.starts_at is None else max(start, schedule.starts_at)
     ends_at = None if schedule.ends_at is None else schedule.ends_at + 1
     last = min(at for at in (end, schedule.due_at, ends_at) if at is not None)
-    times = cron_of(schedule).between(first - 1, last - 1, MOST_MADE_UP + 1)
+    cron = checked(schedule.cron, schedule.timezone, spread_key(schedule.scope, schedule.name))
+    times = cron.between(first - 1, last - 1, MOST_MADE_UP + 1)
     if len(times) > MOST_MADE_UP:
         raise ValidationFailed(
             f"there are more than {MOST_MADE_UP} due times between `start` and `end`: send a shorter period", field="start"

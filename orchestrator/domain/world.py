@@ -285,6 +285,12 @@ class World(Keyring):
                 under[one.schedule_id].append(one)
         return under
 
+    def awaited(self, run_id: int) -> list[int]:
+        """Ids of the tasks of a run that have not ended."""
+        found = [task_id for task_id, _, _ in self.source.awaited(run_id) if task_id not in self._heads]
+        found += [head.id for head in self._heads.values() if head and head.run_id == run_id and not head.status.final]
+        return sorted(found)
+
     @property
     def wall(self) -> Millis:
         """The wall clock, which schedules follow: unlike `now` it may be set forward and back."""
