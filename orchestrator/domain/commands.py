@@ -70,13 +70,22 @@ def plain(body: str) -> str:
 
 
 def written(command: Command) -> str:
-    """The file of a command."""
+    """The file of a command. Raises ValidationFailed for one that could not be read again."""
     fields: dict[str, Any] = {}
     if command.description:
         fields["description"] = command.description
     if command.arguments:
         fields["arguments"] = msgspec.to_builtins(list(command.arguments))
-    return front_matter.joined(fields | command.settings, command.body + "\n")
+    try:
+        text = front_matter.joined(fields | command.settings, command.body + "\n")
+        problem = parse(text, command.name).problem
+    except RecursionError:
+        problem = front_matter.TOO_DEEP
+    if problem is not None:
+        raise ValidationFailed(
+            f"`settings` make a file that could not be used: {problem}; send less, or flatter", field="settings"
+        )
+    return text
 
 
 def prompt(name: str, arguments: str | JsonObject | None, commands: Commands, most: int, at: str = "") -> str:

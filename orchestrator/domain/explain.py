@@ -17,6 +17,7 @@ _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 _TYPES = re.compile(r"\b(str|int|float|bool)\b(?=[^'`]*`)")
 _JSON_WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _TOO_LARGE = "Number out of range"
+_NONE_OF = "Invalid enum value"
 _SHOWN = 100
 A_TIME = "an RFC 3339 time with an offset, for example 2030-01-31T18:00:00Z"
 
@@ -74,7 +75,7 @@ def _join(field: str, name: str) -> str:
 
 
 def _expected(what: str, kinds: list[inspect.Type]) -> str:
-    if allowed := _values(kinds):
+    if allowed := _values(kinds) or (_literals(kinds) if what.startswith(_NONE_OF) else []):
         return f"one of {', '.join(allowed)}"
     if any(isinstance(kind, inspect.DateTimeType) for kind in kinds):
         return A_TIME
@@ -131,6 +132,10 @@ def _names(kinds: list[inspect.Type]) -> list[str]:
 
 def _values(kinds: list[inspect.Type]) -> list[str]:
     return [str(value.value) for kind in kinds if isinstance(kind, inspect.EnumType) for value in kind.cls]
+
+
+def _literals(kinds: list[inspect.Type]) -> list[str]:
+    return [str(value) for kind in kinds if isinstance(kind, inspect.LiteralType) for value in kind.values]
 
 
 def _value(sent: Any, steps: list[str]) -> Any:

@@ -12,7 +12,7 @@ _LINES: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DO
 _OPENS: Final = re.compile(r"\A---[ \t]*(?:\r?\n|\Z)")
 _FIELD: Final = re.compile(r"^([A-Za-z_][A-Za-z0-9_-]*):", re.MULTILINE)
 _DEEPEST: Final = 20
-_TOO_DEEP: Final = f"its front matter is nested more than {_DEEPEST} deep"
+TOO_DEEP: Final = f"its front matter is nested more than {_DEEPEST} deep"
 LARGEST: Final = 64 * 1024
 
 
@@ -83,7 +83,7 @@ def _loaded(text: str) -> Any:
 
 def _check(value: Any, depth: int) -> None:
     if depth > _DEEPEST:
-        raise FrontMatterError(_TOO_DEEP)
+        raise FrontMatterError(TOO_DEEP)
     if isinstance(value, dict):
         if not all(isinstance(name, str) and storable(name) for name in value):
             raise FrontMatterError("its front matter has a field whose name is no text: put it in quotes")
@@ -114,7 +114,7 @@ def _loader() -> Any:
     def fetch_flow_collection_start(self: Any, token: Any) -> None:
         # Its scanner takes ever longer for each one more.
         if self.flow_level > _DEEPEST:
-            raise FrontMatterError(_TOO_DEEP)
+            raise FrontMatterError(TOO_DEEP)
         nested(self, token)
 
     resolvers = {

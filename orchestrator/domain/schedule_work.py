@@ -24,7 +24,7 @@ from worker_client.errors import Forbidden, NotFound, ValidationFailed
 
 KINDS: Final = ("task", "tasks", "workflow", "command")
 _SUBMIT: Final = frozenset({str(Scope.SUBMIT)})
-_ABOUT_FIRES: Final = re.compile(r"\{\{[^{}]*\b(?:fire|schedule)\b")
+_ABOUT_FIRES: Final = re.compile(r"\{[{%][^{}]*\b(?:fire|schedule)\b")
 """A template of ours: what else has braces, such as `docker ps --format {{.Names}}`, stays as it is."""
 SOURCE: Final = "schedule"
 _DAY: Final = 86_400_000

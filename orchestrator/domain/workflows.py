@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.domain import secrets as asking
 from orchestrator.domain import templates
+from orchestrator.domain.commands import NAME
 from orchestrator.domain.drafting import as_json, new_task
 from orchestrator.domain.explain import invalid, not_a_field
 from orchestrator.domain.graph import Graph
@@ -115,6 +117,9 @@ def _asked(step: Step, at: str, by: Principal, defaults: Defaults) -> list[str]:
         task = msgspec.convert(body, CreateTask)
     except msgspec.ValidationError as error:
         raise invalid(error, CreateTask, body, within=at) from None
+    if sent.get("command") is not None:
+        _check_command(task, at)
+        task = replace(task, command=None, arguments=None, prompt=_SOME_TEXT)
     new = new_task(task, defaults, f"{at}.")
     if "work_directory" in sent and not _made(sent["work_directory"]) and not by.paths.covers(new.path):
         raise Forbidden(f"this key may not create tasks in {new.path}", field=f"{at}.work_directory")
@@ -122,9 +127,23 @@ def _asked(step: Step, at: str, by: Principal, defaults: Defaults) -> list[str]:
     return asking.asked(Inputs(prompt=prompt, spec=spec, environment=environment), f"{at}.").split()
 
 
+def _check_command(task: CreateTask, at: str) -> None:
+    """Refuse what no command can be; which there are is known when the step begins."""
+    if task.command is None:
+        return
+    if task.prompt is not None:
+        raise ValidationFailed(f"send `{at}.prompt` or `{at}.command`, not both", field=f"{at}.command")
+    if not NAME.fullmatch(task.command):
+        raise ValidationFailed(
+            f"`{at}.command` is {task.command[:100]!r}: expected the name of a command, lower-case letters, digits and `-`, with "
+            "`/` for folders",
+            field=f"{at}.command",
+        )
+
+
 def _with_stand_ins(sent: JsonObject, at: str) -> JsonObject:
     """A body without what templates make; what is needed all the same has something in its place."""
-    body = {name: value for name, value in sent.items() if name not in {"command", "arguments"} and not _made(value)}
+    body = {name: value for name, value in sent.items() if not _made(value)}
     made = sent.keys() - body.keys()
     kind = sent.get("kind", "agent")
     if "kind" in made:
@@ -137,7 +156,7 @@ def _with_stand_ins(sent: JsonObject, at: str) -> JsonObject:
             body.setdefault("work_directory", _ANYWHERE)
     if "work_directory" in made:
         body["work_directory"] = _ANYWHERE
-    if made & {"prompt", "command"}:
+    if "prompt" in made or "command" in made:
         body.setdefault("prompt", _SOME_TEXT)
     return body
 

@@ -1,6 +1,7 @@
 """Commands over HTTP, and tasks that name one."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,14 @@ async def test_no_name_leaves_the_folder(server: Running, name: str) -> None:
         ({"name": "x", "body": "b", "arguments": [{"name": "a b"}]}, "`arguments[0].name`"),
         ({"name": "x", "body": "b", "arguments": [{"name": "a"}, {"name": "a"}]}, "twice"),
         ({"name": "x", "body": "b", "settings": {"description": "y"}}, "`settings.description`"),
+        ({"name": "x", "body": "b", "settings": json.loads('{"a":' * 21 + "1" + "}" * 21)}, "nested more than 20 deep"),
+        ({"name": "x", "body": "b", "settings": json.loads('{"a":' * 800 + "1" + "}" * 800)}, "nested more than 20 deep"),
+        ({"name": "x", "body": "b", "settings": {"a": "x" * 70_000}}, "65,536"),
     ],
 )
 async def test_what_cannot_be_a_command_is_refused(server: Running, body: dict[str, Any], says: str) -> None:
     assert says in (await server.refused("POST", "/commands", 400, json=body))["message"]
+    assert not (folder(server) / "x.md").exists()
     await server.refused("GET", "/commands/x", 404)
     assert not (folder(server) / "x.md").exists()
 

@@ -19,6 +19,23 @@ def body(directory: str, **facts: Any) -> dict[str, Any]:
     return {"name": f"of {directory}", "cron": "0 0 2 * * *", "task": {"work_directory": directory, "prompt": "Do it"}} | facts
 
 
+async def test_far_times_are_refused_or_shown_and_fail_nothing(server: Running, directory: str) -> None:
+    far = body(directory, starts_at="9999-12-31T23:59:59Z")
+    assert (await server.refused("POST", "/schedules", 400, json=far))["details"]["field"] in {"cron", "starts_at"}
+    asked = {"cron": "@every 3650d", "starts_at": "9999-12-31T23:59:59Z"}
+    assert (await server.post("/schedules/preview", asked))["fires"] == []
+    assert len((await server.post("/schedules/preview", {"cron": "@every 3650d", "count": 1000}))["fires"]) < 10
+
+
+async def test_conditions_and_loops_about_fires_are_templates(server: Running, directory: str) -> None:
+    task = {"work_directory": directory, "prompt": "{% if fire.number == 1 %}first{% else %}later{% endif %}"}
+    made = await server.post("/schedules", body(directory, task=task))
+    fire = await server.post(f"/schedules/{made['id']}/execute")
+    assert (await server.get(f"/tasks/{fire['task_ids'][0]}"))["prompt"] == "first"
+    loop = body(f"{directory}/loop", task=task | {"prompt": "{% for x in fire %}{{ x }}{% endfor %}"})
+    assert "a loop" in (await server.refused("POST", "/schedules", 400, json=loop))["message"]
+
+
 async def test_a_schedule_from_its_beginning_to_its_end(server: Running, directory: str) -> None:
     made = await server.post("/schedules", body(directory, timezone="Europe/Berlin", description="nightly"))
     assert (made["version"], made["state"], made["runs"], made["words"]) == (1, "active", 0, made["words"])

@@ -129,6 +129,9 @@ async def test_a_run_is_cancelled_and_resumed_and_a_workflow_stopped(server: Run
         ([step("a", task={"prompt": "{% for x in y %}{% endfor %}"})], "steps[0].task.prompt", "a loop"),
         ([step("a", task={"prompt": "{{ input.__class__ }}"})], "steps[0].task.prompt", "underscore"),
         ([step("a", task={"environment": {"T": "{{ secrets.NONE }}"}})], "steps", "there is no secret NONE"),
+        ([step("a", task={"command": "../../x", "prompt": None})], "steps[0].task.command", "the name of a command"),
+        ([step("a", task={"command": "review"})], "steps[0].task.command", "not both"),
+        ([step("a", task={"command": 5})], "steps[0].task.command", "is 5"),
         ([step("1a")], "steps[0].id", "a letter or `_`"),
         ([], "steps", "expected"),
     ],
@@ -188,6 +191,8 @@ async def test_a_body_whose_kind_the_values_tell_is_taken(server: Running) -> No
         {"kind": "{{ input.kind }}", "prompt": "x"},
         {"kind": "http", "spec": {"url": "{{ input.url }}"}},
         {"kind": "script", "spec": "{{ input.spec }}"},
+        {"command": "made-later", "arguments": {"what": "{{ input.what }}"}, "prompt": None},
+        {"command": "{{ input.which }}", "arguments": "all", "prompt": None},
     ]
     for task in kinds:
         await server.post("/workflows", {"name": f"k{next(NUMBERS)}", "steps": [step("a", task=task)]})

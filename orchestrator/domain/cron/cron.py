@@ -1,12 +1,14 @@
 """An expression in its zone, and the moments at which it is due."""
 
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
 from orchestrator.domain.cron import zones
 from orchestrator.domain.cron.errors import CronError
 from orchestrator.domain.cron.every import period, period_words
+from orchestrator.domain.cron.fields import LAST_YEAR
 from orchestrator.domain.cron.text import EVERY, Times, Written, checked, never, times, written
 from orchestrator.domain.cron.walls import DAY, ever, first_wall
 from orchestrator.domain.cron.zones import Zone
@@ -14,6 +16,8 @@ from orchestrator.domain.task import Millis
 
 _LONGEST_CHANGE: Final = 2 * DAY
 """The clocks of Samoa once went a whole day ahead."""
+_END: Final[Millis] = round(datetime(LAST_YEAR + 1, 1, 2, tzinfo=UTC).timestamp()) * 1000
+"""When the last year is over in every zone; what comes after is asked of none, as no calendar goes beyond the year 9999."""
 
 
 class Cron(ABC):
@@ -31,9 +35,10 @@ class Cron(ABC):
         since, due = self._last
         if since <= at < due:
             return due
-        found = self._after(at)
-        if found is not None:
-            self._last = (at, found)
+        found = None if at >= _END else self._after(at)
+        if found is None or found >= _END:
+            return None
+        self._last = (at, found)
         return found
 
     @abstractmethod

@@ -34,6 +34,7 @@ _REFUSED: Final[Mapping[type[nodes.Node], str]] = MappingProxyType({
     nodes.Scope: "an `autoescape` block",
     nodes.Pow: "a power (`**`)",
 })  # fmt: skip
+_BY_ATTRIBUTE: Final = frozenset({"selectattr", "rejectattr"})
 _PLAIN: Final = (
     nodes.Output,
     nodes.TemplateData,
@@ -198,6 +199,13 @@ def _check_constant(node: nodes.Const, at: str) -> None:
 def _check_filter(node: nodes.Filter, at: str) -> None:
     _known(node.name, FILTERS, "filter", at)
     _plain_arguments(node, at)
+    paths = [argument.value for argument in node.kwargs if argument.key == "attribute"]
+    paths += node.args[:1] if node.name in _BY_ATTRIBUTE else []
+    for path in paths:
+        if isinstance(path, nodes.Const) and any(name.startswith("_") for name in str(path.value).split(".")):
+            raise TemplateError(
+                f"uses the attribute `{path.value}`, {at}: those that begin with an underscore are not for templates"
+            )
 
 
 def _check_test(node: nodes.Test, at: str) -> None:

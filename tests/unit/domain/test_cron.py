@@ -297,6 +297,15 @@ def test_long_texts_are_refused_at_once() -> None:
     assert process_time() - begun < 0.5
 
 
+@pytest.mark.parametrize("expression", ["0 2 * * *", "0 0 29 2 *", "@every 5m", "@every 3650d"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Shanghai"])
+def test_nothing_is_due_where_calendars_end(expression: str, zone: str) -> None:
+    assert due(expression, zone, 253_402_300_799_999) == []
+    assert len(due(expression, zone, moment(2085, 1, 1) * 1000, count=5)) == {"0 0 29 2 *": 3, "@every 3650d": 2}.get(
+        expression, 5
+    )
+
+
 def test_five_thousand_computations_cost_well_under_a_second() -> None:
     parse("H H * * *", BERLIN, "first").after(NOON)
     begun = process_time()

@@ -109,6 +109,8 @@ def test_a_template_comes_to(text: str, comes_to: str) -> None:
         ("{{ secrets.X | upper }}", "stands alone"),
         ("{% if secrets.X %}{% endif %}", "stands alone"),
         ("{{ secrets['X'] }}", "stands alone"),
+        ("{{ input.l | map(attribute='a.__class__') | list }}", "underscore"),
+        ("{{ input.l | selectattr('__class__') | list }}", "underscore"),
         ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "nested"),
         ("{{ 1" + " | string" * 200 + " }}", "nested"),
         ("{% if 1 %}" * 200 + "{% endif %}" * 200, "nested"),
