@@ -47,15 +47,17 @@ def read(path: Path) -> list[Document]:
     if path.suffix not in SUFFIXES:
         raise ValidationFailed(f"{path} is of no format that is known here: expected {', '.join(sorted(SUFFIXES))}")
     try:
-        return parsed(path.read_bytes(), path.suffix, str(path))
+        with path.open("rb") as file:  # which may have no end
+            content = file.read(_LARGEST + 1)
     except OSError as error:
         raise ValidationFailed(f"{path} cannot be read: {error.strerror or error}") from None
+    return parsed(content, path.suffix, str(path))
 
 
 def parsed(content: bytes, suffix: str, source: str) -> list[Document]:
     """The documents of what a file holds. Raises ValidationFailed with the place of what is wrong."""
     if len(content) > _LARGEST:
-        raise ValidationFailed(f"{source} has {len(content):,} bytes; {_LARGEST:,} is the most")
+        raise ValidationFailed(f"{source} has more than {_LARGEST:,} bytes")
     try:
         text = content.decode("utf-8-sig")
         if suffix == ".toml":

@@ -175,6 +175,9 @@ def test_what_is_no_text_and_what_is_no_file_is_said(tmp_path: Path) -> None:
         declared([tmp_path])
     with pytest.raises(ValidationFailed, match=r"gone\.json cannot be read: No such file"):
         declared([tmp_path / "gone.json"])
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    with pytest.raises(ValidationFailed, match=r"endless\.json has more than 10,000,000 bytes"):
+        declared([tmp_path / "endless.json"])
 
 
 def test_aliases_are_known_and_make_no_small_file_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

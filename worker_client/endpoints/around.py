@@ -1,10 +1,8 @@
 """What is around tasks: statistics, workers, directories, accounts, the feed, and how the server is."""
 
-from urllib.parse import quote
-
 from worker_client.contract import accounts, attempts, directories, events, health, statistics, usage, workers
 from worker_client.contract.envelope import Page
-from worker_client.endpoints.call import API, Call, Repeat, post, read
+from worker_client.endpoints.call import API, Call, Repeat, named, post, read
 
 
 def get_statistics() -> Call[statistics.Statistics]:
@@ -65,12 +63,12 @@ def list_accounts(query: accounts.ListAccounts) -> Call[Page[accounts.Account]]:
 
 def set_account(account: str, body: accounts.SetAccount) -> Call[accounts.Account]:
     """Have an account wait until a time, or with None let it be used again."""
-    path = f"{API}/accounts/{quote(account, safe='')}"
+    path = f"{API}/accounts/{named(account)}"
     return Call(method="PUT", path=path, returns=accounts.Account, body=body, repeat=Repeat.SAFE)
 
 
 def _drain(worker_id: str) -> str:
-    return f"{API}/workers/{quote(worker_id, safe='')}/drain"
+    return f"{API}/workers/{named(worker_id)}/drain"
 
 
 def get_health() -> Call[health.Health]:
@@ -80,7 +78,7 @@ def get_health() -> Call[health.Health]:
 
 def probe(name: str) -> Call[health.Probe]:
     """`live` or `ready`."""
-    return read(f"/health/{quote(name, safe='')}", health.Probe, bare=True)
+    return read(f"/health/{named(name)}", health.Probe, bare=True)
 
 
 def read_events(query: events.ReadEvents) -> Call[events.Event]:

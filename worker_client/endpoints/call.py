@@ -2,6 +2,7 @@
 
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from msgspec import Struct, structs
 
@@ -11,6 +12,11 @@ from worker_client.contract.request import Request
 
 T = TypeVar("T")
 API = "/api/v1"
+
+
+def named(name: str, safe: str = "") -> str:
+    """A name as a part of a path; dots are escaped, too, so that `..` in it leads to no other endpoint."""
+    return quote(name, safe=safe).replace(".", "%2E")
 
 
 class Repeat(Enum):

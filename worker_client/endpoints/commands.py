@@ -1,10 +1,8 @@
 """Commands: named prompt templates."""
 
-from urllib.parse import quote
-
 from worker_client.contract import commands
 from worker_client.contract.envelope import Page
-from worker_client.endpoints.call import API, Call, Repeat, post, read
+from worker_client.endpoints.call import API, Call, Repeat, named, post, read
 
 
 def list_commands(query: commands.ListCommands) -> Call[Page[commands.Command]]:
@@ -33,4 +31,4 @@ def delete_command(name: str) -> Call[None]:
 
 
 def _command(name: str) -> str:
-    return f"{API}/commands/{quote(name, safe='/')}"
+    return f"{API}/commands/{named(name, safe='/')}"

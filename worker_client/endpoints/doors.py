@@ -1,11 +1,9 @@
 """Who may ask, what was changed by whom, and the server itself."""
 
-from urllib.parse import quote
-
 from worker_client.contract import addresses, audit, keys, system
 from worker_client.contract.enums import AddressList
 from worker_client.contract.envelope import Page
-from worker_client.endpoints.call import API, Call, Repeat, post, read
+from worker_client.endpoints.call import API, Call, Repeat, named, post, read
 
 _LISTS = {AddressList.ALLOW: "whitelist", AddressList.DENY: "blacklist"}
 
@@ -81,7 +79,7 @@ def stop_scheduler() -> Call[system.SchedulerInfo]:
 
 
 def _key(key_id: str) -> str:
-    return f"{API}/auth/keys/{quote(key_id, safe='')}"
+    return f"{API}/auth/keys/{named(key_id)}"
 
 
 def _list(which: AddressList | str, verb: str) -> str:

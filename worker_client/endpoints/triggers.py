@@ -1,11 +1,9 @@
 """Triggers: what starts workflows from outside, and what became of each delivery."""
 
-from urllib.parse import quote
-
 from worker_client.contract import triggers
 from worker_client.contract.envelope import Page
 from worker_client.contract.fields import JsonObject
-from worker_client.endpoints.call import API, Call, post, read
+from worker_client.endpoints.call import API, Call, named, post, read
 
 
 def trigger_status(workflow_id: str) -> Call[triggers.WorkflowTriggers]:
@@ -39,4 +37,4 @@ def list_deliveries(workflow_id: str, query: triggers.ListDeliveries) -> Call[Pa
 
 
 def _triggers(workflow_id: str, rest: str) -> str:
-    return f"{API}/triggers/workflows/{quote(workflow_id, safe='')}/{rest}"
+    return f"{API}/triggers/workflows/{named(workflow_id)}/{rest}"

@@ -1,11 +1,9 @@
 """Workflows, their deployments, and their runs."""
 
-from urllib.parse import quote
-
 from worker_client.contract import tasks, workflows
 from worker_client.contract.envelope import Page
 from worker_client.contract.request import Paged
-from worker_client.endpoints.call import API, Call, Repeat, post, read
+from worker_client.endpoints.call import API, Call, Repeat, named, post, read
 
 
 def list_workflows(query: workflows.ListWorkflows) -> Call[Page[workflows.Workflow]]:
@@ -91,11 +89,11 @@ def undeploy_workflow(workflow_id: str) -> Call[workflows.Deployment]:
 
 
 def _workflow(workflow_id: str, rest: str = "") -> str:
-    return f"{API}/workflows/{quote(workflow_id, safe='')}{rest}"
+    return f"{API}/workflows/{named(workflow_id)}{rest}"
 
 
 def _deployment(workflow_id: str, verb: str) -> str:
-    return f"{API}/deployment/workflows/{quote(workflow_id, safe='')}/{verb}"
+    return f"{API}/deployment/workflows/{named(workflow_id)}/{verb}"
 
 
 def _run(run_id: int, rest: str = "") -> str:

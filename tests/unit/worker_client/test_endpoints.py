@@ -6,6 +6,7 @@ import typing
 from typing import Any, Final
 
 import pytest
+from httpx import URL
 
 from orchestrator.http.routes import API, ROOT
 from worker_client import AsyncClient, Client, endpoints
@@ -50,6 +51,13 @@ def routes() -> set[tuple[str, str]]:
 
 def plain(path: str) -> str:
     return "/".join("{}" if part in PARTS else part for part in path.split("/"))
+
+
+def test_no_name_leads_to_another_endpoint() -> None:
+    for name in ("..", "../schedules/5", "../../x", "a/../../../tasks"):
+        for made in (endpoints.delete_command(name), endpoints.delete_workflow(name), endpoints.revoke_key(name)):
+            assert "/../" not in f"{made.path}/"
+            assert URL(f"http://a{made.path}").raw_path.decode() == made.path
 
 
 def test_every_endpoint_is_one_of_the_server() -> None:
