@@ -1,58 +1,97 @@
-"""`orchestrator`: the server and its clients on the command line; each command imports what it needs when it runs."""
+"""`orchestrator`: the server and its clients on the command line; a command is loaded with what it needs when it runs."""
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from itertools import chain
+from typing import Final
 
 import rich_click as click
 
 from orchestrator import __version__
-from orchestrator.cli import (
-    adding,
-    addresses,
-    apply,
-    audit,
-    backup,
-    changing,
-    commands,
-    copying,
-    costs,
-    database,
-    directories,
-    following,
-    holding,
-    importing,
-    keys,
-    mcp,
-    reading,
-    reload,
-    runs,
-    scheduler,
-    schedules,
-    server,
-    triggers,
-    workflows,
-)
-from orchestrator.cli.demo import command
 from orchestrator.cli.exits import EPILOG
 
-SERVER = [server.serve, server.migrate, database.db, backup.backup, copying.copy, server.openapi, command.demo, mcp.mcp]
-TASKS = [adding.add, reading.list_tasks, reading.show, reading.why, following.logs, following.watch]
-CHANGES = [changing.cancel, changing.retry, changing.answer, changing.approve, changing.reject]
-OTHERS = [reading.workers, holding.drain, holding.accounts, reading.stats, costs.costs, directories.directory]
-BY_ITSELF = [
-    schedules.schedule, scheduler.scheduler, workflows.workflow, runs.run, triggers.trigger, commands.command, apply.apply,
-    importing.imports,
-]  # fmt: skip
-DOORS = [keys.keys, addresses.addresses, audit.audit, reload.reload]
+PANELS: Final = {
+    "Server": {
+        "serve": "server.serve",
+        "migrate": "server.migrate",
+        "db": "database.db",
+        "backup": "backup.backup",
+        "copy": "copying.copy",
+        "openapi": "server.openapi",
+        "demo": "demo.command.demo",
+        "mcp": "mcp.mcp",
+    },
+    "Tasks": {
+        "add": "adding.add",
+        "list": "reading.list_tasks",
+        "show": "reading.show",
+        "why": "reading.why",
+        "logs": "following.logs",
+        "watch": "following.watch",
+    },
+    "Changing tasks": {
+        "cancel": "changing.cancel",
+        "retry": "changing.retry",
+        "answer": "changing.answer",
+        "approve": "changing.approve",
+        "reject": "changing.reject",
+    },
+    "Work by itself": {
+        "schedule": "schedules.schedule",
+        "scheduler": "scheduler.scheduler",
+        "workflow": "workflows.workflow",
+        "run": "runs.run",
+        "trigger": "triggers.trigger",
+        "command": "commands.command",
+        "apply": "apply.apply",
+        "import": "importing.imports",
+    },
+    "Around them": {
+        "workers": "reading.workers",
+        "drain": "holding.drain",
+        "accounts": "holding.accounts",
+        "stats": "reading.stats",
+        "costs": "costs.costs",
+        "directory": "directories.directory",
+    },
+    "Who may do what": {
+        "keys": "keys.keys",
+        "addresses": "addresses.addresses",
+        "audit": "audit.audit",
+        "reload": "reload.reload",
+    },
+}
+"""The commands as the help shows them: where each of them is, below this package."""
+
+
+class _Commands(MutableMapping[str, click.Command]):
+    """Loads the one that is asked for: a server, or a script that adds a task, needs none of the others."""
+
+    def __init__(self) -> None:
+        self._places = dict(chain.from_iterable(panel.items() for panel in PANELS.values()))
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, attribute = self._places[name].rpartition(".")
+        found: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return found
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        raise TypeError(f"write down where {name} is")
+
+    def __delitem__(self, name: str) -> None:
+        del self._places[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 @click.group(
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ORCHESTRATOR", "max_content_width": 120},
 )
-@click.command_panel("Server", commands=[str(one.name) for one in SERVER])
-@click.command_panel("Tasks", commands=[str(one.name) for one in TASKS])
-@click.command_panel("Changing tasks", commands=[str(one.name) for one in CHANGES])
-@click.command_panel("Work by itself", commands=[str(one.name) for one in BY_ITSELF])
-@click.command_panel("Around them", commands=[str(one.name) for one in OTHERS])
-@click.command_panel("Who may do what", commands=[str(one.name) for one in DOORS])
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def main() -> None:
     """A durable queue per work directory, that coding agents and plain workers pull from.
@@ -62,5 +101,7 @@ def main() -> None:
     """
 
 
-for one in (*SERVER, *TASKS, *CHANGES, *BY_ITSELF, *OTHERS, *DOORS):
-    main.add_command(one)
+for title, panel in PANELS.items():
+    click.command_panel(title, commands=list(panel))(main)
+# A group that is made with them looks at each.
+main.commands = _Commands()
