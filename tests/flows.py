@@ -55,7 +55,7 @@ class Flows:
         self.rig.do(flow.ResumeRun(run_id=run_id))
         self.follow()
 
-    def follow(self, **limits: int) -> int:
+    def follow(self, **limits: Any) -> int:
         """Have everything happen that follows; how many times something did."""
         times = 0
         more = True

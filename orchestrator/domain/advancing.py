@@ -67,13 +67,15 @@ def follow(op: flow.Follow, _by: Principal, world: World, rules: Rules) -> Decis
     room = Room(op.tasks)
     left = {event.run_id for event in events if event.run_id is not None and moves(event.type, event.status)}
     for run_id in sorted(left):
-        if room.full or not _go_on(run_id, decision, world, rules, room):
+        if op.gives_up:
+            _give_up(run_id, decision, world, rules)
+        elif room.full or not _go_on(run_id, decision, world, rules, room):
             break
         left.discard(run_id)
     read = _until(events, left)
     decision.outcome = Done(len(read), more=bool(left) or len(events) >= op.limit)
     ended = {event.schedule_id for event in read if event.schedule_id is not None and _ends(event)}
-    followed = settle(ended, world, rules)
+    followed = settle(() if op.gives_up else ended, world, rules)
     decision.changes += followed.changes
     decision.then += followed.then
     decision.wakes += followed.wakes
@@ -130,6 +132,12 @@ def _go_on(run_id: int, decision: Decision, world: World, rules: Rules, room: Ro
     decision.wakes += stepper.decision.wakes
     _conclude(run, plan, rows, decision, world)
     return not room.full
+
+
+def _give_up(run_id: int, decision: Decision, world: World, rules: Rules) -> None:
+    run = world.records.get(Run, run_id)
+    if run is not None and run.finished_at is None:
+        runs.end_run(run, RunStatus.FAILED, "the server cannot go on with it: its log says why", decision, world, rules)
 
 
 def _taken_up(unfinished: Sequence[tuple[int, str, bool]], rows: Mapping[str, RunStep]) -> set[str]:

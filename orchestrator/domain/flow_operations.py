@@ -75,11 +75,15 @@ class ResumeRun(Operation, frozen=True, kw_only=True):
 
 
 class Follow(Operation, frozen=True, kw_only=True):
-    """Do what follows from what happened to the work of runs and schedules: up to `limit` events, and about `tasks` new tasks."""
+    """Do what follows from what happened to the work of runs and schedules: up to `limit` events, and about `tasks` new tasks.
+
+    `gives_up`: the runs concerned end, as nobody can go on with them.
+    """
 
     phase = Phase.FOLLOW
     limit: int = 1_000
     tasks: int = 1_000
+    gives_up: bool = False
 
     @property
     def weight(self) -> int:

@@ -83,10 +83,11 @@ class BackfillSchedule(OnSchedule, frozen=True, kw_only=True):
 
 
 class FireDue(Operation, frozen=True, kw_only=True):
-    """Fire what is due, for up to `limit` due times."""
+    """Fire what is due, for up to `limit` due times. `gives_up`: pause it instead, as nobody can fire it."""
 
     phase = Phase.TIME
     limit: int = MOST_FIRES
+    gives_up: bool = False
 
     @property
     def weight(self) -> int:

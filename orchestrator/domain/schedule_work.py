@@ -127,7 +127,11 @@ def seen(schedule: Schedule) -> PathScope:
 
 def place(schedule: Schedule) -> str:
     """Where those look who see only some directories: at the first task; empty for a schedule that may create tasks anywhere."""
-    bodies = [] if schedule.paths is None else _decoder.decode(schedule.work).bodies("")
+    try:
+        bodies = [] if schedule.paths is None else _decoder.decode(schedule.work).bodies("")
+    except msgspec.MsgspecError:
+        # It is told of what can't be read any more, too.
+        return ""
     path = next((body.work_directory for _, body in bodies if body.work_directory), None)
     return "" if path is None else work_path(path, "work_directory")
 

@@ -33,6 +33,9 @@ def fire_due(op: ops.FireDue, _by: Principal, world: World, rules: Rules) -> Dec
     firing.outcome.more = len(due) >= op.limit
     room = op.limit
     for schedule in due:
+        if op.gives_up:
+            firing.keep(firing.pause(schedule, "the server cannot fire it: its log says why"), schedule)
+            continue
         if room <= 0 or firing.outcome.created >= MOST_TASKS or firing.outcome.missed >= MOST_MISSED:
             firing.outcome.more = True
             break

@@ -9,6 +9,7 @@ import structlog
 from orchestrator.domain.flow_operations import Follow
 from orchestrator.domain.outcomes import Done
 from orchestrator.domain.principal import SYSTEM
+from orchestrator.loops.patience import Patience
 from orchestrator.queue.commit import Queue
 from worker_client.errors import Overloaded
 
@@ -23,14 +24,17 @@ class Advancer:
     def __init__(self, queue: Queue, *, every: float | None = None) -> None:
         self._queue = queue
         self._every = every
+        self._patience = Patience()
         self.failed: str | None = None
 
     async def once(self) -> int:
         """Do all that follows by now; how many events were read."""
         count, more = 0, True
         while more:
-            outcome = await self._queue.submit(Follow(), SYSTEM)
+            op = Follow(limit=1, gives_up=self._patience.over) if self._patience.careful else Follow()
+            outcome = await self._queue.submit(op, SYSTEM)
             more = isinstance(outcome, Done) and outcome.more
+            self._patience.went_well(more=more)
             count += outcome.count if isinstance(outcome, Done) else 0
         return count
 
@@ -46,6 +50,7 @@ class Advancer:
                 looking = await self._stirred() or await self._queue.reads.unfollowed()
             except Exception as error:
                 self.failed, looking = repr(error), True
+                self._patience.failed(error)
                 if not isinstance(error, Overloaded):
                     log.exception("the advancer failed and goes on")
                 await asyncio.sleep(AFTER_ERROR_S)

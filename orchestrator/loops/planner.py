@@ -10,6 +10,7 @@ from orchestrator.domain.principal import SYSTEM
 from orchestrator.domain.schedule_operations import FireDue
 from orchestrator.domain.schedule_outcomes import Fired, Fires
 from orchestrator.domain.task import Millis
+from orchestrator.loops.patience import Patience
 from orchestrator.queue.commit import Queue
 from orchestrator.telemetry.metrics import Metrics
 from worker_client.contract.enums import FireOutcome
@@ -33,6 +34,7 @@ class Planner:
         self._metrics = metrics
         self._bell = asyncio.Event()
         self._armed: Millis | None = None
+        self._patience = Patience()
         self.enabled = True
         """Whether this server fires schedules; others may all the same."""
         queue.on_commit.append(self._look)
@@ -53,13 +55,15 @@ class Planner:
         """Fire what is due; what became of how many due times."""
         count, more = 0, self.enabled
         while more:
-            outcome = await self._queue.submit(FireDue(), SYSTEM)
+            op = FireDue(limit=1, gives_up=self._patience.over) if self._patience.careful else FireDue()
+            outcome = await self._queue.submit(op, SYSTEM)
             if not isinstance(outcome, Fires):
                 raise TypeError(f"{outcome!r} is no outcome of FireDue")
             for fired in outcome.fires:
                 self._tell(fired)
             count += len(outcome.fires)
             more = outcome.more
+            self._patience.went_well(more=more)
         return count
 
     def _tell(self, fired: Fired) -> None:
@@ -95,6 +99,7 @@ class Planner:
                 if not await self.once():
                     await asyncio.sleep(HELD_UP_S)
             except Exception as error:
+                self._patience.failed(error)
                 if not isinstance(error, Overloaded):
                     log.exception("the planner failed and goes on")
                 await asyncio.sleep(AFTER_ERROR_S)
