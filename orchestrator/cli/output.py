@@ -4,11 +4,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -29,15 +30,28 @@ PRIORITY_STYLES: Mapping[str, str] = {Priority.URGENT: "bold red", Priority.HIGH
 WIDE = 1000
 """Columns where no terminal cuts lines: what is piped to another program stays whole."""
 
+_TURNING: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Signs that turn the direction in which a line is read."""
+_SEEN: Final = {sign: "\ufffd" for sign in (*range(0x20), *range(0x7F, 0xA0), *_TURNING) if chr(sign) not in "\n\t"}
+
 SOMEBODY = "somebody, while the server was open"
 """Who made something when no key was asked for."""
+
+
+class Shown(Console):
+    """A console on which control signs are seen and not obeyed: names and titles may be those of strangers."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(piece.text.translate(_SEEN), piece.style)
 
 
 @cache
 def console() -> Console:
     """Standard output: pretty on a terminal, plain and uncut elsewhere."""
     plain = not sys.stdout.isatty()
-    return Console(highlight=False, emoji=False, markup=False, width=WIDE if plain else None, no_color=plain or None)
+    return Shown(highlight=False, emoji=False, markup=False, width=WIDE if plain else None, no_color=plain or None)
 
 
 def emit(document: Any) -> None:
