@@ -104,6 +104,9 @@ def _in_place(made: Schedule, before: Schedule | None) -> Kept:
     if all(getattr(made, name) == getattr(before, name) for name in made.__struct_fields__ if name not in _TIMES):
         return Kept(before)
     kept = {name: getattr(before, name) for name in _LIVING}
+    if not before.enabled:
+        # It is on again: what it was paused for is forgiven.
+        kept |= {"failures": 0, "counted_from": made.counted_from}
     return Kept(replace(made, id=before.id, version=before.version + 1, **kept))
 
 

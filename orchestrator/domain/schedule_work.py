@@ -90,7 +90,7 @@ def rendered(text: str, schedule_id: int, name: str, fire: Moment) -> Work:
     if _ABOUT_FIRES.search(text) is None:
         return _decoder.decode(text)
     names = {"schedule": {"id": schedule_id, "name": name}, "fire": {"due_at": _text(fire.due_at), "number": fire.number}}
-    return msgspec.convert(_filled(msgspec.json.decode(text), names, ""), Work)
+    return msgspec.convert(_filled(msgspec.json.decode(text), names, "", templates.budget_of_many()), Work)
 
 
 def _text(at: Millis) -> str:
@@ -102,16 +102,16 @@ def trigger(schedule: Schedule, due_at: Millis) -> JsonObject:
     return {"type": "cron", "schedule_id": schedule.id, "schedule": schedule.name, "due_at": _text(due_at)}
 
 
-def _filled(value: Any, names: templates.Values, at: str) -> Any:
+def _filled(value: Any, names: templates.Values, at: str, budget: templates.Budget) -> Any:
     if isinstance(value, str):
         if _ABOUT_FIRES.search(value) is None:
             return value
         fill = templates.value if at.startswith("workflow.") else templates.render
-        return fill(value, names, at)
+        return fill(value, names, at, budget)
     if isinstance(value, dict):
-        return {name: _filled(inner, names, f"{at}.{name}" if at else name) for name, inner in value.items()}
+        return {name: _filled(inner, names, f"{at}.{name}" if at else name, budget) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_filled(inner, names, f"{at}[{index}]") for index, inner in enumerate(value)]
+        return [_filled(inner, names, f"{at}[{index}]", budget) for index, inner in enumerate(value)]
     return value
 
 

@@ -40,7 +40,8 @@ def start(op: ops.StartSchedule, by: Principal, world: World, rules: Rules) -> D
 
 def _used_up(schedule: Schedule) -> Conflict:
     return Conflict(
-        f"schedule {schedule.id} has had its {schedule.max_runs} runs: give it a higher `max_runs`, or restart it",
+        f"schedule {schedule.id} has had its {schedule.max_runs} runs, with those that wait:"
+        " give it a higher `max_runs`, or restart it",
         schedule_id=schedule.id,
     )
 
@@ -78,8 +79,8 @@ def restart(op: ops.RestartSchedule, by: Principal, world: World, rules: Rules) 
 def execute(op: ops.ExecuteSchedule, by: Principal, world: World, rules: Rules) -> Decision:
     """Fire now: also when it is paused, whatever of it runs. Raises what its work is refused for."""
     before = visible(op.schedule_id, by, world)
-    firing = Firing(world, rules)
-    if before.max_runs is not None and before.runs >= before.max_runs:
+    firing = Firing(world, rules, [before])
+    if firing.used_up(before):
         raise _used_up(before)
     after, row = firing.execute(before)
     firing.keep(_ended(after, firing), before)

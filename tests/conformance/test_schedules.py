@@ -228,3 +228,11 @@ def test_a_change_of_something_else_keeps_its_times(embedded: Rig) -> None:
     assert isinstance(refused, Conflict)
     until(embedded, NEXT)
     assert [head.path for head in embedded.heads().values()] == ["/b"]
+
+
+def test_the_templates_of_one_fire_have_one_budget(embedded: Rig) -> None:
+    heavy = "{{ (fire.due_at ~ '" + "a" * 10_000 + "') | replace('a', '" + "b" * 100 + "') | upper | lower | upper | length }}"
+    tasks = [{"work_directory": "/a", "prompt": heavy}] * 10
+    assert add(embedded, tasks=tasks[:1])
+    refused = refusal(embedded, ops.AddSchedule(body=body(name="many", tasks=tasks)))
+    assert "takes too much work" in refused.message

@@ -308,3 +308,12 @@ def test_a_run_of_a_workflow(rig: Rig) -> None:
     until(rig, NEXT + 2 * HOUR)
     rig.do(ops.StopSchedule(schedule_id=schedule_id, cancel=True))
     assert rig.fetch("SELECT status FROM runs ORDER BY id") == [("failed",), ("failed",), ("cancelled",)]
+
+
+def test_what_waits_counts_when_one_is_fired_now(embedded: Rig) -> None:
+    schedule_id = add(embedded, overlap="one_at_a_time", max_runs=2)
+    until(embedded, NEXT + HOUR)
+    assert isinstance(refusal(embedded, ops.ExecuteSchedule(schedule_id=schedule_id)), Conflict)
+    work(embedded)
+    follow(embedded, schedule_id)
+    assert stored(embedded, schedule_id).runs == 2

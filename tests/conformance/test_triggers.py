@@ -288,3 +288,17 @@ async def _seen(rig: Rig, one: str, two: str, waits: int) -> None:
     assert [row.id for row in await reads.fetching(at, 10)] == [waits]
     assert await reads.fetching(at - 1, 10) == []
     assert (await reads.waiting_deliveries(), await reads.refused_strangers()) == (1, at)
+
+
+def test_a_cron_trigger_that_was_paused_begins_anew_when_it_is_changed(embedded: Rig) -> None:
+    def version(expression: str, of: str | None = None) -> str:
+        text = definition_of(cron(expression, pause_after_failures=2))
+        saved = embedded.do(SaveWorkflow(name="w", definition=text, workflow_id=of))
+        assert isinstance(saved, Defined)
+        embedded.do(Deploy(workflow_id=saved.workflow.id))
+        return saved.workflow.id
+
+    at = version("@daily")
+    embedded._runner.run(meddle(embedded.store, "UPDATE schedules SET enabled = 0, fire_at = NULL, due_at = NULL, failures = 2"))
+    version("@hourly", of=at)
+    assert embedded.fetch("SELECT enabled, failures, fire_at IS NULL FROM schedules") == [(1, 0, 0)]

@@ -54,16 +54,19 @@ def check_body(body: JsonObject, names: Collection[str], field: str) -> frozense
     return frozenset(used)
 
 
-def render(text: str, values: Values, field: str = "") -> str:
-    """The text that a template comes to. Raises ValidationFailed."""
+def render(text: str, values: Values, field: str = "", budget: Budget | None = None) -> str:
+    """The text that a template comes to. Raises ValidationFailed. `budget`: that of several together."""
     with _naming(field):
-        return _text(text, values, Budget())
+        return _text(text, values, budget or Budget())
 
 
-def value(text: str, values: Values, field: str = "") -> Any:
-    """What a template comes to: of a single expression `{{ x }}` its value, else a text. Raises ValidationFailed."""
+def value(text: str, values: Values, field: str = "", budget: Budget | None = None) -> Any:
+    """What a template comes to: of a single expression `{{ x }}` its value, else a text. Raises ValidationFailed.
+
+    `budget`: that of several together.
+    """
     with _naming(field):
-        return _value(text, values, Budget())
+        return _value(text, values, budget or Budget())
 
 
 def evaluate(text: str, values: Values, field: str = "") -> Any:
