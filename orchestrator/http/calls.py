@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from orchestrator.domain.explain import nul
 from orchestrator.domain.outcomes import Received
 from orchestrator.domain.principal import Principal
 from orchestrator.domain.records import Delivery
@@ -19,7 +20,7 @@ from orchestrator.triggers.telling import told
 from orchestrator.triggers.web import Incoming
 from worker_client.contract.enums import DeliveryOutcome, Scope
 from worker_client.contract.triggers import Delivered
-from worker_client.errors import Conflict, NotFound, OrchestratorError
+from worker_client.errors import Conflict, NotFound, OrchestratorError, ValidationFailed
 
 HOOK: Final = Principal(id="webhook", scopes=frozenset({Scope.SUBMIT}))
 """Who fires triggers without a key of this server."""
@@ -69,9 +70,11 @@ def headers(request: Asked) -> tuple[tuple[str, str], ...]:
 
 
 async def incoming(request: Asked, most: int) -> Incoming:
-    """A call with its body, of so many bytes at the most. Raises PayloadTooLarge."""
+    """A call with its body, of so many bytes at the most. Raises PayloadTooLarge and ValidationFailed."""
     query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
     raw = await whole(request, most)
+    if (field := nul(query, "query")) is not None:
+        raise ValidationFailed(f"`{field}` contains a NUL byte: leave it out", field=field)
     return Incoming(method=request.scope["method"], headers=headers(request), query=query, raw=raw)
 
 

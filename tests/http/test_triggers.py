@@ -70,6 +70,9 @@ async def test_only_the_chosen_methods(server: Running) -> None:
     await called(server, at, method="GET", params={"text": "by query"})
     await called(server, at, method="PUT", json={"text": "by put"})
     assert [given["text"] for given, *_ in await runs(server, at)] == ["by query", "by put"]
+    for query in ({"text": "a\0b"}, {"a\0b": "text"}):
+        assert "NUL byte" in (await called(server, at, 400, "GET", params=query))["message"]
+    assert len(await runs(server, at)) == 2
 
 
 async def test_who_may_not_begins_nothing_and_is_in_the_history_once(server: Running) -> None:
