@@ -78,6 +78,19 @@ def test_a_folder_is_read_with_all_below_it_and_what_is_hidden_is_not(tmp_path: 
     ]
 
 
+def test_links_lead_to_nothing_outside(tmp_path: Path) -> None:
+    within = tmp_path / "repo"
+    (within / "commands").mkdir(parents=True)
+    file = written(tmp_path, "kind: command\nname: one\nbody: x\n")
+    (within / "same.yaml").symlink_to(written(within, "kind: command\nname: two\nbody: x\n").rename(within / ".two"))
+    assert [one.name for one in declared([within])] == ["two"]
+    for name in ("other.yaml", "commands/other.md"):
+        (within / name).symlink_to(file)
+        with pytest.raises(ValidationFailed, match=r"other\.\w+ leads out of"):
+            declared([within])
+        (within / name).unlink()
+
+
 def test_commands_are_markdown_files_as_well(tmp_path: Path) -> None:
     (tmp_path / "shop" / "commands" / "git").mkdir(parents=True)
     head = "---\ndescription: Tidies\nargument-hint: [branch] [depth]\n---\n"

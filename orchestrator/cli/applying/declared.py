@@ -76,7 +76,12 @@ def _files(path: Path) -> Iterable[Path]:
 
 def _below(path: Path, suffixes: Collection[str]) -> list[Path]:
     below = (file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
-    return sorted(file for file in below if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    shown = sorted(file for file in below if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    for file in shown:
+        # A folder that others have filled would have whoever applies it send what only they can read.
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise ValidationFailed(f"{file} leads out of {path}: put the file itself there, or name it with -f")
+    return shown
 
 
 def _prompts(path: Path) -> list[Path]:
