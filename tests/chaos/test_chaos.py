@@ -34,6 +34,7 @@ async def test_of_several_servers_the_others_go_on(tmp_path: Path, memory: Path)
     assert done.longest_pause() < PAUSE_S
 
 
+@pytest.mark.system
 async def test_servers_that_nothing_befalls_turn_nobody_away(tmp_path: Path, memory: Path) -> None:
     done = await run(Plan(store="postgres", seconds=5, seed=SEED, folder=tmp_path, memory=memory, faults=(), most=40))
     assert done.checker.violations == []

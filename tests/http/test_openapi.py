@@ -62,7 +62,8 @@ async def test_the_page_needs_no_other_host(server: Running) -> None:
     assert not [name.name for name in PAGES.iterdir() if re.search(r"https?://|innerHTML|eval\(", name.read_text())]
 
 
-async def test_what_it_says_is_what_happens(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["fuzzing", pytest.param("coverage", marks=pytest.mark.system)])
+async def test_what_it_says_is_what_happens(phase: str, tmp_path: Path) -> None:
     auth, limits = Auth(bootstrap_key=KEY), Limits(rate="100000000/s")
     async with serving(tmp_path / "tasks.db", auth=auth, limits=limits) as server:
         server.client.headers["authorization"] = f"Bearer {KEY}"
@@ -72,7 +73,7 @@ async def test_what_it_says_is_what_happens(tmp_path: Path) -> None:
         # A server that drains holds no answers back, and so the many questions of this test take no time.
         server.queue.drain()
         options = [
-            "--phases=coverage,fuzzing",
+            f"--phases={phase}",
             "--max-examples=10",
             "--generation-deterministic",
             # The feed never ends; readiness is refused while draining; MCP refuses as JSON-RPC does; and rules between fields are

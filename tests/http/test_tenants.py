@@ -14,7 +14,7 @@ from orchestrator.settings import Auth, Database
 from tests import postgres
 from tests.http.conftest import Running, serving
 from tests.http.wire import Asked, Got, Wire
-from tests.rig import STORES, meddle
+from tests.rig import meddle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(170)]
 
@@ -252,7 +252,7 @@ _EVERY: dict[Callable[[Tenant], Asked], int] = {
 _CALLS = (list(_EVERY), list(_EVERY.values()))
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.system)])
 async def server(request: pytest.FixtureRequest, anyio_backend: object, tmp_path: Path) -> AsyncIterator[Running]:
     """A server that only those with keys may ask, and as often as they like."""
     sections: dict[str, Any] = {"auth": Auth(mode="required", bootstrap_key=BOOTSTRAP)}

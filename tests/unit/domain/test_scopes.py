@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from orchestrator.domain import flow_operations as flow
+from orchestrator.domain import mailbox_operations as mail
 from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
+from orchestrator.domain import trigger_operations as hooks
 from orchestrator.domain.decide import RULES, decide
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, OPEN, PathScope, Principal, path_scope
@@ -21,7 +23,7 @@ NEEDS = {
     Scope.SUBMIT: {
         ops.Enqueue, ops.Cancel, ops.Retry, ops.Execute, ops.Answer, ops.Update, ops.Delete,
         flow.BeginRun, flow.CancelRun, flow.StopRuns, flow.ResumeRun,
-        cron.ExecuteSchedule, cron.BackfillSchedule,
+        cron.ExecuteSchedule, cron.BackfillSchedule, hooks.Deliver,
     },
     Scope.WORK: {
         ops.Claim, ops.Heartbeat, ops.AppendLogs, ops.Complete, ops.Fail, ops.Release, ops.Park, ops.Undeliver,
@@ -32,6 +34,7 @@ NEEDS = {
         flow.SaveWorkflow, flow.DeleteWorkflow, flow.Follow,
         cron.AddSchedule, cron.ChangeSchedule, cron.DeleteSchedule, cron.StartSchedule, cron.StopSchedule, cron.RestartSchedule,
         cron.FireDue, cron.SetScheduler,
+        hooks.Deploy, hooks.Undeploy, hooks.Settle, hooks.Postpone, mail.TendMailbox, ops.Rehearse,
     },
 }  # fmt: skip
 CASCADES = {ops.Satisfy, ops.Orphan, ops.Revive}
