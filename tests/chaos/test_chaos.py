@@ -24,6 +24,7 @@ async def test_no_promise_is_broken_whatever_happens(store: str, tmp_path: Path,
     assert len(done.history.faults) > 2
 
 
+@pytest.mark.system
 async def test_of_several_servers_the_others_go_on(tmp_path: Path, memory: Path) -> None:
     faults = ("stop", "kill", "restart", "crash")
     seconds = 0.6 * SECONDS

@@ -109,6 +109,7 @@ class Load:
             self.completed.add(task_id)
 
 
+@pytest.mark.system
 async def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
     chance = random.Random(1)
     port = free_port()

@@ -114,7 +114,7 @@ async def test_a_call_from_outside_gets_no_secret_and_tells_none(server: Running
     step = {"id": "work", "task": {"work_directory": "/hooks/hostile", "prompt": prompt}}
     workflow_id = await hooks.deployed(server, hooks.hook(methods=["GET", "POST"]), name="hostile", steps=[step])
     headers = {"authorization": f"Bearer {hooks.SECRET}", "x-mine": ASKS, "cookie": "session=1"}
-    path, query = hooks.path(workflow_id), {"a": ASKS, "text": "\0"}
+    path, query = hooks.path(workflow_id), {"a": ASKS, "text": ASKS}
     for method, body in (("POST", {"text": ASKS, **HOSTILE}), ("GET", None)):
         answer = await server.client.request(method, path, params=query, headers=headers, json=body)
         assert answer.is_success, answer.text
