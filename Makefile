@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later, git and make; everything else comes from requirements.lock.
 
 PYTHON ?= python3
-WORKERS ?= 3
+WORKERS ?= 2
 VENV := .venv
 LOAD := .venv-load
 PEERS := .venv-peers
