@@ -37,6 +37,7 @@ from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.fetcher import Fetcher
 from orchestrator.loops.follower import Follower
+from orchestrator.loops.lag import Lag
 from orchestrator.loops.librarian import Librarian
 from orchestrator.loops.mailbox import Mailboxes
 from orchestrator.loops.planner import Planner
@@ -50,6 +51,7 @@ from orchestrator.settings import Settings
 from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
 from orchestrator.telemetry import logs
+from orchestrator.telemetry.gauges import Replicas
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triggers.refusals import Refusals
 
@@ -76,7 +78,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"sealing": Sealing(), "doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None}
+    parts |= {"sealing": Sealing(), "doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone}
     commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
     parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     app = _App(
@@ -121,9 +123,12 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     loops: list[Loop] = [Reaper(queue)]
     shrink: Callable[[], Awaitable[bool]] | None = None
     log_held_ms: Callable[[], Millis] | None = None
+    replicas: Callable[[], Awaitable[Replicas | None]] = _alone
     if settings.database.path is None:
         shared = cast("SharedStore", store)
-        loops += [Follower(queue, shared), Sharing(queue, shared), Advancer(queue, every=1.0)]
+        follower = Follower(queue, shared)
+        loops += [follower, Sharing(queue, shared), Advancer(queue, every=1.0)]
+        replicas = follower.standing
     else:
         embedded = cast("SQLiteStore", store)
         checkpointer = Checkpointer(embedded.fold, queue.now)
@@ -137,13 +142,17 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     fetcher = Fetcher(queue, refusals, metrics, lambda: doors.settings.github, time.time)
     shares = settings.database.path is None
     mailboxes = Mailboxes(queue, metrics, settings.email, secrets.token_hex(8), shared=shares)
-    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner, fetcher, mailboxes))
+    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner, fetcher, mailboxes, Lag(metrics)))
     app.state.pruner, app.state.planner, app.state.refusals = pruner, planner, refusals
-    app.state.mailboxes = mailboxes
+    app.state.mailboxes, app.state.replicas = mailboxes, replicas
     app.state.log_held_ms = log_held_ms or app.state.log_held_ms
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))
     return app
+
+
+async def _alone() -> None:
+    """There are no other servers on a file."""
 
 
 def _announce(address: str) -> None:

@@ -159,6 +159,9 @@ class Seat:
         self._reach()
         return [one for (seat, _), one in self.database.askers.items() if seat is not self and one.seen_at >= since]
 
+    async def servers(self) -> int:
+        return len(self.database.seats)
+
     async def wal_bytes(self) -> int:
         return 0
 

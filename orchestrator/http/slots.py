@@ -35,6 +35,10 @@ class Slots:
         finally:
             self._gathered -= own
 
+    def held(self, what: Held) -> int:
+        """How many all keys together have."""
+        return sum(count for (one, _), count in self._taken.items() if one == what)
+
     def full(self, what: Held, by: str, most: int) -> bool:
         """Whether there is no place left."""
         return self._taken[what, by] >= most

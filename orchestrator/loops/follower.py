@@ -8,6 +8,7 @@ import structlog
 
 from orchestrator.queue.commit import Queue
 from orchestrator.store.protocol import Look, SharedStore, StoreAwayError
+from orchestrator.telemetry.gauges import Replicas
 
 log = structlog.get_logger()
 
@@ -27,6 +28,7 @@ class Follower:
         self._store = store
         self._bell = asyncio.Event()
         self._listening = False
+        self._looked_at: float | None = None
         queue.on_gap = self._bell.set
 
     def _told(self, logged: tuple[int, ...]) -> None:
@@ -45,6 +47,15 @@ class Follower:
         """Look at the database, and catch up with its events."""
         if await self._queue.look(self._look):
             await self.catch_up()
+        if self._queue.away is None:
+            self._looked_at = asyncio.get_running_loop().time()
+
+    async def standing(self) -> Replicas:
+        """How this server stands among the others. Raises StoreAwayError."""
+        servers = await self._store.servers()
+        _, last = await self._queue.reads.event_bounds()
+        now = asyncio.get_running_loop().time()
+        return Replicas(servers, max(0, last - self._queue.feed.last_id), now - (self._looked_at or now))
 
     async def _look(self, paths: Sequence[str], roots: Sequence[str]) -> Look:
         try:

@@ -271,7 +271,7 @@ class Queue(Due):
             if isinstance(decision.outcome, Logged):
                 for task_id in pending.submission.op.touches:
                     self.bells.ring(task_id)
-        count(commit.events, self._metrics)
+        count(commit, self._metrics)
         told = self._told(commit)
         for poll, outcome in returned:
             self._parked.room.returned(poll, outcome, taken)

@@ -2,12 +2,32 @@
 
 from collections.abc import Iterable
 
-from orchestrator.store.protocol import FeedEvent
+from orchestrator.domain.budgets import usd
+from orchestrator.domain.outcomes import AttemptEnded, Decision, UsageCounted
+from orchestrator.store.protocol import Commit, FeedEvent
 from orchestrator.telemetry.metrics import Metrics
 
 
-def count(events: Iterable[FeedEvent], metrics: Metrics) -> None:
-    """Count what became of tasks and schedules in a transaction."""
+def count(commit: Commit, metrics: Metrics) -> None:
+    """Count what became of tasks and schedules in a transaction, and what was used."""
+    _events(commit.events, metrics)
+    _work(commit.decisions, metrics)
+
+
+def _work(decisions: Iterable[Decision], metrics: Metrics) -> None:
+    for decision in decisions:
+        for change in decision.changes:
+            if type(change) is AttemptEnded:
+                head, ended_at = change.head, change.ended_at
+                began = head.started_at or ended_at
+                waited, took = max(0, began - head.ready_at), max(0, ended_at - began)
+                metrics.attempted(head.kind, change.outcome, waited=waited / 1000, seconds=took / 1000)
+            elif type(change) is UsageCounted:
+                tokens = {"input": change.input_tokens, "output": change.output_tokens, "cached": change.cached_tokens}
+                metrics.used(change.agent or "unknown", tokens, usd(change.micros))
+
+
+def _events(events: Iterable[FeedEvent], metrics: Metrics) -> None:
     for event in events:
         match event.type:
             case "task.created":

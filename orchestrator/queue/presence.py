@@ -119,6 +119,25 @@ class Presence:
                 found[worker_id] = _merged(found.get(worker_id), other)
         return sorted(found.values(), key=lambda worker: worker.worker_id)
 
+    def states(self, now: Millis) -> dict[str, int]:
+        """How many workers asked lately, by whether they ask right now."""
+        here, oldest = self._workers, now - UNSEEN_MS
+        there = (other for name, other in self._elsewhere.items() if name not in here)
+        polling = [worker.polling for worker in (*here.values(), *there) if worker.polls or worker.seen_at >= oldest]
+        return {"asking": sum(polling), "busy": len(polling) - sum(polling)}
+
+    def visits(self, path: str, host: str, now: Millis) -> bool:
+        """Whether some worker asked lately for work in a directory, of whatever kind."""
+        oldest = now - UNSEEN_MS
+        return any(
+            (above == path or interest.recursive)
+            and (not host or not interest.host or interest.host == host)
+            and interest.principal.paths.covers(path)
+            and self._interests[interest] >= oldest
+            for above in ancestors(path)
+            for interest in self._at.get(above, ())
+        )
+
     def asks_for(
         self,
         path: str,

@@ -160,6 +160,10 @@ class SharedStore(Store, Protocol):
         """Tell the other servers who asks here; replaces what was told of these workers before."""
         ...
 
+    async def servers(self) -> int:
+        """How many servers there are on this database, this one included."""
+        ...
+
     async def askers(self, since: Millis) -> list[Asker]:
         """Who has asked at other servers since a time."""
         ...

@@ -4,21 +4,21 @@ The accumulators are our own: an observation costs 0.2 µs where prometheus_clie
 belong to the event loop's thread; prometheus_client writes them out.
 """
 
-import heapq
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
-from msgspec import Struct
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from orchestrator.telemetry.gauges import OTHER, QueueSnapshot, gauges
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-TOP_DIRECTORIES: Final = 50
-OTHER: Final = "other"
+MOST_NAMES: Final = 20
+"""Kinds and agents are named by those who create tasks: past so many of each, the others are counted as one."""
 UNMATCHED: Final = "unmatched"
 """The route of a request that fits no template."""
 
@@ -26,27 +26,10 @@ _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "O
 _RESPONSE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _LATE_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300)
+READ_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_WORK_SECONDS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
-
-class DirectoryWaiting(Struct, frozen=True):
-    """Tasks that wait in one directory, and for how long the oldest of them has."""
-
-    work_directory: str
-    host: str
-    waiting: int
-    oldest_seconds: float
-
-
-class QueueSnapshot(Struct, frozen=True, kw_only=True):
-    """The queue as it is now; `directories` in any order and number: the largest 50 are shown, the others summed up."""
-
-    by_status: Mapping[str, int]
-    directories: Sequence[DirectoryWaiting] = ()
-    parked_polls: int = 0
-    backlog: int = 0
-    wal_bytes: int | None = None
-    wal_held_seconds: float | None = None
 
 
 class Histogram:
@@ -86,6 +69,13 @@ class Metrics:
         self.schedule_late_seconds = Histogram(_LATE_SECONDS)
         self.commit_batch_size = Histogram(_BATCH_SIZES)
         self.commit_seconds = Histogram(_COMMIT_SECONDS)
+        self.read_seconds = Histogram(READ_SECONDS)
+        self.loop_lag_seconds = Histogram(_LAG_SECONDS)
+        self.attempt_wait_seconds = Histogram(_WORK_SECONDS)
+        self._attempts: Counter[tuple[str, str]] = Counter()
+        self._attempt_seconds: dict[str, Histogram] = {}
+        self._tokens: Counter[tuple[str, str]] = Counter()
+        self._cost: dict[str, float] = {}
         self._responses: dict[tuple[str, str, int], Histogram] = {}
         self._deliveries: Counter[tuple[str, str]] = Counter()
         self._version = version
@@ -107,6 +97,21 @@ class Metrics:
         """Count something that reached a trigger."""
         self._deliveries[type, outcome] += 1
 
+    def attempted(self, kind: str, outcome: str, *, waited: float, seconds: float) -> None:
+        """Count an attempt that is over: how long its task was ready before it, and how long it took."""
+        kind = _bounded(kind, self._attempt_seconds)
+        self._attempts[kind, outcome] += 1
+        histogram = self._attempt_seconds.get(kind) or self._attempt_seconds.setdefault(kind, Histogram(_WORK_SECONDS))
+        histogram.observe(seconds)
+        self.attempt_wait_seconds.observe(waited)
+
+    def used(self, agent: str, tokens: Mapping[str, int], cost_usd: float) -> None:
+        """Count what an agent used more than was known of the attempt before."""
+        agent = _bounded(agent, self._cost)
+        self._cost[agent] = self._cost.get(agent, 0.0) + max(0.0, cost_usd)
+        for which, count in tokens.items():
+            self._tokens[agent, which] += max(0, count)
+
     def committed(self, operations: int, seconds: float) -> None:
         """Count one transaction of the committer."""
         self.commit_batch_size.observe(operations)
@@ -125,33 +130,26 @@ class Metrics:
         yield CounterMetricFamily("task_failed", "Tasks that failed for good since the start", self.tasks_failed)
         yield CounterMetricFamily("lease_expired", "Leases whose worker fell silent since the start", self.leases_expired)
         yield CounterMetricFamily("operation_shed", "Operations refused by a full backlog since the start", self.operations_shed)
-        fires = CounterMetricFamily("schedule_fires", "Due times of schedules since the start, by outcome", labels=["outcome"])
-        for outcome, count in self.schedule_fires.items():
-            fires.add_metric([outcome], count)
-        yield fires
-        runs = CounterMetricFamily("run_ended", "Runs of workflows that ended since the start", labels=["status"])
-        for ended, count in self.runs_ended.items():
-            runs.add_metric([ended], count)
-        yield runs
-        deliveries = CounterMetricFamily(
-            "trigger_deliveries", "What reached triggers since the start", labels=["type", "outcome"]
-        )
-        for labels, times in sorted(self._deliveries.items()):
-            deliveries.add_metric(labels, times)
-        yield deliveries
-        responses = HistogramMetricFamily(
-            "response_time_seconds", "From request to answer, without long polls", labels=["method", "route", "status"]
-        )
-        for (method, route, status), histogram in self._responses.items():
-            responses.add_metric([method, route, f"{status}xx"], histogram.buckets(), histogram.total)
-        yield responses
+        yield _counts("schedule_fires", "Due times of schedules since the start, by outcome", ["outcome"], self.schedule_fires)
+        yield _counts("run_ended", "Runs of workflows that ended since the start", ["status"], self.runs_ended)
+        yield _counts("trigger_deliveries", "What reached triggers since the start", ["type", "outcome"], self._deliveries)
+        yield _counts("task_attempts", "Attempts that ended since the start", ["kind", "outcome"], self._attempts)
+        yield _counts("agent_tokens", "Tokens that agents used since the start", ["agent", "type"], self._tokens)
+        yield _counts("agent_cost_usd", "US dollars that agents cost since the start", ["agent"], self._cost)
+        responses = {(method, route, f"{status}xx"): found for (method, route, status), found in self._responses.items()}
+        labels = ["method", "route", "status"]
+        yield _times("response_time_seconds", "From request to answer, without long polls", labels, responses)
+        yield _times("task_attempt_duration_seconds", "How long attempts took", ["kind"], self._attempt_seconds)
         for name, text, histogram in (
+            ("task_attempt_wait_seconds", "From when a task was ready until its attempt began", self.attempt_wait_seconds),
             ("commit_batch_size", "Operations per transaction", self.commit_batch_size),
             ("schedule_late_seconds", "From a due time until its work was there", self.schedule_late_seconds),
             ("commit_duration_seconds", "Time of a transaction, its fsync included", self.commit_seconds),
+            ("database_read_seconds", "Time of a query, the wait for a connection included", self.read_seconds),
+            ("event_loop_lag_seconds", "How much later than asked for the server got to its own work", self.loop_lag_seconds),
         ):
             yield HistogramMetricFamily(name, text, histogram.buckets(), histogram.total)
-        yield from _gauges(self._snapshot)
+        yield from gauges(self._snapshot)
 
 
 class _Written(Collector):
@@ -162,34 +160,22 @@ class _Written(Collector):
         return self._metrics.collect()
 
 
-def _gauges(queue: QueueSnapshot) -> Iterator[Metric]:
-    tasks = GaugeMetricFamily("tasks", "Tasks by status", labels=["status"])
-    for status, count in queue.by_status.items():
-        tasks.add_metric([status], count)
-    yield tasks
-    yield GaugeMetricFamily("active_tasks", "Tasks that are running", queue.by_status.get("running", 0))
-    waiting = GaugeMetricFamily("waiting_tasks", "Waiting tasks by directory", labels=["work_directory", "host"])
-    oldest = GaugeMetricFamily("oldest_waiting_seconds", "Age of the oldest waiting task", labels=["work_directory", "host"])
-    for directory in _bounded(queue.directories):
-        labels = [directory.work_directory, directory.host]
-        waiting.add_metric(labels, directory.waiting)
-        oldest.add_metric(labels, directory.oldest_seconds)
-    yield from (waiting, oldest)
-    yield GaugeMetricFamily("parked_polls", "Workers that wait for a task", queue.parked_polls)
-    yield GaugeMetricFamily("commit_backlog", "Operations that wait for a commit", queue.backlog)
-    if queue.wal_bytes is not None:
-        yield GaugeMetricFamily("wal_size_bytes", "Size of the write-ahead log", queue.wal_bytes)
-    if queue.wal_held_seconds is not None:
-        told = "For how long another program's reading has kept the write-ahead log from being folded in; 0: it does not"
-        yield GaugeMetricFamily("wal_held_seconds", told, queue.wal_held_seconds)
+def _counts(name: str, text: str, labels: list[str], counted: Mapping[Any, float]) -> Metric:
+    """A counter whose keys are the values of its labels."""
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key, count in counted.items():
+        family.add_metric([key] if isinstance(key, str) else key, count)
+    return family
 
 
-def _bounded(directories: Sequence[DirectoryWaiting]) -> list[DirectoryWaiting]:
-    """The largest, and all others as one: a label value per directory must not grow without bound."""
-    if len(directories) <= TOP_DIRECTORIES:
-        return list(directories)
-    top = heapq.nlargest(TOP_DIRECTORIES, directories, key=lambda directory: directory.waiting)
-    shown = {(directory.work_directory, directory.host) for directory in top}
-    rest = [directory for directory in directories if (directory.work_directory, directory.host) not in shown]
-    waiting = sum(directory.waiting for directory in rest)
-    return [*top, DirectoryWaiting(OTHER, "", waiting, max(directory.oldest_seconds for directory in rest))]
+def _times(name: str, text: str, labels: list[str], observed: Mapping[Any, Histogram]) -> Metric:
+    """A histogram for each value of its labels."""
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for key, histogram in observed.items():
+        family.add_metric([key] if isinstance(key, str) else key, histogram.buckets(), histogram.total)
+    return family
+
+
+def _bounded(name: str, known: Collection[str]) -> str:
+    """A name as a label: those that came first keep theirs."""
+    return name if name in known or len(known) < MOST_NAMES else OTHER

@@ -47,6 +47,7 @@ READS: dict[str, Callable[[Reads], Awaitable[Any]]] = {
     "statistics": lambda reads: reads.statistics(NOW, EVERYWHERE),
     "statistics of a scope": lambda reads: reads.statistics(NOW, BELOW_A),
     "gauges": lambda reads: reads.snapshot(NOW),
+    "standstill": lambda reads: reads.standstill(NOW, NOW),
     "directories": lambda reads: reads.directories(ListDirectories(), EVERYWHERE),
     "holdings": lambda reads: reads.holdings(EVERYWHERE),
     "running": lambda reads: reads.running(),

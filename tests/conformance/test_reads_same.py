@@ -316,6 +316,7 @@ def test_what_is_in_the_way_of_each_task(both: Both) -> None:
 
 def test_gauges_and_counts(both: Both) -> None:
     assert both.same(lambda reads: reads.snapshot(both.rig.time.at)).directories
+    assert both.same(lambda reads: reads.standstill(both.rig.time.at + HOUR, both.rig.time.at + HOUR)).parked
     assert both.same(lambda reads: reads.waiting())
     assert both.same(lambda reads: reads.running())
     assert both.same(lambda reads: reads.limited())

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.store.protocol import StoreAwayError
 from tests.http.conftest import Running, until
 
 pytestmark = pytest.mark.anyio
@@ -170,14 +171,57 @@ async def test_a_setting_that_makes_no_sense_is_refused(server: Running, body: d
     assert error["details"]["field"] == field
 
 
-async def test_metrics_are_what_a_monitor_reads(server: Running, directory: str) -> None:
-    await server.task(directory)
+async def scraped(server: Running) -> dict[str, float]:
     async with httpx.AsyncClient(base_url=server.address) as client:
         answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    values = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in answer.text.splitlines() if line[0] != "#"}
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in answer.text.splitlines() if line[0] != "#"}
+
+
+async def test_metrics_are_what_a_monitor_reads(server: Running, directory: str) -> None:
+    await server.task(directory)
+    values = await scraped(server)
     assert values["task_created_total"] >= 1
     assert values[f'waiting_tasks{{host="",work_directory="{directory}"}}'] == 1
     assert values["wal_size_bytes"] > 0
     for name in ("active_tasks", "parked_polls", "commit_backlog", "task_completed_total", "task_failed_total"):
         assert name in values
+
+
+async def test_metrics_count_attempts_and_what_they_used(server: Running, directory: str) -> None:
+    before = await scraped(server)
+    await server.task(directory)
+    claimed = await server.claim(directory, worker_id="metered")
+    usage = {"input_tokens": 5, "output_tokens": 7, "cached_tokens": 2, "cost_usd": 0.25}
+    lease = {"lease": claimed["lease"]}
+    await server.post(f"/tasks/{claimed['id']}/heartbeat", {**lease, "usage": {**usage, "output_tokens": 3}})
+    await server.post(f"/tasks/{claimed['id']}/complete", {**lease, "result": 1, "usage": usage})
+    values = await scraped(server)
+    gained = {name: value - before.get(name, 0) for name, value in values.items() if value != before.get(name, 0)}
+    assert gained['task_attempts_total{kind="agent",outcome="completed"}'] == 1
+    assert gained['task_attempt_duration_seconds_count{kind="agent"}'] == 1
+    assert gained["task_attempt_wait_seconds_count"] == 1
+    tokens = {which: gained[f'agent_tokens_total{{agent="unknown",type="{which}"}}'] for which in ("input", "output", "cached")}
+    assert tokens == {"input": 5, "output": 7, "cached": 2}, "nothing is counted twice"
+    assert gained['agent_cost_usd_total{agent="unknown"}'] == pytest.approx(0.25)
+    assert gained["database_read_seconds_count"] > 0
+    assert values['workers{state="busy"}'] >= 1
+    assert (values['database_up{access="read"}'], values['database_up{access="write"}']) == (1, 1)
+
+
+async def test_readers_of_events_are_counted(server: Running) -> None:
+    async with server.client.stream("GET", "/events") as answer:
+        assert answer.status_code == 200
+        assert (await scraped(server))["event_listeners"] == 1
+
+
+async def test_metrics_are_there_while_the_database_is_away(server: Running) -> None:
+    server.queue.lost(StoreAwayError("refused"))
+    try:
+        values = await scraped(server)
+    finally:
+        server.queue._returned()
+    assert (values['database_up{access="read"}'], values['database_up{access="write"}']) == (0, 0)
+    assert "task_created_total" in values
+    assert not {name for name in values if name.startswith(("tasks{", "active_tasks", "waiting_tasks"))}
+    assert (await scraped(server))['database_up{access="read"}'] == 1

@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestrator.doors.redaction import Redaction
 from orchestrator.settings import Log
 from orchestrator.telemetry import logs
-from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, Metrics, QueueSnapshot
+from orchestrator.telemetry.gauges import FULL, OTHER, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot
+from orchestrator.telemetry.metrics import MOST_NAMES, Metrics
 
 
 @pytest.fixture
@@ -259,3 +261,39 @@ def test_a_second_render_shows_the_second_queue() -> None:
     metrics = Metrics("0.1.0")
     metrics.render(QueueSnapshot(by_status={"running": 1}))
     assert samples(metrics.render(QueueSnapshot(by_status={"running": 5})))["active_tasks", ()] == 5
+
+
+def test_kinds_and_agents_cannot_grow_without_bound() -> None:
+    metrics = Metrics("0.1.0")
+    for _ in range(2):
+        for n in range(100):
+            metrics.attempted(f"kind{n}", "completed", waited=1, seconds=n)
+            metrics.used(f"agent{n}", {"input": 1}, 0.5)
+    got = samples(metrics.render(QueueSnapshot(by_status={})))
+    assert got["task_attempts_total", (("kind", "kind0"), ("outcome", "completed"))] == 2
+    assert got["task_attempts_total", (("kind", OTHER), ("outcome", "completed"))] == 160
+    assert len([name for name, _ in got if name == "task_attempt_duration_seconds_count"]) == MOST_NAMES + 1
+    assert got["agent_cost_usd_total", (("agent", OTHER),)] == 80
+    assert got["task_attempt_wait_seconds_count", ()] == 200
+
+
+def test_usage_that_is_told_smaller_lowers_no_counter() -> None:
+    metrics = Metrics("0.1.0")
+    metrics.used("claude", {"input": 5}, 1.0)
+    metrics.used("claude", {"input": -3}, -0.5)
+    got = samples(metrics.render(QueueSnapshot(by_status={})))
+    assert got["agent_tokens_total", (("agent", "claude"), ("type", "input"))] == 5
+    assert got["agent_cost_usd_total", (("agent", "claude"),)] == 1.0
+
+
+def test_every_metric_is_explained_and_named_as_prometheus_wants_it() -> None:
+    metrics = Metrics("0.1.0")
+    metrics.render(FULL)
+    for family in metrics.collect():
+        assert len(family.documentation.split()) >= 3, family.name
+        assert re.fullmatch(r"[a-z][a-z_]+", family.name)
+        assert not re.search(r"_(ms|millis|minutes|percent|kb|mb)(_|$)", family.name), "base units"
+    text = metrics.render(FULL).decode()
+    assert {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")} == {
+        line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")
+    }

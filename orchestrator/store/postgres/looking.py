@@ -8,6 +8,7 @@ from orchestrator.domain.outcomes import Ready
 from orchestrator.domain.paths import span
 from orchestrator.domain.source import Stream
 from orchestrator.domain.task import Millis
+from orchestrator.store.postgres.engine import SERVED
 from orchestrator.store.postgres.standing import Standing
 from orchestrator.store.protocol import Asker, Look
 from orchestrator.store.reads import Fetch
@@ -66,6 +67,11 @@ class Looking:
             for path, kind, host, agent in sorted(streams)
             if kind in DIRECTORYLESS or (path, host or _NOBODY) not in owned
         ]
+
+    async def servers(self) -> int:
+        """How many servers there are: each holds the same lock, shared with the others, for as long as it is there."""
+        ((found,),) = await self._fetch(self._sql["servers"], (SERVED,))
+        return int(found)
 
     async def share(self, askers: Sequence[Asker]) -> None:
         """Tell the other servers who asks here."""

@@ -202,6 +202,10 @@ class PostgresStore:
         """Look at the database, at what waits in `paths` and in or below `roots`. Raises StoreAwayError."""
         return await self._looking.look(paths, roots)
 
+    async def servers(self) -> int:
+        """How many servers there are on this database, this one included."""
+        return await self._looking.servers()
+
     async def share(self, askers: Sequence[Asker]) -> None:
         """Tell the other servers who asks here."""
         await self._looking.share(askers)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from orchestrator.domain.moments import perhaps
@@ -15,8 +15,8 @@ from orchestrator.store.reads.periods import Periods
 from orchestrator.store.reads.usage import UsageReads
 from orchestrator.store.reads.values import PRIORITIES, Fetch
 from orchestrator.store.rollups import percentiles
-from orchestrator.telemetry.metrics import OTHER, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot
-from worker_client.contract.enums import Status
+from orchestrator.telemetry.gauges import OTHER, STUCK_MS, TOP_DIRECTORIES, DirectoryWaiting, QueueSnapshot, Standstill
+from worker_client.contract.enums import ParkReason, Status
 from worker_client.contract.statistics import DirectoryCounts, Durations, Statistics, Throughput
 
 _MINUTE: Final = 60_000
@@ -24,6 +24,12 @@ _HOUR: Final = 3_600_000
 _TOP: Final = 1000
 _LOOKS: Final = 2_000
 """Rows that the search for the oldest waiting task may look at."""
+_PARKED: Final = 2_000
+_RUNNING: Final = 2_000
+_LATE_MS: Final = 5_000
+"""A schedule that fires a little later is not late yet."""
+_PEOPLE: Final = frozenset({ParkReason.QUESTION, ParkReason.APPROVAL})
+"""Holds that end when a person does something."""
 _WINDOWS: Final = {"1m": 1, "1h": 60, "24h": 1440}
 _STATUSES: Final = [str(status) for status in Status]
 _PRIORITIES: Final = [str(priority) for priority in PRIORITIES]
@@ -45,8 +51,8 @@ class StatisticsReads(UsageReads):
     def __init__(self, fetch: Fetch, dialect: Dialect) -> None:
         super().__init__(fetch, dialect)
         sums = "minute, sum(created), sum(completed), sum(failed), sum(cancelled)"
-        self._rates = Periods(fetch, "task_rates", "minute", sums, "minute")
-        self._durations = Periods(fetch, "task_durations", "hour", "hour, bucket, sum(n)", "hour, bucket")
+        self._rates = Periods(self._fetch, "task_rates", "minute", sums, "minute")
+        self._durations = Periods(self._fetch, "task_durations", "hour", "hour, bucket, sum(n)", "hour, bucket")
 
     async def statistics(self, now: Millis, visible: PathScope) -> Statistics:
         """Counts by status, priority and directory (the 1000 largest); throughput; the oldest waiting; durations; usage."""
@@ -74,8 +80,11 @@ class StatisticsReads(UsageReads):
         ((found,),) = await self._fetch(self._sql["waiting_total"], ())
         return int(found)
 
-    async def snapshot(self, now: Millis) -> QueueSnapshot:
-        """The gauges that the tables can fill: tasks by status, and by directory what waits, for how long."""
+    async def snapshot(self, now: Millis, asked: Callable[[str, str], bool] = lambda *_: True) -> QueueSnapshot:
+        """The gauges that the tables can fill: tasks by status, and by directory what waits, for how long.
+
+        `asked`: whether somebody asks for work in a directory, on a host.
+        """
         by_status, _ = await self._counts(EVERYWHERE)
         rows = await self._fetch(self._sql["waiting_directories"], (_TOP,))
         mixed = {path for path, _, _, priorities in rows if priorities > 1}
@@ -83,11 +92,30 @@ class StatisticsReads(UsageReads):
         found = [
             DirectoryWaiting(path, host, waiting, _age(oldest.get((path, host)), now) or 0.0) for path, host, waiting, _ in rows
         ]
+        long = (row for row in found if row.oldest_seconds * 1000 >= STUCK_MS)
+        unasked = sum(row.waiting for row in long if not asked(row.work_directory, row.host))
+        first = await self._first_waiting(EVERYWHERE, oldest.values())
         if len(found) >= TOP_DIRECTORIES:
             top, rest = found[: TOP_DIRECTORIES - 1], found[TOP_DIRECTORIES - 1 :]
             others = by_status[Status.WAITING] - sum(row.waiting for row in top)
             found = [*top, DirectoryWaiting(OTHER, "", max(0, others), max(row.oldest_seconds for row in rest))]
-        return QueueSnapshot(by_status=by_status, directories=found)
+        return QueueSnapshot(by_status=by_status, directories=found, oldest_seconds=_age(first, now) or 0.0, unasked=unasked)
+
+    async def standstill(self, now: Millis, wall: Millis) -> Standstill:
+        """What does not go on; `wall`: the time that schedules follow."""
+        before = now - STUCK_MS
+        parked, ((silent,),), ((late, first),) = await asyncio.gather(
+            self._fetch(self._sql["parked_holds"], (before, _PARKED)),
+            self._fetch(self._sql["silent"], (before, _RUNNING)),
+            self._fetch(self._sql["late_schedules"], (wall - _LATE_MS, _TOP)),
+        )
+        return Standstill(
+            parked={str(hold): int(count) for hold, count, _ in parked},
+            unanswered=sum(int(long) for hold, _, long in parked if hold in _PEOPLE),
+            silent=int(silent),
+            late_schedules=int(late),
+            latest_seconds=_age(first, wall) or 0.0,
+        )
 
     async def _counts(self, visible: PathScope) -> tuple[dict[str, int], dict[str, int]]:
         scope = within(visible.patterns, "path")

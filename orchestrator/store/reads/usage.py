@@ -37,7 +37,7 @@ class UsageReads(Reading):
 
     def __init__(self, fetch: Fetch, dialect: Dialect) -> None:
         super().__init__(fetch, dialect)
-        self._days = Periods(fetch, "task_usage", "day", f"day, {_SUMS}", "day")
+        self._days = Periods(self._fetch, "task_usage", "day", f"day, {_SUMS}", "day")
 
     async def usage_summary(self, now: Millis, visible: PathScope) -> UsageSummary:
         """What was used today, lately and by whom."""

@@ -188,6 +188,13 @@ SELECT coalesce((SELECT max(id) FROM events), 0), (extract(epoch FROM statement_
     (SELECT min(fire_at) FROM schedules
      WHERE fire_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'scheduler' AND value = 'stopped'));
 
+-- name: servers
+-- A bigint is listed there in halves.
+SELECT count(*) FROM pg_locks l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.mode = 'ShareLock'
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = ?1;
+
 -- name: share
 INSERT INTO askers (server, worker_id, seen_at, present)
 SELECT ?1, r.worker_id, r.seen_at, r.present FROM json_to_recordset(?2) AS r (worker_id text, seen_at bigint, present text)

@@ -41,6 +41,29 @@ SELECT t.ready_at FROM tasks t
 WHERE t.status = 'waiting' AND t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')
 ORDER BY {order tasks_unfinished} LIMIT 1;
 
+-- name: parked_holds
+-- The oldest ?2 parked tasks by what they wait for, and how many have since before ?1.
+SELECT s.hold, count(*), coalesce(sum(CASE WHEN s.updated_at < ?1 THEN 1 ELSE 0 END), 0) FROM (
+    SELECT t.hold, t.updated_at FROM tasks t
+    WHERE t.status = 'parked' AND t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')
+    ORDER BY {order tasks_unfinished} LIMIT ?2
+) s GROUP BY s.hold ORDER BY s.hold;
+
+-- name: silent
+-- Of ?2 running tasks, those that began before ?1 and have put out nothing since.
+SELECT count(*) FROM (
+    SELECT t.id, t.started_at FROM tasks t WHERE t.status = 'running' ORDER BY t.expire_at LIMIT ?2
+) r
+WHERE r.started_at < ?1
+  AND coalesce((SELECT l.at FROM task_logs l WHERE l.task_id = r.id ORDER BY l.number DESC LIMIT 1), 0) < ?1;
+
+-- name: late_schedules
+SELECT count(*), min(s.fire_at) FROM (
+    SELECT fire_at FROM schedules
+    WHERE fire_at IS NOT NULL AND fire_at < ?1 AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'scheduler' AND value = 'stopped')
+    ORDER BY fire_at LIMIT ?2
+) s;
+
 -- name: waiting_total
 SELECT coalesce(sum(n), 0) FROM task_counts WHERE status = 'waiting';
 
