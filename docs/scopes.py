@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from orchestrator.app import compose
+from orchestrator.dashboard.routes import ASSETS, PAGES
 from orchestrator.http.guard import KNOWN, SCOPE, handlers
 from orchestrator.settings import Settings
 from worker_client.contract.enums import Scope
 
 PAGE = Path(__file__).with_suffix(".md")
 PUBLIC = "everybody"
+OF_PAGES = {*PAGES, *(f"/assets/{name}" for name in ASSETS), "/do/{action}"}
 ABOUT = {
     PUBLIC: "No key is asked for; whoever has none learns nothing of any task.",
     KNOWN: "Any key will do, whatever its scopes.",
@@ -28,6 +30,7 @@ def page() -> str:
         "<!-- Written by docs/scopes.py from the routes; a test compares them. -->",
         "",
         "A key has one or more scopes; without the one that a call needs it is answered 403. [Who may do what](security.md).",
+        "The pages of the dashboard need `read`; what is done on them needs what the call needs that does it.",
         "",
         *(line for name, about in ABOUT.items() for line in section(str(name), about, calls[str(name)])),
     ])  # fmt: skip
@@ -42,6 +45,8 @@ def needed() -> dict[str, list[str]]:
     """The calls by the scope that their routes declare."""
     found: dict[str, list[str]] = {}
     for path, handler in handlers(compose(Settings())):
+        if path in OF_PAGES:
+            continue
         methods = sorted(getattr(handler, "http_methods", {"WS"}) - {"HEAD"})
         found.setdefault(str(handler.opt.get(SCOPE, PUBLIC)), []).extend(f"{method} {path}" for method in methods)
     return found

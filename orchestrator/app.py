@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
@@ -18,6 +18,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from orchestrator import __version__
 from orchestrator.commands.keeper import Keeper
 from orchestrator.companion import Companion, Manned, reachable
+from orchestrator.dashboard.routes import HANDLERS as PAGES
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
 from orchestrator.doors.doors import Doors
@@ -82,7 +83,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
     parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     app = _App(
-        route_handlers=routers(),
+        route_handlers=[*routers(), Router(path="/", route_handlers=list(PAGES))],
         request_class=Asked,
         openapi_config=None,
         logging_config=None,
@@ -91,7 +92,8 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
         state=State(parts, deep_copy=False),
     )
     # Litestar's own middleware would not see unknown paths.
-    app.asgi_handler = cast("Any", Frame(app, metrics, Visitors(doors, public(app)), _request_ids()))
+    frame = Frame(app, metrics, Visitors(doors, public(app)), _request_ids())
+    app.asgi_handler, app.state.dispatch = cast("Any", frame), frame.dispatch
     return app
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Final
-from urllib.parse import parse_qs
+from typing import Any, Final
+from urllib.parse import parse_qs, quote
 
 from litestar import get, post
 
@@ -24,12 +24,35 @@ from worker_client.errors import Forbidden, OrchestratorError, PayloadTooLarge, 
 _PAGES: Final = Path(__file__).parent / "pages"
 _HTML: Final[tuple[Header, ...]] = ((b"content-type", b"text/html; charset=utf-8"), *NO_STORE, *PAGE)
 _MOST: Final = 10_000
+_PROGRAMS: Final = ("/api/", "/mcp", "/metrics", "/health")
+"""What is below these is for programs, which a page would not help."""
+
+
+def to_login(facts: dict[str, Any], refused: OrchestratorError) -> Answer | None:
+    """The way to the form for a browser that is to show a page to somebody whom the server does not know; None for others."""
+    if not isinstance(refused, Unauthorized) or facts.get("method") != "GET":
+        return None
+    root: str = facts.get("root_path", "")
+    path: str = facts["path"].removeprefix(root)
+    shows = any(name == b"accept" and b"text/html" in value for name, value in facts["headers"])
+    if not shows or path.startswith(_PROGRAMS):
+        return None
+    query = facts["query_string"].decode("ascii", "replace")
+    to = quote(f"{path}?{query}" if query else path, safe="")
+    return Answer(b"", 303, ((b"location", f"{root}/login?next={to}".encode()), *NO_STORE))
+
+
+def _next(fields: dict[str, list[str]]) -> str:
+    """Where to go on once signed in: a page of this server."""
+    wanted = fields.get("next", [""])[0]
+    inside = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isascii() and wanted.isprintable()
+    return wanted if inside and not wanted.startswith(_PROGRAMS) else "/"
 
 
 @get("/login", public=True)
 async def login_page(request: Asked) -> Answer:
     """Show who is signed in, or ask for a key."""
-    return _page(request)
+    return _page(request, to=_next(parse_qs(request.scope["query_string"].decode("ascii", "replace"))))
 
 
 @get("/login/page.css", public=True)
@@ -45,7 +68,8 @@ async def sign_in(request: Asked) -> Answer:
     raw = await whole(request)
     if len(raw) > _MOST:
         raise PayloadTooLarge(f"the form has more than {_MOST} bytes", limit=_MOST)
-    shown = parse_qs(raw.decode("utf-8", "replace")).get("key", [""])[0].strip()
+    fields = parse_qs(raw.decode("utf-8", "replace"))
+    shown = fields.get("key", [""])[0].strip()
     state = request.app.state
     doors: Doors = state.doors
     try:
@@ -62,9 +86,9 @@ async def sign_in(request: Asked) -> Answer:
         queue: Queue = state.queue
         await queue.submit(OpenSession(credential=session), by.principal, trace(request), origin=origin(request))
     except (Unauthorized, Forbidden) as refused:
-        return _page(request, refused)
+        return _page(request, refused, _next(fields))
     await state.doorkeeper.once()
-    return _moved(request, text, seconds)
+    return _moved(request, text, seconds, _next(fields))
 
 
 @post("/logout", public=True)
@@ -75,7 +99,7 @@ async def sign_out(request: Asked) -> Answer:
     if by.means is Means.SESSION:
         await submit(request, RevokeKey(id=by.key))
         await request.app.state.doorkeeper.once()
-    return _moved(request, "", 0)
+    return _moved(request, "", 0, "/login")
 
 
 def _check_page(request: Asked) -> None:
@@ -90,23 +114,24 @@ def _key(doors: Doors, shown: str) -> Caller:
     return by
 
 
-def _moved(request: Asked, cookie: str, seconds: int) -> Answer:
-    """Back to the page, with another cookie; loading it again does not send the form again."""
+def _moved(request: Asked, cookie: str, seconds: int, to: str) -> Answer:
+    """To a page, with another cookie; loading it again does not send the form again."""
     root = request.scope.get("root_path", "")
     kept = f"{COOKIE}={cookie}; Path={root or '/'}; Max-Age={seconds}; HttpOnly; SameSite=Strict"
     if request.scope["scheme"] == "https":
         kept += "; Secure"
-    headers: Iterable[Header] = ((b"location", f"{root}/login".encode()), (b"set-cookie", kept.encode()), *NO_STORE)
+    headers: Iterable[Header] = ((b"location", f"{root}{to}".encode()), (b"set-cookie", kept.encode()), *NO_STORE)
     return Answer(b"", 303, headers)
 
 
-def _page(request: Asked, refused: OrchestratorError | None = None) -> Answer:
+def _page(request: Asked, refused: OrchestratorError | None = None, to: str = "/") -> Answer:
     by = caller(request)
     doors: Doors = request.app.state.doors
     signed_in = "in" if by.means is Means.SESSION else "out"
     part = _file(f"login_{'open' if doors.open else signed_in}.html")
     facts = {
         "root": request.scope.get("root_path", ""),
+        "next": to,
         "who": by.principal.id,
         "scopes": ", ".join(sorted(by.principal.scopes)),
         "problem": "" if refused is None else refused.message,

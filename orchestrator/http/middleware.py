@@ -14,6 +14,7 @@ from orchestrator.http.delivery import line
 from orchestrator.http.dispatch import Dispatch
 from orchestrator.http.envelope import Answer, Header, refusal
 from orchestrator.http.hardening import NO_SNIFFING, ONLY_TLS
+from orchestrator.http.login import to_login
 from orchestrator.http.scope import CALLER, HEAD, HELD, PRINCIPAL, REQUEST_ID, logged_request_id
 from orchestrator.http.visitors import Heard, Visit, Visitors, heard, shown
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
@@ -107,7 +108,7 @@ class Frame:
         facts[REQUEST_ID] = told.id.decode("ascii") if named else self._ids()  # type: ignore[union-attr]
         path: str = facts["path"]
         if visit.refused is not None:
-            return visit, refusal(visit.refused)
+            return visit, to_login(facts, visit.refused) or refusal(visit.refused)
         if told.host is not None and not _HOST.fullmatch(told.host):
             told_so = f"{shown(told.host)} is no host: send the name or the address of this server"
             return visit, refusal(ValidationFailed(told_so, field="Host"))

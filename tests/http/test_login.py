@@ -43,7 +43,7 @@ async def test_one_signs_in_looks_and_signs_out(server: Running, browser: httpx.
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
     assert 'action="/login"' in page.text
     moved = await sign_in(browser, f" {key} ")
-    assert (moved.status_code, moved.headers["location"]) == (303, "/login")
+    assert (moved.status_code, moved.headers["location"]) == (303, "/")
     cookie = moved.headers["set-cookie"]
     session = browser.cookies["orchestrator_session"]
     assert re.fullmatch(r"ors_[0-9a-f]{12}_[0-9a-f]{48}", session)
@@ -186,7 +186,7 @@ async def test_below_a_prefix_the_cookie_stays_there(tmp_path: Path) -> None:
     listening = Listening(port=0, root_path="/orchestra")
     async with serving(tmp_path / "tasks.db", auth=Auth(bootstrap_key=BOOTSTRAP), server=listening) as server:
         answer = await server.client.post(f"{server.address}/login", data={"key": BOOTSTRAP}, headers=OWN)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/orchestra/login")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/orchestra/")
         assert "; Path=/orchestra;" in answer.headers["set-cookie"]
         assert 'href="/orchestra/login/page.css"' in (await server.client.get(f"{server.address}/login")).text
 

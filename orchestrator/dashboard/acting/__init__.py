@@ -1,0 +1,11 @@
+"""What forms can do, by name: each turns its fields into calls of the API, which decides whether that may be."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from orchestrator.dashboard.acting import preferences, tasks
+from orchestrator.dashboard.acting.act import Act
+
+ACTIONS: Final[Mapping[str, Act]] = MappingProxyType({**preferences.ACTIONS, **tasks.ACTIONS})
+"""`POST /do/<name>`."""

@@ -1,0 +1,17 @@
+"""What is done to tasks."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from orchestrator.dashboard.acting.act import Act, on_task
+from worker_client import endpoints
+from worker_client.contract.tasks import Answer, Reason
+
+ACTIONS: Final[Mapping[str, Act]] = {
+    "cancel": on_task("cancel", lambda task_id, form: endpoints.cancel(task_id, Reason(reason=form.text("reason")))),
+    "retry": on_task("retry", lambda task_id, _: endpoints.retry(task_id)),
+    "execute": on_task("execute", lambda task_id, _: endpoints.execute(task_id)),
+    "answer": on_task("answer", lambda task_id, form: endpoints.answer(task_id, Answer(answer=form.needed("answer")))),
+    "approve": on_task("approve", lambda task_id, _: endpoints.approve(task_id)),
+    "reject": on_task("reject", lambda task_id, form: endpoints.reject(task_id, Reason(reason=form.text("reason")))),
+}

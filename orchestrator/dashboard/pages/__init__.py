@@ -1,0 +1,1 @@
+"""A module per page: what it finds out, and after which events anew."""

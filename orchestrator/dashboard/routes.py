@@ -1,0 +1,56 @@
+"""Where the pages are; what draws them is loaded when somebody opens the first of them."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+
+from orchestrator.http.envelope import Answer
+from orchestrator.http.guard import KNOWN
+from orchestrator.http.scope import Asked
+from worker_client.contract.enums import Scope
+
+PAGES: Final[Mapping[str, str]] = {
+    "/": "now:NOW",
+}
+"""The page at a path: a module of `pages/`, and the name that the page has in it."""
+ASSETS: Final = ("app.js", "app.css", "icon.svg")
+
+
+def _serving() -> Any:
+    # Jinja2, the client's transports and the texts take 6 MB, which a server without onlookers does without.
+    return import_module("orchestrator.dashboard.serving")
+
+
+def _page(path: str, place: str) -> HTTPRouteHandler:
+    @get(path, scope=Scope.READ)
+    async def page(request: Asked) -> Answer:
+        answer: Answer = await _serving().show(request, place)
+        return answer
+
+    return page
+
+
+def _asset(name: str) -> HTTPRouteHandler:
+    @get(f"/assets/{name}", public=True)
+    async def asset(request: Asked) -> Answer:  # noqa: ARG001 - handlers have one shape
+        answer: Answer = _serving().asset(name)
+        return answer
+
+    return asset
+
+
+@post("/do/{action:str}", scope=KNOWN)
+async def act(request: Asked) -> Answer:
+    """Do what a form of a page asks for."""
+    answer: Answer = await _serving().act(request, request.path_params["action"])
+    return answer
+
+
+HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
+    *(_page(path, place) for path, place in PAGES.items()),
+    *(_asset(name) for name in ASSETS),
+    act,
+)
