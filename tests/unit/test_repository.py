@@ -63,9 +63,10 @@ def test_a_lock_holds_versions_and_hashes_only(lock: str) -> None:
     assert len(lines) > 1
 
 
-def test_the_lock_of_the_agents_pins_each_by_its_hash() -> None:
-    lock = json.loads((ROOT / "tests/agents/package-lock.json").read_text())
-    asked = json.loads((ROOT / "tests/agents/package.json").read_text())["dependencies"]
+@pytest.mark.parametrize("folder", ["tests/agents", "tests/browser"])
+def test_a_lock_of_npm_pins_each_by_its_hash(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
+    asked = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert [name for name, package in packages.items() if not package.get("integrity", "").startswith("sha512-")] == []
     assert [name for name, package in packages.items() if "resolved" in package] == []
