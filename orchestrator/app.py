@@ -46,6 +46,7 @@ from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
 from orchestrator.loops.sharing import Sharing
 from orchestrator.mcp.mounted import Mounted
+from orchestrator.queue.board import Board
 from orchestrator.queue.commit import Queue
 from orchestrator.reloading import Reload, heed, hung_up, put
 from orchestrator.settings import Settings
@@ -82,6 +83,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     parts |= {"sealing": Sealing(), "doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone}
     commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
     parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
+    parts["board"] = Board(queue)
     app = _App(
         route_handlers=[*routers(), Router(path="/", route_handlers=list(PAGES))],
         request_class=Asked,

@@ -6,13 +6,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
 
 from worker_client.contract import logs as output
 from worker_client.contract.enums import LeaseEnd
-from worker_client.contract.events import Event, ReadEvents
+from worker_client.contract.events import Event, Hint, ReadEvents
 from worker_client.endpoints import Call
 from worker_client.errors import LeaseLost, OrchestratorError
 from worker_client.exchange import Exchange, Retries
@@ -89,9 +89,18 @@ class Client(SyncMethods, _Settings):
                 return
             after = page.next_after
 
-    def events(self, **filters: Any) -> Iterator[Event | Reset]:
-        """The feed, resumed after every interruption; fields of ReadEvents are keyword arguments."""
-        feed = Feed(ReadEvents(**filters))
+    @overload
+    def events(self, *, live: Literal[False] = False, **filters: Any) -> Iterator[Event | Reset]: ...
+
+    @overload
+    def events(self, *, live: bool, **filters: Any) -> Iterator[Event | Reset | Hint]: ...
+
+    def events(self, *, live: bool = False, **filters: Any) -> Iterator[Event | Reset | Hint]:
+        """The feed, resumed after every interruption; fields of ReadEvents are keyword arguments.
+
+        `live` brings hints, too: output and progress, which are not resumed.
+        """
+        feed = Feed(ReadEvents(live=live, **filters))
         while True:
             response = self._open(feed)
             try:
@@ -168,9 +177,18 @@ class AsyncClient(AsyncMethods, _Settings):
                 return
             after = page.next_after
 
-    async def events(self, **filters: Any) -> AsyncIterator[Event | Reset]:
-        """The feed, resumed after every interruption; fields of ReadEvents are keyword arguments."""
-        feed = Feed(ReadEvents(**filters))
+    @overload
+    def events(self, *, live: Literal[False] = False, **filters: Any) -> AsyncIterator[Event | Reset]: ...
+
+    @overload
+    def events(self, *, live: bool, **filters: Any) -> AsyncIterator[Event | Reset | Hint]: ...
+
+    async def events(self, *, live: bool = False, **filters: Any) -> AsyncIterator[Event | Reset | Hint]:
+        """The feed, resumed after every interruption; fields of ReadEvents are keyword arguments.
+
+        `live` brings hints, too: output and progress, which are not resumed.
+        """
+        feed = Feed(ReadEvents(live=live, **filters))
         while True:
             response = await self._open(feed)
             try:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct, structs
 
-from worker_client.contract.events import Event, ReadEvents
+from worker_client.contract.events import Event, Hint, ReadEvents
 from worker_client.contract.fields import JsonObject
 from worker_client.endpoints import Call, read_events
 
 SILENCE = 60.0
 """Seconds without a line, keep-alive comments included, after which a stream counts as dead."""
 _events = msgspec.json.Decoder(Event)
+_hints = msgspec.json.Decoder(Hint)
 _objects = msgspec.json.Decoder(JsonObject)
 
 
@@ -45,8 +46,8 @@ class Feed:
         resume = {} if self.last_id is None else {"last-event-id": self.last_id}
         return {"accept": "text/event-stream", "cache-control": "no-store", **resume}
 
-    def line(self, line: str) -> Iterator[Event | Reset]:
-        """Take one line without its end; yield the event that it ends."""
+    def line(self, line: str) -> Iterator[Event | Reset | Hint]:
+        """Take one line without its end; yield the event or hint that it ends."""
         if line:
             self._field(line)
             return
@@ -58,6 +59,8 @@ class Feed:
         self.idle = False
         if fields.get("event") == "reset":
             yield Reset(self.last_id, _objects.decode(fields["data"] or "{}"))
+        elif "id" not in fields:
+            yield _hints.decode(fields["data"])
         else:
             yield _events.decode(fields["data"])
 

@@ -11,18 +11,18 @@ from litestar import get
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 from msgspec import Raw
-from msgspec.structs import replace
 
 from orchestrator.domain.drafting import work_path
 from orchestrator.domain.moments import moment
-from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
+from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern, Principal
 from orchestrator.http.body import ClientGoneError
 from orchestrator.http.delivery import unless_gone
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, principal
 from orchestrator.http.slots import slot
-from orchestrator.queue.commit import Queue
+from orchestrator.queue.cursor import Cursor, Lost, Told
+from orchestrator.queue.topics import Topics
 from orchestrator.store.protocol import FeedEvent, StoreAwayError
 from orchestrator.store.veiling import veiled_event
 from worker_client.contract import enums
@@ -31,9 +31,6 @@ from worker_client.errors import Overloaded, Unauthorized
 
 KEEP_ALIVE_S: Final = 15.0
 RETRY_MS: Final = 1000
-BEHIND: Final = 100_000
-"""Events that a reader may miss and still read on; with more it is quicker to read the present state."""
-_PAGE: Final = 500
 _STUCK_S: Final = 60.0
 """A reader that takes nothing for so long is not there any more; it can resume."""
 _HEADERS: Final = [
@@ -43,18 +40,11 @@ _HEADERS: Final = [
 ]
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
-Wanted = Callable[[FeedEvent], bool]
 Shown = Callable[[FeedEvent], FeedEvent]
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """Why a reader cannot go on where it was: `data` of the `reset` event."""
-
-    reason: str
-    message: str
-
-
-def _whole(event: FeedEvent) -> FeedEvent:
+def whole(event: FeedEvent) -> FeedEvent:
+    """All of an event."""
     return event
 
 
@@ -64,109 +54,55 @@ class EventStream:
     `shown` is what the reader may see of an event.
     """
 
-    def __init__(
-        self,
-        queue: Queue,
-        epoch: str,
-        wanted: Wanted,
-        shown: Shown = _whole,
-        *,
-        keep_alive: float = KEEP_ALIVE_S,
-    ) -> None:
-        self._queue = queue
-        self._feed = queue.feed
-        self._epoch = epoch
-        self._wanted = wanted
+    def __init__(self, cursor: Cursor, shown: Shown = whole, *, keep_alive: float = KEEP_ALIVE_S) -> None:
+        self._cursor = cursor
         self._shown = shown
         self._keep_alive = keep_alive
-        self._at = 0
 
     async def frames(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
         """From after the event with this id, or from now on when it is None; until the server drains."""
         loop = asyncio.get_running_loop()
-        with self._feed.reader() as bell:
-            yield b"retry: %d\n" % RETRY_MS + await self._begin(last_event_id)
-            told = loop.time()
-            while not self._feed.draining:
-                bell.clear()
-                frames = await self._next()
-                if frames:
+        cursor = self._cursor
+        with cursor:
+            lost = await cursor.begin(last_event_id)
+            yield b"retry: %d\n" % RETRY_MS + (self._mark() if lost is None else self._reset(lost))
+            told_at = loop.time()
+            while not cursor.over:
+                told = await cursor.next(told_at + self._keep_alive - loop.time())
+                if frames := self._frames(told):
                     yield frames
-                    told = loop.time()
-                elif frames is None:
-                    await _rings(bell, told + self._keep_alive - loop.time())
-                if loop.time() - told >= self._keep_alive:
+                    told_at = loop.time()
+                if loop.time() - told_at >= self._keep_alive:
                     yield b": keep-alive\n" + self._mark()
-                    told = loop.time()
+                    told_at = loop.time()
 
-    async def _begin(self, last_event_id: str | None) -> bytes:
-        self._at = self._feed.last_id
-        if last_event_id is None:
-            return self._mark()
-        epoch, _, number = last_event_id.rpartition("-")
-        if epoch != self._epoch:
-            return self._reset(Lost("epoch", "this id is of another database, or of the time before a restore"))
-        if not (number.isascii() and number.isdecimal()) or len(number) > 19:
-            return self._reset(_UNKNOWN)
-        if int(number) > self._at:
-            # Another server, which its reader comes from, may have told of it before this one has heard of it.
-            await self._queue.catch_up()
-            if int(number) > self._feed.last_id:
-                return self._reset(_UNKNOWN)
-        first, _ = await self._queue.reads.event_bounds()
-        if int(number) + 1 < first:
-            return self._reset(_PRUNED)
-        self._at = int(number)
-        return self._mark()
-
-    async def _next(self) -> bytes | None:
-        """The next frames, empty when nothing in them is wanted; None when there are no further events."""
-        if self._feed.last_id - self._at > BEHIND:
-            return self._reset(Lost("behind", f"more than {BEHIND} events were missed"))
-        page = self._feed.after(self._at, _PAGE)
-        if page is None:
-            page = await self._queue.reads.events(self._at, _PAGE, EVERYWHERE)
-            if (not page or page[0].id > self._at + 1) and self._at + 1 < (await self._queue.reads.event_bounds())[0]:
-                return self._reset(_PRUNED)
-        else:
-            # A reader that catches up from memory would let nobody else go on meanwhile.
-            await asyncio.sleep(0)
-        if not page:
-            return None
-        self._at = page[-1].id
-        return b"".join([_frame(self._epoch, self._shown(event)) for event in page if self._wanted(event)])
+    def _frames(self, told: Told) -> bytes:
+        if told.lost is not None:
+            return self._reset(told.lost)
+        return b"".join([_frame(self._cursor.epoch, self._shown(event)) for event in (*told.events, *told.hints)])
 
     def _reset(self, lost: Lost) -> bytes:
-        self._at = self._feed.last_id
-        return b"event: reset\nid: %s-%d\ndata: %s\n\n" % (self._epoch.encode(), self._at, _encode(lost))
+        return b"event: reset\nid: %s\ndata: %s\n\n" % (self._cursor.mark.encode(), _encode(lost))
 
     def _mark(self) -> bytes:
         """Where to resume, without an event: also for readers to whom little of what happens matters."""
-        return b"id: %s-%d\n\n" % (self._epoch.encode(), self._at)
-
-
-_UNKNOWN: Final = Lost("unknown", "there is no event with this id")
-_PRUNED: Final = Lost("pruned", "what followed this event is no longer kept")
-
-
-async def _rings(bell: asyncio.Event, within: float) -> None:
-    try:
-        async with asyncio.timeout(within):
-            await bell.wait()
-    except TimeoutError:
-        pass
+        return b"id: %s\n\n" % self._cursor.mark.encode()
 
 
 @lru_cache(4096)
 def _frame(epoch: str, event: FeedEvent) -> bytes:
+    """Made once for all who see the same."""
     shown = shown_event(epoch, event)
+    if "id" not in shown:
+        return b"data: %s\n\n" % _encode(shown)
     return b"id: %s\ndata: %s\n\n" % (shown["id"].encode(), _encode(shown))
 
 
 def shown_event(epoch: str, event: FeedEvent) -> dict[str, Any]:
-    """An Event of the contract, its `data` still as text."""
+    """An Event of the contract, or a Hint when it has no place in the feed; its `data` is still text."""
+    identity = {"id": f"{epoch}-{event.id}"} if event.id else {}
     return {
-        "id": f"{epoch}-{event.id}",
+        **identity,
         "type": event.type,
         "at": moment(event.at),
         "task_id": event.task_id or None,
@@ -177,26 +113,21 @@ def shown_event(epoch: str, event: FeedEvent) -> dict[str, Any]:
     }
 
 
-def wanted(query: ReadEvents, visible: PathScope, *, administers: bool = False) -> Wanted:
-    """Whether a reader asked for an event, and may see it; work paths must be canonical.
-
-    What is about the server itself is for those alone who administer it.
-    """
-    asked = (
-        EVERYWHERE if query.work_path is None else PathScope(tuple(Pattern(path, query.recursive) for path in query.work_path))
+def topics(query: ReadEvents, by: Principal) -> Topics:
+    """What somebody asks for, and may see. Raises ValidationFailed."""
+    paths = None if query.work_path is None else [work_path(path, "work_path") for path in query.work_path]
+    return Topics(
+        asked=EVERYWHERE if paths is None else PathScope(tuple(Pattern(path, query.recursive) for path in paths)),
+        types=None if query.type is None else frozenset(query.type),
+        tasks=None if query.task_id is None else frozenset(query.task_id),
+        visible=by.paths,
+        administers=by.administers,
     )
-    types = None if query.type is None else frozenset(query.type)
-    tasks = None if query.task_id is None else frozenset(query.task_id)
 
-    def matches(event: FeedEvent) -> bool:
-        return (
-            (types is None or event.type in types)
-            and (tasks is None or event.task_id in tasks)
-            and (visible.covers(event.path) if event.path else administers)
-            and asked.covers(event.path)
-        )
 
-    return matches
+def shown_to(by: Principal) -> Shown:
+    """What somebody may see of an event."""
+    return whole if by.paths.patterns is None else veiled_event
 
 
 class Streamed(ASGIResponse):
@@ -245,14 +176,13 @@ async def read_events(request: Asked) -> Streamed:
     """Follow what happens, as server-sent events.
 
     From now on, or after the event that `Last-Event-ID` (or `after`) names. An event `reset` says that events were missed:
-    read the present state again. Filters of one name are alternatives.
+    read the present state again. Filters of one name are alternatives. With `live` come hints, too: messages without an id, of
+    the types `task.progress` and `task.output`, which say what is new of a task without an event.
     """
-    query = parse(request, ReadEvents)
-    if query.work_path is not None:
-        query = replace(query, work_path=[work_path(path, "work_path") for path in query.work_path])
-    state, by = request.app.state, principal(request)
-    shown = _whole if by.paths.patterns is None else veiled_event
-    stream = EventStream(state.queue, state.store.epoch, wanted(query, by.paths, administers=by.administers), shown)
+    query, by = parse(request, ReadEvents), principal(request)
+    state = request.app.state
+    cursor = Cursor(state.queue, state.board, state.store.epoch, topics(query, by), live=query.live)
+    stream = EventStream(cursor, shown_to(by))
     return Streamed(request, stream.frames(request.headers.get("last-event-id") or query.after))
 
 

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from orchestrator.domain.operations import Claim, Enqueue, Operation, Phase, Shift, Submission, Undeliver
-from orchestrator.domain.outcomes import Claimed, Decision, Drained, Logged, Outcome
+from orchestrator.domain.outcomes import Beat, Claimed, Decision, Drained, Logged, Outcome
 from orchestrator.domain.principal import SYSTEM, Principal
 from orchestrator.domain.rules import Rules
 from orchestrator.domain.task import Millis
@@ -268,9 +268,8 @@ class Queue(Due):
         returned: list[tuple[Poll, Claimed]] = []
         for pending, decision in zip(batch, commit.decisions, strict=True):
             self._answer(pending, decision, returned)
-            if isinstance(decision.outcome, Logged):
-                for task_id in pending.submission.op.touches:
-                    self.bells.ring(task_id)
+            if isinstance(decision.outcome, (Beat, Logged)):
+                self.bells.heard(pending.submission.op)
         count(commit, self._metrics)
         told = self._told(commit)
         for poll, outcome in returned:

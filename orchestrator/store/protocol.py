@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.store.reads import Reads
 
 
-class FeedEvent(Struct, frozen=True):
+class FeedEvent(Struct, frozen=True, cache_hash=True):
     """A row of the feed; `data` is JSON; `actor`: the id of who did it, from the address `origin`.
 
     `task_id` is 0 when it is about no task: about a directory, or with no path about the server.

@@ -8,17 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
-from orchestrator.http import events as module
-from orchestrator.http.events import EventStream, wanted
+from orchestrator.domain.principal import PathScope, Pattern
+from orchestrator.http.events import EventStream
+from orchestrator.queue import cursor as module
+from orchestrator.queue.cursor import Cursor
+from orchestrator.queue.topics import Topics
 from orchestrator.store.protocol import StoreAwayError
 from orchestrator.store.reads import Reads
 from tests.http.conftest import PATIENCE_S, Running, serving, until
-from worker_client.contract.events import Event, ReadEvents
+from worker_client.contract.events import Event, Hint, ReadEvents
 from worker_client.feed import Feed, Reset
 
 pytestmark = pytest.mark.anyio
-NOTHING = PathScope(())
 
 
 class Reading:
@@ -29,12 +30,12 @@ class Reading:
         self.feed = Feed(ReadEvents())
         self.raw: list[str] = []
 
-    async def line(self) -> list[Event | Reset]:
+    async def line(self) -> list[Event | Reset | Hint]:
         line = await anext(self._lines)
         self.raw.append(line)
         return list(self.feed.line(line))
 
-    async def next(self) -> Event | Reset:
+    async def next(self) -> Event | Reset | Hint:
         async with asyncio.timeout(PATIENCE_S):
             while not (found := await self.line()):
                 pass
@@ -63,6 +64,11 @@ async def reading(server: Running, last: str | None = None, **query: Any) -> Asy
             stream = Reading(lines)
             assert (await stream.line(), stream.raw) == ([], ["retry: 1000"])
             yield stream
+
+
+def frames_of(server: Running, topics: Topics = Topics(administers=True), **options: Any) -> EventStream:  # noqa: B008  frozen
+    state = server.app.state
+    return EventStream(Cursor(state.queue, state.board, state.store.epoch, topics), **options)
 
 
 async def last_id(server: Running) -> str:
@@ -153,8 +159,7 @@ async def test_who_asks_for_what_was_pruned_is_reset(tmp_path: Path) -> None:
             assert await stream.types(1) == [("task.created", 3)]
         # Pruned between the beginning and the reading: neither memory nor the store has what follows.
         server.queue.feed._recent.clear()
-        stream_ = EventStream(server.queue, store.epoch, wanted(ReadEvents(), EVERYWHERE))
-        async with aclosing(stream_.frames(kept)) as frames:
+        async with aclosing(frames_of(server).frames(kept)) as frames:
             await anext(frames)
             await store._writer.run(lambda connection: connection.execute("DELETE FROM events"))
             assert b'"pruned"' in await anext(frames)
@@ -193,26 +198,26 @@ async def test_streams_end_when_the_server_stops(tmp_path: Path) -> None:
 
 
 async def test_who_hangs_up_leaves_nothing_behind(server: Running) -> None:
-    readers = server.queue.feed._readers
-    before = len(readers)
+    board, readers = server.app.state.board, server.queue.feed._readers
     async with reading(server):
-        assert len(readers) == before + 1
-    await until(lambda: len(readers) == before)
+        await until(lambda: len(board) == 1 and len(readers) == 1)
+        assert board._joined
+    await until(lambda: not board and not readers)
+    assert not board._joined
 
 
 async def test_a_reader_gets_no_more_at_once_than_it_can_be_given(server: Running, directory: str) -> None:
     since = await last_id(server)
     batch = {"tasks": [{"work_directory": directory, "prompt": "Do it"}] * 1000}
     await server.post("/tasks/batch", batch)
-    stream = EventStream(server.queue, server.app.state.store.epoch, wanted(ReadEvents(), EVERYWHERE))
-    async with aclosing(stream.frames(since)) as frames:
+    async with aclosing(frames_of(server).frames(since)) as frames:
         await anext(frames)
         assert [(await anext(frames)).count(b"data: ") for _ in range(2)] == [500, 500]
 
 
 async def test_a_quiet_stream_says_that_it_lives_and_where_it_is(server: Running, directory: str) -> None:
     epoch = server.app.state.store.epoch
-    stream = EventStream(server.queue, epoch, wanted(ReadEvents(), NOTHING), keep_alive=0.001)
+    stream = frames_of(server, Topics(visible=PathScope(())), keep_alive=0.001)
     async with aclosing(stream.frames(None)) as frames:
         begin = await anext(frames)
         assert begin == f"retry: 1000\nid: {epoch}-{server.queue.feed.last_id}\n\n".encode()
@@ -226,14 +231,14 @@ async def test_a_quiet_stream_says_that_it_lives_and_where_it_is(server: Running
 
 async def test_an_event_outside_of_the_scope_is_not_told(server: Running) -> None:
     await server.task("/scoped/in")
-    sees = wanted(ReadEvents(work_path=["/"]), PathScope((Pattern("/scoped", below=True),)))
+    topics = Topics(PathScope((Pattern("/", below=True),)), visible=PathScope((Pattern("/scoped", below=True),)))
     page = server.queue.feed.after(server.queue.feed.last_id - 1, 1)
     assert page is not None
-    assert sees(page[0])
+    assert topics.cover(page[0])
     await server.task("/unscoped")
     page = server.queue.feed.after(server.queue.feed.last_id - 1, 1)
     assert page is not None
-    assert not sees(page[0])
+    assert not topics.cover(page[0])
 
 
 async def test_a_reader_is_let_go_to_resume_when_the_database_is_away(

@@ -301,7 +301,7 @@ async def test_neither_sees_a_byte_of_the_other(server: Running) -> None:
         tenants = await tenants_of(root)
         heard: dict[str, list[str]] = {tenant.name: [] for tenant in tenants}
         for tenant in tenants:
-            following = asyncio.create_task((await wire(tenant.key)).follow("/events", heard[tenant.name]))
+            following = asyncio.create_task((await wire(tenant.key)).follow("/events?live=true", heard[tenant.name]))
             stack.callback(following.cancel)
         calls = {tenant.name: iter(range(CALLS)) for tenant in tenants}
         wanderers = [wander(one, await wire(one.key), calls[one.name]) for one in tenants for _ in range(CONNECTIONS)]
@@ -310,6 +310,7 @@ async def test_neither_sees_a_byte_of_the_other(server: Running) -> None:
         for tenant in tenants:
             told = Got(200, "".join(heard[tenant.name]))
             assert f"mark~{tenant.name}~" in told.text
+            assert {"task.progress", "task.output"} <= set(re.findall(r"task\.\w+", told.text))
             assert not tenant.other.leaked(Asked("GET", "/events"), told)
             assert all(tenant.statuses.get(status, 0) > CALLS / 100 for status in (200, 201, 403, 404)), tenant.statuses
         # Numbers are the tenant's own, too. And whoever may see everything does, so that all this says something.

@@ -9,6 +9,9 @@ import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.http.events import EventStream
+from orchestrator.queue.board import Board
+from orchestrator.queue.cursor import Cursor
+from orchestrator.queue.topics import Topics
 from tests.rig import claim, enqueue, new_task
 from tests.serving import LONG
 from tests.shared import Replica, caught_up, replicas
@@ -20,6 +23,10 @@ pytestmark = pytest.mark.anyio
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[Replica, Replica]]:
     async with replicas(tmp_path) as (here, there):
         yield here, there
+
+
+def stream(server: Replica) -> EventStream:
+    return EventStream(Cursor(server.queue, Board(server.queue), server.seat.epoch, Topics(administers=True)))
 
 
 class Traffic:
@@ -83,8 +90,7 @@ async def test_a_reader_that_comes_from_the_other_goes_on_without_gap_or_double(
     here, there = pair
     await here.do(enqueue(*(new_task() for _ in range(3))))
     assert there.queue.feed.last_id == 0
-    stream = EventStream(there.queue, there.seat.epoch, lambda _: True)
-    frames = stream.frames(f"{there.seat.epoch}-2")
+    frames = stream(there).frames(f"{there.seat.epoch}-2")
     assert b"reset" not in await anext(frames)
     read = await anext(frames)
     await there.seat.database.burn(2)
@@ -105,8 +111,7 @@ async def test_a_reader_far_behind_reads_over_the_gaps(pair: tuple[Replica, Repl
     await here.do(enqueue(*(new_task() for _ in range(3))))
     await there.follower.catch_up()
     there.queue.feed._recent.clear()
-    stream = EventStream(there.queue, there.seat.epoch, lambda _: True)
-    frames = stream.frames(f"{there.seat.epoch}-1")
+    frames = stream(there).frames(f"{there.seat.epoch}-1")
     await anext(frames)
     read = await anext(frames)
     assert read.count(b"id: ") == 3
@@ -117,7 +122,7 @@ async def test_a_reader_far_behind_reads_over_the_gaps(pair: tuple[Replica, Repl
 async def test_an_event_that_no_server_knows_is_unknown(pair: tuple[Replica, Replica]) -> None:
     here, there = pair
     await here.add()
-    frames = EventStream(there.queue, there.seat.epoch, lambda _: True).frames(f"{there.seat.epoch}-2")
+    frames = stream(there).frames(f"{there.seat.epoch}-2")
     assert b"there is no event with this id" in await anext(frames)
     await frames.aclose()
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.feed import line
-from orchestrator.domain.principal import EVERYWHERE, PathScope, path_scope
-from orchestrator.http.events import shown_event, wanted
+from orchestrator.domain.principal import EVERYWHERE, OPEN, PathScope, Principal, path_scope
+from orchestrator.http.events import shown_event, topics
 from orchestrator.store.protocol import FeedEvent
-from worker_client.contract.enums import Status
+from worker_client.contract.enums import Scope, Status
 from worker_client.contract.events import Event, ReadEvents
 
 KEY = FeedEvent(1, 0, "key.created", 0, "", "", None, '{"name":"ci"}', "admin", "192.0.2.1")
@@ -34,13 +34,14 @@ def test_an_event_about_no_task_names_none_and_nobody_who_did_it() -> None:
     ],
 )
 def test_what_is_about_the_server_is_for_who_administers_it(visible: PathScope, sees: set[str], *, administers: bool) -> None:
-    matches = wanted(ReadEvents(), visible, administers=administers)
-    assert {event.type for event in (KEY, PAUSED) if matches(event)} == sees
+    by = Principal(id="k", scopes=frozenset({Scope.ADMIN} if administers else {Scope.READ}), paths=visible)
+    heard = topics(ReadEvents(), by)
+    assert {event.type for event in (KEY, PAUSED) if heard.cover(event)} == sees
 
 
 def test_a_filter_for_directories_leaves_the_server_out() -> None:
-    matches = wanted(ReadEvents(work_path=["/"]), EVERYWHERE, administers=True)
-    assert [event.type for event in (KEY, PAUSED) if matches(event)] == ["directory.changed"]
+    heard = topics(ReadEvents(work_path=["/"]), OPEN)
+    assert [event.type for event in (KEY, PAUSED) if heard.cover(event)] == ["directory.changed"]
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,27 @@ class Event(Struct, kw_only=True):
     data: JsonObject
 
 
+class Hint(Struct, kw_only=True):
+    """What is new of a running task without an event: told to who asks for it `live`, not resumable, at most four times a second.
+
+    `type` is `task.progress`, with `data` {`progress`, `usage`} of the attempt, or `task.output`, with `data` {`last_line`}.
+    """
+
+    type: str
+    at: datetime
+    task_id: int
+    work_directory: str
+    host: str
+    status: Status
+    data: JsonObject
+
+
 class ReadEvents(Request, kw_only=True):
-    """Which events; `after` resumes as Last-Event-ID does."""
+    """Which events; `after` resumes as Last-Event-ID does, `live` asks for hints, too."""
 
     work_path: Paths | None = None
     recursive: bool = True
     type: Annotated[list[Name], Several] | None = None
     task_id: Annotated[list[Id], Several] | None = None
     after: Name | None = None
+    live: bool = False

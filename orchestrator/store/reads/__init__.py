@@ -5,6 +5,7 @@ from orchestrator.store.reads.dialect import POSTGRES, SQLITE, Dialect
 from orchestrator.store.reads.doors import DoorReads
 from orchestrator.store.reads.events import EventReads
 from orchestrator.store.reads.flows import FlowReads
+from orchestrator.store.reads.hints import HintReads
 from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
 from orchestrator.store.reads.schedules import ScheduleReads
@@ -24,6 +25,7 @@ class Reads(
     QueueReads,
     WaitingReads,
     EventReads,
+    HintReads,
     DoorReads,
     HoldReads,
     FlowReads,
