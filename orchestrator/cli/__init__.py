@@ -18,6 +18,7 @@ PANELS: Final = {
         "backup": "backup.backup",
         "copy": "copying.copy",
         "openapi": "server.openapi",
+        "monitoring": "monitoring.monitoring",
         "demo": "demo.command.demo",
         "mcp": "mcp.mcp",
     },

@@ -70,7 +70,7 @@ class QueueSnapshot(Struct, frozen=True, kw_only=True):
 
 
 FULL: Final = QueueSnapshot(
-    by_status={},
+    by_status={"running": 0},
     oldest_seconds=0.0,
     standstill=Standstill(),
     replicas=Replicas(1, 0, 0.0),
