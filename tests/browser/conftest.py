@@ -11,8 +11,11 @@ A test of a page goes into a module of its own here, and reads:
         tab.light()
 
 `site` is an empty server for the tests of a module, `tab` a page of it; `browse(site.url, dark=True, phone=True, ...)` opens
-more. Whatever a page does that none may (a message in its console, an exception, a breach of its policy, a request to elsewhere,
-a failed one, an answer of 500 or more) fails the test at its end; `guard.allow("regular expression")` announces what is meant to
+more. `scene` is a server on which thirty agents work on forty checkouts, with everything that pages show; `stage` the same for
+a test that changes something; `crowd` one with 100,000 tasks.
+
+Whatever a page does that none may (a message in its console, an exception, a breach of its policy, a request to elsewhere, a
+failed one, an answer of 500 or more) fails the test at its end; `guard.allow("regular expression")` announces what is meant to
 happen. `tab.page` is Playwright's page: its locators and `expect` wait by themselves, and nothing else should.
 
 All tests here are marked `system`. Playwright has an event loop of its own in this thread: tests use the SDK's `Client`, and
@@ -28,7 +31,9 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.browser.big import crowded
 from tests.browser.guard import Guard
+from tests.browser.scene import Scene, copied, playing
 from tests.browser.sites import Site
 from tests.browser.sites import site as running
 from tests.browser.tabs import Browse, Tab
@@ -83,6 +88,27 @@ def browse(chromium: Browser, guard: Guard) -> Iterator[Browse]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An empty server, open as there are no keys."""
     with running(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Thirty agents on forty checkouts, to be looked at by all tests: nobody changes anything there."""
+    with playing(tmp_path_factory.mktemp("scene")) as scene:
+        yield scene
+
+
+@pytest.fixture
+def stage(scene: Scene, tmp_path: Path) -> Iterator[Scene]:
+    """The same, for a test alone, which may do what it wants there."""
+    with copied(scene, tmp_path / "stage") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server with 100,000 tasks."""
+    with crowded(tmp_path_factory.mktemp("crowd"), 100_000) as site:
         yield site
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,10 +14,14 @@ from worker_client import Client
 
 
 class Site:
-    """`orchestrator serve` on a file in a folder, on its own port of loopback; `url` stays the same over restarts."""
+    """`orchestrator serve` on a file in a folder, on a port of its own; `url` stays the same over restarts.
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    `module`: what is run in place of the command line.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, module: str = "orchestrator.cli", **variables: str) -> None:
         self.folder = folder
+        self._module = module
         self.url = ""
         self._arguments = arguments
         self._variables = variables
@@ -35,9 +40,9 @@ class Site:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         port = self.url.rpartition(":")[2] or "0"
-        line = programs.command("serve", "--port", port, "--database", f"sqlite:///{self.database}", *self._arguments)
+        line = [sys.executable, "-m", self._module, "serve", "--port", port, "--database", f"sqlite:///{self.database}"]
         with (self.folder / "server.log").open("a") as log:
-            self._process = self._open(line, log)
+            self._process = self._open([*line, *self._arguments], log)
         assert self._process.stdout is not None
         found = programs.ADDRESS.search(self._process.stdout.readline())
         assert found, (self.folder / "server.log").read_text()
@@ -64,10 +69,10 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, *arguments: str, **variables: str) -> Iterator[Site]:
+def site(folder: Path, *arguments: str, module: str = "orchestrator.cli", **variables: str) -> Iterator[Site]:
     """A server that runs; ended afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Site(folder, *arguments, **variables)
+    made = Site(folder, *arguments, module=module, **variables)
     try:
         made.start()
         yield made
