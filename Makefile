@@ -15,7 +15,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres bench-schedules load lock clean
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres bench-schedules load lock clean pictures
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED
 
 test-system: $(INSTALLED) $(BROWSER)/.installed ## the tests that need more of the machine; .ci/run installs it
 	$(BIN)/python -m pytest -q -m system $(ARGS)
+
+pictures: $(INSTALLED) $(BROWSER)/.installed ## the pictures of pages in docs/pictures, taken anew
+	PICTURES=1 $(BIN)/python -m pytest -q -m system tests/browser/test_pictures.py $(ARGS)
 
 test-agents: $(INSTALLED) $(AGENTS)/.installed ## the real command lines of agents, from npm, against a model on this machine
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m agents tests/agents $(ARGS)

@@ -11,7 +11,7 @@ CHECKOUTS: Final = (
         "billing", "reports", "etl", "warehouse", "forecasts", "fraud-rules", "data-contracts", "notebooks", "exports",
         "crawler", "translations", "image-service", "video-transcoder",
     )),
-    *(("cedar", f"/work/{name}") for name in (
+    *(("cedar", f"/var/checkouts/{name}") for name in (
         "platform", "terraform", "cluster", "gateway", "auth", "observability", "ci-images", "runbooks", "secrets-rotation",
         "edge-proxy", "feature-flags", "scheduler", "backups",
     )),

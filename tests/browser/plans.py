@@ -60,16 +60,18 @@ def workflows(client: Client) -> dict[str, str]:
                     for_each="{{ input.services }}",
                     task=agent("Run and mend the tests of {{ item }}", "/home/mei/{{ item }}"),
                 ),
-                Step(id="audit", depends_on=["plan"], task=agent("Audit the licences", "/work/platform")),
+                Step(id="audit", depends_on=["plan"], task=agent("Audit the licences", "/var/checkouts/platform")),
                 Step(
-                    id="build", depends_on=["test", "audit"], task=agent("Build and sign {{ input.version }}", "/work/ci-images")
+                    id="build",
+                    depends_on=["test", "audit"],
+                    task=agent("Build and sign {{ input.version }}", "/var/checkouts/ci-images"),
                 ),
                 Step(id="announce", depends_on=["build"], task=agent("Write the announcement", "/home/mei/mailer")),
                 Step(
                     id="rollback",
                     depends_on=["build"],
                     run_if=RunIf.FAILURE,
-                    task=agent("Roll back to the last release", "/work/cluster"),
+                    task=agent("Roll back to the last release", "/var/checkouts/cluster"),
                 ),
             ],
             triggers=[{"type": "manual", "confirm": True}, {"type": "cron", "cron": _daily(9)}],
@@ -78,7 +80,7 @@ def workflows(client: Client) -> dict[str, str]:
             name="Review pull requests",
             steps=[
                 Step(id="review", task=agent("Review the change", "/home/mei/storefront")),
-                Step(id="security", task=agent("Look for holes in the change", "/work/auth")),
+                Step(id="security", task=agent("Look for holes in the change", "/var/checkouts/auth")),
                 Step(id="answer", depends_on=["review", "security"], task=agent("Post one comment", "/home/mei/storefront")),
             ],
             triggers=[
@@ -140,7 +142,7 @@ def schedules(client: Client, nightly: str) -> dict[str, int]:
         "rotate": client.create_schedule(
             name="Rotate the staging secrets",
             cron=_daily(17),
-            task=task("/work/secrets-rotation", "Rotate all secrets of staging"),
+            task=task("/var/checkouts/secrets-rotation", "Rotate all secrets of staging"),
             description="Asks for approval in the channel first",
         ),
         "nightly": client.create_schedule(
