@@ -15,6 +15,7 @@ from worker_client.contract import schedules as schedule
 from worker_client.contract import workflows as workflow
 from worker_client.contract.accounts import ListAccounts, SetAccount
 from worker_client.contract.addresses import ChangeAddress
+from worker_client.contract.advice import ListAdvice
 from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.audit import ListAudit
 from worker_client.contract.commands import CreateCommand, ListCommands, UpdateCommand
@@ -104,6 +105,8 @@ class Methods:
     logs = _on(endpoints.read_logs, output.ReadLogs)
     logs_as_text = _on(endpoints.read_logs_as_text, output.ReadLogs)
     append_logs = _on(endpoints.append_logs, output.AppendLogs)
+    advice = _of(endpoints.list_advice, ListAdvice)
+    task_advice = Method(endpoints.task_advice)
     statistics = Method(endpoints.get_statistics)
     usage = _of(endpoints.list_usage, ListUsage)
     list_attempts = _of(endpoints.list_attempts, ListAttempts)

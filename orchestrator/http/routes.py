@@ -5,6 +5,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from orchestrator.http import (
     accounts,
+    advice,
     attempts,
     audit,
     bulk,
@@ -48,6 +49,7 @@ API: list[HTTPRouteHandler] = [
     *accounts.HANDLERS,
     *directories.HANDLERS,
     *statistics.HANDLERS,
+    *advice.HANDLERS,
     *usage.HANDLERS,
     *events.HANDLERS,
     *keys.HANDLERS,

@@ -7,6 +7,7 @@ from worker_client.endpoints.around import (
     get_health,
     get_statistics,
     list_accounts,
+    list_advice,
     list_attempts,
     list_directories,
     list_usage,
@@ -15,6 +16,7 @@ from worker_client.endpoints.around import (
     read_events,
     set_account,
     set_directory,
+    task_advice,
     undrain_worker,
 )
 from worker_client.endpoints.call import (
@@ -174,6 +176,7 @@ __all__ = [
     "heartbeat",
     "heartbeat_many",
     "list_accounts",
+    "list_advice",
     "list_attempts",
     "list_audit",
     "list_commands",
@@ -213,6 +216,7 @@ __all__ = [
     "stop_scheduler",
     "stop_workflow",
     "system_info",
+    "task_advice",
     "task_attempts",
     "task_status",
     "trigger_health",

@@ -1,6 +1,6 @@
 """What is around tasks: statistics, workers, directories, accounts, the feed, and how the server is."""
 
-from worker_client.contract import accounts, attempts, directories, events, health, statistics, usage, workers
+from worker_client.contract import accounts, advice, attempts, directories, events, health, statistics, usage, workers
 from worker_client.contract.envelope import Page
 from worker_client.endpoints.call import API, Call, Repeat, named, post, read
 
@@ -8,6 +8,16 @@ from worker_client.endpoints.call import API, Call, Repeat, named, post, read
 def get_statistics() -> Call[statistics.Statistics]:
     """Counts, throughput and durations."""
     return read(f"{API}/statistics", statistics.Statistics)
+
+
+def list_advice(query: advice.ListAdvice | None = None) -> Call[Page[advice.Advice]]:
+    """A page of what to change about the whole, the heaviest first."""
+    return read(f"{API}/advice", Page[advice.Advice], query)
+
+
+def task_advice(task_id: int) -> Call[advice.TaskAdvice]:
+    """Why a task failed, and what to do."""
+    return read(f"{API}/tasks/{task_id}/advice", advice.TaskAdvice)
 
 
 def list_usage(query: usage.ListUsage) -> Call[Page[usage.UsageRow]]:

@@ -24,7 +24,7 @@ from orchestrator.domain.cron.spread import resolved
 
 LONGEST: Final = 255
 EVERY: Final = "@every"
-_NAMED: Final = {
+NAMED: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *",
@@ -84,9 +84,9 @@ def written(expression: str, hash_key: str) -> Written:
 def _fields(expression: str) -> list[str]:
     text = expression
     if expression.startswith("@"):
-        if expression.lower() not in _NAMED:
+        if expression.lower() not in NAMED:
             raise _no_name(expression)
-        text = _NAMED[expression.lower()]
+        text = NAMED[expression.lower()]
     if "=" in text.partition(" ")[0]:
         raise CronError(
             f"cron {expression!r} begins with {text.split()[0]!r}; a zone is sent as timezone, and nothing else stands there"
@@ -106,8 +106,8 @@ def _fields(expression: str) -> list[str]:
 def _no_name(expression: str) -> CronError:
     if expression.lower() == "@reboot":
         return CronError("cron '@reboot': a schedule is due at times, and not when a server starts")
-    near = get_close_matches(expression.lower(), [*_NAMED, EVERY], 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_NAMED)} and {EVERY}"
+    near = get_close_matches(expression.lower(), [*NAMED, EVERY], 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMED)} and {EVERY}"
     return CronError(f"cron {expression!r} is not known; {hint}")
 
 

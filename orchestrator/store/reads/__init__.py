@@ -1,5 +1,6 @@
 """Queries outside the queue: each sees only what its `visible` covers, and none is paid for by the past."""
 
+from orchestrator.store.reads.advice import AdviceReads
 from orchestrator.store.reads.attempts import AttemptReads
 from orchestrator.store.reads.dialect import POSTGRES, SQLITE, Dialect
 from orchestrator.store.reads.doors import DoorReads
@@ -8,7 +9,6 @@ from orchestrator.store.reads.flows import FlowReads
 from orchestrator.store.reads.hints import HintReads
 from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
-from orchestrator.store.reads.schedules import ScheduleReads
 from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
 from orchestrator.store.reads.triggers import TriggerReads
@@ -30,6 +30,6 @@ class Reads(
     HoldReads,
     FlowReads,
     TriggerReads,
-    ScheduleReads,
+    AdviceReads,
 ):
     """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

@@ -29,6 +29,13 @@ SELECT t.path, t.host, min((
 ))
 FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;
 
+-- name: first_of_directories
+-- Of each of the listed paths the task that a worker would get first of all its streams' first.
+SELECT t.path, t.host, t.id, t.kind, t.tags, t.agent, t.ready_at FROM {each ?1} w
+JOIN tasks t ON t.id = (
+    SELECT n.id FROM tasks n WHERE n.status = 'waiting' AND n.path = w.value ORDER BY n.kind, n.host, n.agent, n.rank, n.id LIMIT 1
+);
+
 -- name: unfollowed
 SELECT EXISTS (
     SELECT 1 FROM events
