@@ -27,6 +27,7 @@ PANELS: Final = {
         "list": "reading.list_tasks",
         "show": "reading.show",
         "why": "reading.why",
+        "advice": "advising.advice",
         "logs": "following.logs",
         "watch": "following.watch",
     },

@@ -19,7 +19,7 @@ async def of_task(queue: Queue, head: Head, visible: PathScope) -> TaskAdvice:
 
 
 async def of_all(queue: Queue, query: ListAdvice, visible: PathScope, wall: Millis) -> list[Advice]:
-    """What to change, of what the asker sees; the paths of the query must be canonical. `wall`: of the clock that schedules follow."""
+    """What to change, of what the asker sees; paths must be canonical, `wall` is of the clock that schedules follow."""
     patterns = asked(query.work_path, recursive=query.recursive)
 
     def where(column: str) -> Condition:

@@ -9,7 +9,7 @@ from mcp.server import Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
 from orchestrator import __version__
-from orchestrator.mcp import planning, prompts, resources, scheduling, work
+from orchestrator.mcp import advising, planning, prompts, resources, scheduling, work
 from orchestrator.mcp.arguments import schema_of, taken
 from orchestrator.mcp.tool import Answered, Tool
 from orchestrator.mcp.visit import Visit
@@ -18,7 +18,7 @@ from worker_client.errors import Forbidden, LeaseLost, OrchestratorError, Retria
 
 Context = ServerRequestContext[Any, Any]
 Found = Callable[[Context], Visit]
-TOOLS: Final = {tool.name: tool for tool in (*work.TOOLS, *planning.TOOLS, *scheduling.TOOLS)}
+TOOLS: Final = {tool.name: tool for tool in (*work.TOOLS, *planning.TOOLS, *advising.TOOLS, *scheduling.TOOLS)}
 _SCHEMAS: Final = {name: schema_of(tool.takes) for name, tool in TOOLS.items()}
 _ENDING: Final = frozenset({"task_heartbeat", "task_ask", "task_finish"})
 """Those that see to the lease themselves."""

@@ -158,6 +158,23 @@ def test_why_names_what_is_in_the_way(server: Server, tmp_path: Path) -> None:
     assert any(one["task_id"] == parent for one in reasons["obstacles"])
 
 
+def test_advice_says_why_a_task_failed_and_what_to_change(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client:
+        for _ in range(5):
+            client.create(kind="script", spec={"command": "x"}, work_directory=str(tmp_path), max_attempts=1)
+            task = client.claim(work_path=[str(tmp_path)], worker_id="w", wait=0, kinds=["script"])
+            assert task is not None
+            client.append_logs(task.id, lease=task.lease, lines=["sh: 1: pnpm: not found"])
+            client.fail(task.id, lease=task.lease)
+    shown = " ".join(server.run("advice", str(task.id)).stdout.split())
+    assert all(words in shown for words in ("The command pnpm was not found.", "do: Install it", "see: line 1: sh: 1: pnpm"))
+    assert server.json("advice", str(task.id))["items"][0]["code"] == "command_not_found"
+    assert "never_succeeds" in server.run("advice", "--dir", str(tmp_path)).stdout
+    assert server.json("advice", "--dir", str(tmp_path), "--code", "flaky")["items"] == []
+    assert "nothing needs to be changed" in server.run("advice", "--dir", "/nowhere").stdout
+    assert server.run("advice", str(task.id), "--dir", "/x").returncode == Exit.USAGE
+
+
 def test_cancel_and_retry_take_several_ids(server: Server, tmp_path: Path) -> None:
     ids = [str(add(server, tmp_path, "Work")) for _ in range(2)]
     ran = server.run("cancel", ids[0], "987654321", ids[1], "--reason", "enough", "--json")

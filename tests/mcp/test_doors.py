@@ -20,10 +20,10 @@ pytestmark = pytest.mark.anyio
 async def test_a_key_gets_the_tools_of_its_scopes(server: Running, era: str) -> None:
     keys = Keys(server)
     for scopes, expected in (
-        (["read"], ["task_list", "task_get"]),
+        (["read"], ["task_list", "task_get", "advice"]),
         (["submit"], ["task_add"]),
         (["work"], ["task_next", "task_heartbeat", "task_finish", "task_ask"]),
-        (["admin"], [*SEVEN, "task_cancel", "task_retry", "schedule_add", "schedule_list"]),
+        (["admin"], [*SEVEN, "task_cancel", "task_retry", "advice", "schedule_add", "schedule_list"]),
     ):
         async with connected(server, era, await keys.make(f"{scopes} {era}", *scopes)) as agent:
             assert await agent.tools() == expected

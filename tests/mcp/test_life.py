@@ -211,12 +211,12 @@ async def test_resources_and_prompts(server: Running, agent: Agent, directory: s
             await prompt(name, **arguments)
 
 
-async def test_the_seven_tools_are_told_in_less_than_five_kilobytes(server: Running, era: str) -> None:
+async def test_the_tools_are_told_in_less_than_five_kilobytes(server: Running, era: str) -> None:
     key = await Keys(server).make(f"all but admin {era}", "read", "submit", "work")
     async with connected(server, era, key) as agent:
         listed = (await agent.client.list_tools()).model_dump(mode="json", by_alias=True, exclude_none=True)
         instructions = agent.client.instructions or ""
-    assert [tool["name"] for tool in listed["tools"]] == SEVEN
+    assert [tool["name"] for tool in listed["tools"]] == [*SEVEN, "advice"]
     assert len(json.dumps(listed["tools"])) < 5_000
     assert all(tool in instructions for tool in SEVEN)
 

@@ -19,7 +19,7 @@ SCHEDULES = (DOCS / "schedules.md").read_text(encoding="utf-8")
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
-@pytest.mark.parametrize("name", ["lifecycle", "metrics", "scopes"])
+@pytest.mark.parametrize("name", ["lifecycle", "metrics", "scopes", "advice"])
 def test_a_page_is_that_of_the_code(name: str) -> None:
     script = runpy.run_path(str(DOCS / f"{name}.py"))
     assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == script["page"](), f"run: python docs/{name}.py"

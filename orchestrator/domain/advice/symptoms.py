@@ -65,7 +65,7 @@ SYMPTOMS: Final = (
     _of("port_in_use", "address already in use", "eaddrinuse", "port is already allocated",
         port=(r"(?:port|listen|:::|[\d\]]:) ?:?(?:[\w.]{0,40}:)?(\d{2,5})\b",)),
     _of("connection_refused", "connection refused", "econnrefused", "actively refused it",
-        address=(rf"econnrefused ({_NAME})", rf"(?:connect to|connecting to|to) ({_NAME}(?: port \d{{1,5}})?)")),
+        address=(rf"econnrefused ({_NAME})", rf"connect(?:ing|ion)? to ({_NAME}(?: port \d{{1,5}})?)")),
     _of("name_not_resolved", "could not resolve host", "name or service not known", "enotfound", "eai_again",
         "nodename nor servname",
         "temporary failure in name resolution", "no address associated with hostname",
@@ -100,7 +100,8 @@ _FAILED_TEST: Final = (
     re.compile(rf"^ ?FAIL ({_NAME})"),
 )
 _TESTS_FAILED: Final = re.compile(
-    r"\b\d{1,9} (?:failed|failing|failures?)\b|\btests?:? +failed\b|\bfailures=\d|\bfailures!!!|^FAIL\b|test result: FAILED"
+    r"\b\d{1,9} (?:failed|failing|failures?)\b"
+    r"|^(?:Some )?[Tt]ests?:? failed\b|\bfailures=\d|\bfailures!!!|^FAIL\b|test result: FAILED"
 )
 _NO_FAILURE: Final = re.compile(r"\b0 (?:failed|failing|failures?)\b")
 _MOST_TESTS: Final = 20
@@ -124,7 +125,7 @@ def _found(symptom: Symptom, line: Line, text: str, low: str) -> Advice:
         place = next(at for word in symptom.words if (at := low.find(word)) >= 0)
         near = text[max(0, place - _NEAR) : place + _NEAR]
         matches = (pattern.search(near) for pattern in symptom.patterns)
-        facts[symptom.fact] = next((match[1].strip(".:") for match in matches if match), None)
+        facts[symptom.fact] = next((match[1].rstrip(".:") for match in matches if match), None)
     return advice(symptom.code, [_quoted(line, text)], confidence=_sure(line), **facts)
 
 

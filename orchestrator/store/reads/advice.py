@@ -38,7 +38,7 @@ _COLUMNS: Final = (
     " t.workflow_id, t.step_id, t.timeout_ms, t.exclusive, CASE WHEN a.attempt = t.attempt THEN a.started_at - t.ready_at END"
 )
 # Strings of JSON, whose end may have been cut off.
-_BEGINNING: Final = re.compile(r'\{(?:"type":"((?:[^"\\]|\\.)*)",?)?(?:"message":"((?:[^"\\]|\\.)*))?')
+_BEGINNING: Final = re.compile(r'\{(?:"type": ?"((?:[^"\\]|\\.)*)",? ?)?(?:"message": ?"((?:[^"\\]|\\.)*))?')
 _UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')"
 
 
@@ -152,7 +152,8 @@ class AdviceReads(ScheduleReads):
         rows = await self._fetch(
             f"SELECT t.id, t.path, t.host, t.hold, t.updated_at, substr(o.question, 1, {_ERROR}) FROM"
             f" (SELECT * FROM tasks t {using} WHERE t.status = 'parked' AND {_UNFINISHED} ORDER BY {order} LIMIT {_QUESTIONS}) t"
-            f" LEFT JOIN task_outputs o ON o.task_id = t.id WHERE t.hold IN ('question', 'approval') AND {where.sql} ORDER BY t.id",
+            f" LEFT JOIN task_outputs o ON o.task_id = t.id "
+            f" WHERE t.hold IN ('question', 'approval') AND {where.sql} ORDER BY t.id",
             where.params,
         )
         return [
