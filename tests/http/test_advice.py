@@ -125,9 +125,9 @@ async def test_a_limited_key_is_told_nothing_of_others(tmp_path: Path) -> None:
         mine = await keys.make("mine", "read", "submit", "work", paths=["/mine/**"])
         server.client.headers.update(bearer(BOOTSTRAP))
         hidden = [await failed(server, "/theirs/marked", "marked: Permission denied") for _ in range(5)]
-        await server.post(
-            "/schedules", {"name": "marked", "cron": "0 * * * *", "task": {"work_directory": "/theirs/marked", "prompt": "p"}}
-        )
+        work = {"work_directory": "/theirs/marked", "prompt": "p"}
+        for name in ("marked", "marked too", "marked as well"):
+            await server.post("/schedules", {"name": name, "cron": "0 * * * *", "task": work})
         own = await failed(server, "/mine/a")
         everything = await server.get("/advice")
         assert [one["code"] for one in everything["items"]] == ["never_succeeds", "schedules_collide_there"]
