@@ -159,6 +159,7 @@ def test_why_names_what_is_in_the_way(server: Server, tmp_path: Path) -> None:
 
 
 def test_advice_says_why_a_task_failed_and_what_to_change(server: Server, tmp_path: Path) -> None:
+    failed = 0
     with Client(server.url) as client:
         for _ in range(5):
             client.create(kind="script", spec={"command": "x"}, work_directory=str(tmp_path), max_attempts=1)
@@ -166,13 +167,14 @@ def test_advice_says_why_a_task_failed_and_what_to_change(server: Server, tmp_pa
             assert task is not None
             client.append_logs(task.id, lease=task.lease, lines=["sh: 1: pnpm: not found"])
             client.fail(task.id, lease=task.lease)
-    shown = " ".join(server.run("advice", str(task.id)).stdout.split())
+            failed = task.id
+    shown = " ".join(server.run("advice", str(failed)).stdout.split())
     assert all(words in shown for words in ("The command pnpm was not found.", "do: Install it", "see: line 1: sh: 1: pnpm"))
-    assert server.json("advice", str(task.id))["items"][0]["code"] == "command_not_found"
+    assert server.json("advice", str(failed))["items"][0]["code"] == "command_not_found"
     assert "never_succeeds" in server.run("advice", "--dir", str(tmp_path)).stdout
     assert server.json("advice", "--dir", str(tmp_path), "--code", "flaky")["items"] == []
     assert "nothing needs to be changed" in server.run("advice", "--dir", "/nowhere").stdout
-    assert server.run("advice", str(task.id), "--dir", "/x").returncode == Exit.USAGE
+    assert server.run("advice", str(failed), "--dir", "/x").returncode == Exit.USAGE
 
 
 def test_cancel_and_retry_take_several_ids(server: Server, tmp_path: Path) -> None:
