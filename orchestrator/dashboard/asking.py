@@ -1,7 +1,7 @@
 """Asking the API from within, as whoever looks at a page: what the API does not tell them, no page can."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from functools import cache
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -74,12 +74,7 @@ class Asking:
         return scope  # type: ignore[return-value]
 
 
-async def together(*waited: Awaitable[T]) -> list[T]:
-    """What all of them give, asked for at once; the first that is refused raises."""
-    return await asyncio.gather(*waited)
-
-
-async def perhaps(asked: Awaitable[T]) -> T | OrchestratorError:
+async def perhaps(asked: Coroutine[Any, Any, T]) -> T | OrchestratorError:
     """What is given, or why not: for a part of a page that may be missing."""
     try:
         return await asked

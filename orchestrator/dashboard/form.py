@@ -32,6 +32,15 @@ class Form:
             return int(value)
         raise ValidationFailed(f"`{name}` is {value[:100]!r}: expected a whole number of 1 or more", field=name)
 
+    def whole(self, name: str) -> int | None:
+        """A whole number of 0 or more, or None. Raises ValidationFailed."""
+        value = (self.text(name) or "").strip()
+        if not value:
+            return None
+        if value.isascii() and value.isdecimal() and len(value) < 19:
+            return int(value)
+        raise ValidationFailed(f"`{name}` is {value[:100]!r}: expected a whole number of 0 or more, or nothing", field=name)
+
     def amount(self, name: str) -> float | None:
         """A number, or None. Raises ValidationFailed."""
         value = self.text(name)

@@ -13,7 +13,7 @@ from worker_client.errors import Forbidden, OrchestratorError
 
 Facts = dict[str, Any]
 Find = Callable[[Visit], Awaitable[Facts]]
-EVERYTHING: Final = "recursive=true"
+EVERYTHING: Final = "live=true"
 
 
 async def _nothing(_visit: Visit) -> Facts:
@@ -28,7 +28,7 @@ class Panel(Struct, frozen=True):
     """A part of a page: `panels/<name>.html`, drawn from the facts.
 
     `on`: the types of events after which it is drawn anew, `task.*` for a family; none: it stays as it is. `label`: the key of
-    the text that names it to those who don't see it, by default `<page>.<name>`.
+    the text that names it to those who don't see it, by default `now.running` for `now-running`.
     """
 
     name: str
@@ -55,7 +55,7 @@ async def whole(page: Page, visit: Visit) -> str:
     """All of a page, as HTML. Raises OrchestratorError when its subject cannot be shown."""
     mark = visit.mark
     subject = await page.subject(visit)
-    found = await asyncio.gather(*(_panel(page, panel, visit) for panel in page.panels))
+    found = await asyncio.gather(*(_panel(panel, visit) for panel in page.panels))
     panels = {panel.name: html for panel, html in zip(page.panels, found, strict=True)}
     facts = {**subject, "panels": panels, "page": page.name, "part": page.part or page.name}
     return drawn(f"pages/{page.name}.html", visit, **facts, mark=mark, stream=page.stream(visit))
@@ -64,11 +64,12 @@ async def whole(page: Page, visit: Visit) -> str:
 async def parts(page: Page, names: Sequence[str], visit: Visit) -> str:
     """Some panels of a page, one after the other."""
     wanted = [panel for panel in page.panels if panel.name in names]
-    return "".join(await asyncio.gather(*(_panel(page, panel, visit) for panel in wanted)))
+    return "".join(await asyncio.gather(*(_panel(panel, visit) for panel in wanted)))
 
 
-async def _panel(page: Page, panel: Panel, visit: Visit) -> Markup:
-    label = panel.label or f"{page.name}.{panel.name.replace('-', '_')}"
+async def _panel(panel: Panel, visit: Visit) -> Markup:
+    family, _, name = panel.name.partition("-")
+    label = panel.label or f"{family}.{name.replace('-', '_')}"
     try:
         inside = Markup(drawn(f"panels/{panel.name}.html", visit, **await panel.facts(visit)))  # noqa: S704  a template of ours
     except OrchestratorError as refused:

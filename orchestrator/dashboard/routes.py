@@ -14,8 +14,18 @@ from worker_client.contract.enums import Scope
 
 PAGES: Final[Mapping[str, str]] = {
     "/": "now:NOW",
+    "/directories": "directories:LIST",
+    "/directory": "directories:ONE",
+    "/workers": "workers:LIST",
+    "/schedules": "schedules:LIST",
+    "/schedules/new": "schedules:NEW",
+    "/schedules/{schedule_id}": "schedules:ONE",
+    "/triggers": "triggers:LIST",
+    "/commands": "commands:LIST",
+    "/commands/new": "commands:NEW",
+    "/command": "commands:ONE",
 }
-"""The page at a path: a module of `pages/`, and the name that the page has in it."""
+"""The page at a path: a module of `pages/`, and the name that the page has in it. Parameters of paths are texts."""
 ASSETS: Final = ("app.js", "app.css", "icon.svg")
 
 
@@ -25,7 +35,7 @@ def _serving() -> Any:
 
 
 def _page(path: str, place: str) -> HTTPRouteHandler:
-    @get(path, scope=Scope.READ)
+    @get(path.replace("}", ":str}"), scope=Scope.READ)
     async def page(request: Asked) -> Answer:
         answer: Answer = await _serving().show(request, place)
         return answer

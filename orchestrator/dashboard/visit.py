@@ -44,7 +44,7 @@ class Visit:
         text = self.one(name)
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else otherwise
 
-    def link(self, path: str, **query: object) -> str:
+    def link(self, path: str, /, **query: object) -> str:
         """An address of a page here; parameters that are None or empty are left out."""
         kept = {name: value for name, value in query.items() if value is not None and value != ""}
         return f"{self.root}{path}" + (f"?{urlencode(kept, doseq=True)}" if kept else "")

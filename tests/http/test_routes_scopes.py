@@ -83,6 +83,8 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "PUT /api/v1/commands/{name}": (403, {"json": {"body": "x"}}),
     "DELETE /api/v1/commands/{name}": (403, {}),
     "POST /do/{action}": (400, {}),
+    "GET /command": (404, {"params": {"name": "none"}}),
+    "GET /directory": (404, {"params": {"path": "/elsewhere/none"}}),
     "POST /mcp": (200, {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": LISTING}}),
 }
 """What who sees other directories alone gets, where that is not 200 for lists and 404 for single things; and what to send."""

@@ -226,7 +226,7 @@ async function act(form, button) {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.dataset.act === undefined) return;
+  if (form.dataset.act === undefined || event.submitter?.dataset.plain !== undefined) return;
   event.preventDefault();
   act(form, event.submitter);
 });

@@ -15,4 +15,4 @@ async def _running(visit: Visit) -> Facts:
     return {"found": await visit.ask(endpoints.list_tasks(ListTasks(status=[Status.RUNNING], limit=_MOST)))}
 
 
-NOW: Final = Page("now", panels=(Panel("now-running", _running, on=("task.*",), label="now.running"),))
+NOW: Final = Page("now", panels=(Panel("now-running", _running, on=("task.*",)),))
