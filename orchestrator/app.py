@@ -38,6 +38,7 @@ from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.fetcher import Fetcher
 from orchestrator.loops.follower import Follower
+from orchestrator.loops.indexer import Indexer
 from orchestrator.loops.lag import Lag
 from orchestrator.loops.librarian import Librarian
 from orchestrator.loops.mailbox import Mailboxes
@@ -124,7 +125,7 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     store = choice.store(settings.database)
     metrics = Metrics(__version__)
     queue = Queue(store, Rules(), metrics)
-    loops: list[Loop] = [Reaper(queue)]
+    loops: list[Loop] = [Reaper(queue), Indexer(queue)]
     shrink: Callable[[], Awaitable[bool]] | None = None
     log_held_ms: Callable[[], Millis] | None = None
     replicas: Callable[[], Awaitable[Replicas | None]] = _alone

@@ -15,6 +15,7 @@ from orchestrator.domain import (
     ending,
     enqueueing,
     holding,
+    indexing,
     leasing,
     mailboxes,
     runs,
@@ -104,6 +105,7 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     trigger.Settle: delivering.settle,
     trigger.Postpone: delivering.postpone,
     flow.Follow: advancing.follow,
+    indexing.Index: indexing.index,
     mail.TendMailbox: mailboxes.tend,
     ops.Claim: leasing.claim,
 })  # fmt: skip

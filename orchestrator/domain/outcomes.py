@@ -321,11 +321,18 @@ class DrainSaved(Struct, frozen=True):
     drained: bool
 
 
+class Indexed(Struct, frozen=True):
+    """The words of a task, if it is still there."""
+
+    task_id: int
+    words: str
+
+
 Change = (
     Saved | Edited | Inserted | Removed | Written | EdgeSatisfied | KeyTaken
     | AttemptEnded | Happened | LogsAppended | LogsTrimmed | Forgotten | DirectorySet
     | UsageCounted | BudgetReached | Noted | CredentialSaved | KeysUsed | AddressListed | AccountSaved | DrainSaved
-    | Kept | Dropped | SchedulerSet
+    | Kept | Dropped | SchedulerSet | Indexed
 )  # fmt: skip
 
 

@@ -220,8 +220,22 @@ class Consumer(Record, frozen=True, kw_only=True):
     last_event: int
 
 
+class Indexing(Record, frozen=True, kw_only=True):
+    """How far the index of words is: all that happened up to `last_event` is in it, but for tasks with ids up to `unread`.
+
+    Those are from before there was an index, and are put in bit by bit; 0: all are. There is one row.
+    """
+
+    TABLE = "task_index"
+
+    id: int
+    version: int
+    last_event: int
+    unread: int
+
+
 RECORDS: tuple[type[Record], ...] = (
-    Schedule, Fire, Workflow, WorkflowVersion, Run, RunStep, Delivery, TriggerState, Consumer,
+    Schedule, Fire, Workflow, WorkflowVersion, Run, RunStep, Delivery, TriggerState, Consumer, Indexing,
 )  # fmt: skip
 R = TypeVar("R", bound=Record)
 

@@ -12,6 +12,7 @@ from orchestrator.http.envelope import Answer, answer
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, principal, submit_all
+from orchestrator.http.searching import searched
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
 from worker_client.contract.enums import FINAL, Scope, Status
@@ -47,7 +48,7 @@ async def _all(request: Asked, unless_said: frozenset[Status], operation: Callab
     queue: Queue = request.app.state.queue
     visible = principal(request).paths
     count = last = 0
-    while ids := await queue.reads.task_ids(where, visible, statuses=statuses, after=last, limit=_AT_ONCE):
+    while ids := await searched(queue, queue.reads.task_ids(where, visible, statuses=statuses, after=last, limit=_AT_ONCE)):
         results = await asyncio.gather(*submit_all(request, map(operation, ids)), return_exceptions=True)
         for result in results:
             # In between others may have changed or removed it: then it is no longer one of those that were meant.

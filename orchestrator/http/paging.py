@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from msgspec import UNSET
+
 from orchestrator.store.reads.tasks import refuse_both
 from orchestrator.store.reads.values import COUNTED, Listing, cursor_at, place_of
 from worker_client.contract.envelope import Page
@@ -25,6 +27,7 @@ def listed(found: Listing[Any], query: Paged | ListTasks, items: Sequence[Any] |
         limit=query.limit,
         offset=query.offset,
         next_cursor=found.next_cursor,
+        unsearched=found.unread or UNSET,
     )
 
 

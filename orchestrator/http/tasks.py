@@ -19,6 +19,7 @@ from orchestrator.http.paging import listed, part
 from orchestrator.http.query import nothing, parse
 from orchestrator.http.schedule_bodies import made, sent_task
 from orchestrator.http.scope import Asked, path_id, principal, submit
+from orchestrator.http.searching import searched
 from orchestrator.http.why import explained
 from orchestrator.queue.commit import Queue
 from worker_client.contract import tasks as contract
@@ -80,7 +81,8 @@ async def list_tasks(request: Asked) -> Answer:
     Filters of one name are alternatives (`status=waiting&status=running`), except `tag`: a task has all of them.
     """
     query = intake.filtered(parse(request, contract.ListTasks))
-    found = await request.app.state.queue.reads.tasks(query, principal(request).paths)
+    queue: Queue = request.app.state.queue
+    found = await searched(queue, queue.reads.tasks(query, principal(request).paths))
     return answer(listed(found, query, [views.task(view) for view in found.items]))
 
 

@@ -52,6 +52,8 @@ class Feed:
         self.draining = False
         self.stirred = asyncio.Event()
         """Set when something happened after which a run or a schedule may have something to do; who looks clears it."""
+        self.searched = asyncio.Event()
+        """Set when somebody searches more than is in the index of words; who puts it in clears it."""
 
     def publish(self, events: Iterable[FeedEvent]) -> None:
         """Tell everybody who waits; ids rise, not always by one."""

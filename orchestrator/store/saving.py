@@ -2,9 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from itertools import compress, count, repeat
-from operator import is_not, itemgetter
 from typing import Any, ClassVar, Final
 
 from msgspec.structs import astuple
@@ -25,6 +22,7 @@ from orchestrator.domain.outcomes import (
     Edited,
     Forgotten,
     Happened,
+    Indexed,
     Inserted,
     KeysUsed,
     KeyTaken,
@@ -40,9 +38,7 @@ from orchestrator.domain.records import Dropped, Kept, Record, SchedulerSet
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
 from orchestrator.store.rows import (
     HEAD_FIELDS,
-    INPUT_FIELDS,
     KEY_FIELDS,
-    OUTPUT_FIELDS,
     changed,
     row_of,
     row_of_account,
@@ -52,14 +48,21 @@ from orchestrator.store.rows import (
 from orchestrator.store.saving_leases import Leases
 from orchestrator.store.saving_records import RecordKey, save_records
 from orchestrator.store.session import Session
+from orchestrator.store.statements import (
+    INPUT_COLUMNS,
+    by_what_they_hold,
+    insert_into,
+    known_input,
+    picker,
+    update_tasks,
+    write_outputs,
+)
 from orchestrator.store.tally import HOUR, MINUTE, Tally
 
 _DAY: Final = 24 * HOUR
 _INSERT_KEY = f"INSERT INTO api_keys ({', '.join(KEY_FIELDS)}) VALUES ({', '.join('?' * len(KEY_FIELDS))})"
 _CHANGED = [KEY_FIELDS.index(name) for name in ("name", "secrets", "rate", "expires_at", "disabled", "revoked_at", "id")]
 """The columns of a key that change, as change_key has them."""
-_INPUT_COLUMNS = ("task_id", *INPUT_FIELDS)
-_OUTPUT_COLUMNS = ("task_id", *OUTPUT_FIELDS)
 _NOTHING = Outputs()
 
 
@@ -240,6 +243,9 @@ class Writes:
         record = change.record
         self.records[type(record), record.identity] = record if isinstance(change, Kept) else None
 
+    def _index(self, change: Indexed) -> None:
+        self._rows["index_words"].append((change.task_id, self._session.spaced(change.words)))
+
     def _schedule(self, change: SchedulerSet) -> None:
         self._rows["set_meta"] = [("scheduler", "running" if change.running else "stopped")]
 
@@ -278,6 +284,7 @@ class Writes:
         Kept: _keep,
         Dropped: _keep,
         SchedulerSet: _schedule,
+        Indexed: _index,
     }
 
     def run(self, sql: Mapping[str, str], loaded: dict[int, Head], known: dict[RecordKey, Record]) -> dict[int, Inputs]:
@@ -289,10 +296,10 @@ class Writes:
         self._save_tasks(sql, loaded)
         for task_id, edits in self.edited.items():
             for name, value in edits.items():
-                many(f"UPDATE task_inputs SET {_known(name)} = ? WHERE task_id = ?", [(value, task_id)])
+                many(f"UPDATE task_inputs SET {known_input(name)} = ? WHERE task_id = ?", [(value, task_id)])
         outputs = ((task_id, *astuple(written)) for task_id, written in self.outputs.items() if written != _NOTHING)
-        for columns, rows in _by_what_they_hold(outputs).items():
-            many(_write_outputs(columns), rows)
+        for columns, rows in by_what_they_hold(outputs).items():
+            many(write_outputs(columns), rows)
         for name, others in self._rows.items():
             many(sql[name], others)
         self._save_doors(sql)
@@ -312,18 +319,18 @@ class Writes:
                 inserts.append(row)
             else:
                 columns = changed(before, head)
-                updates[columns].append((*_picker(columns)(row), head.id, before.version))
+                updates[columns].append((*picker(columns)(row), head.id, before.version))
                 leases.moved(before, head)
             loaded[head.id] = head
         leases.save(self._session, sql)
         many = self._session.many
-        for columns, rows in _by_what_they_hold(inserts).items():
-            many(_insert("tasks", HEAD_FIELDS, columns), rows)
+        for columns, rows in by_what_they_hold(inserts).items():
+            many(insert_into("tasks", HEAD_FIELDS, columns), rows)
         inputs = ((task_id, *astuple(given)) for task_id, given in self._inserted.items())
-        for columns, rows in _by_what_they_hold(inputs).items():
-            many(_insert("task_inputs", _INPUT_COLUMNS, columns), rows)
+        for columns, rows in by_what_they_hold(inputs).items():
+            many(insert_into("task_inputs", INPUT_COLUMNS, columns), rows)
         for columns, rows in updates.items():
-            many(_update(columns), rows, exactly=True)
+            many(update_tasks(columns), rows, exactly=True)
 
     def _save_doors(self, sql: Mapping[str, str]) -> None:
         many = self._session.many
@@ -353,48 +360,12 @@ class Writes:
         if "remove_lease" in sql:
             # Of a task whose lease ended in this very batch.
             self._session.many(sql["remove_lease"], [(head.id,) for head in stored.values() if head.lease_mode])
+        if "remove_words" in sql:
+            self._session.many(sql["remove_words"], [(task_id,) for task_id in stored])
         self._session.many(sql["outlive_task"], [(head.finished_at or self._now, head.id) for head in stored.values()])
         self._session.many(sql["remove_task"], [(head.id, head.version) for head in stored.values()], exactly=True)
-
-
-def _by_what_they_hold(rows: Iterable[Sequence[Any]]) -> dict[tuple[int, ...], list[Sequence[Any]]]:
-    """Rows without their NULLs, by the columns that are left: what is not written costs nothing."""
-    found: defaultdict[tuple[int, ...], list[Sequence[Any]]] = defaultdict(list)
-    for row in rows:
-        columns = tuple(compress(count(), map(is_not, row, repeat(None))))
-        found[columns].append(_picker(columns)(row))
-    return found
-
-
-@cache
-def _insert(table: str, names: Sequence[str], columns: tuple[int, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(names[at] for at in columns)}) VALUES ({', '.join('?' * len(columns))})"
-
-
-@cache
-def _write_outputs(columns: tuple[int, ...]) -> str:
-    changes = (f"{name} = excluded.{name}" for name in (_OUTPUT_COLUMNS[at] for at in columns[1:]))
-    return f"{_insert('task_outputs', _OUTPUT_COLUMNS, columns)} ON CONFLICT (task_id) DO UPDATE SET {', '.join(changes)}"
-
-
-@cache
-def _update(columns: tuple[int, ...]) -> str:
-    """Only what changed: a column that is set costs its indexes, too. There are as many kinds of change as rules."""
-    return f"UPDATE tasks SET {', '.join(f'{HEAD_FIELDS[at]} = ?' for at in columns)} WHERE id = ? AND version = ?"
 
 
 def periods_before(at: Millis) -> tuple[int, int]:
     """The minute and the hour before which rollups end before a time."""
     return at // MINUTE - 1, at // HOUR - 1
-
-
-@cache
-def _picker(columns: tuple[int, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Takes these columns, of which there are always some: a change raises the version and sets its time."""
-    return itemgetter(*columns)
-
-
-def _known(column: str) -> str:
-    if column not in INPUT_FIELDS:
-        raise KeyError(column)
-    return column

@@ -29,6 +29,10 @@ class Session(Protocol):
         """A list as this dialect takes it as one parameter."""
         ...
 
+    def spaced(self, words: str) -> str:
+        """Words with spaces between as this dialect takes them into its index."""
+        ...
+
     def task_id(self) -> int:
         """The next id of a task, never used before."""
         ...

@@ -13,12 +13,14 @@ from orchestrator.loops.pruner import DAY_MS, Pruner
 from orchestrator.store.sqlite.store import SQLiteStore
 from tests.flows import Flows, step
 from tests.rig import MINUTE, Rig, enqueue, new_task
+from tests.searching import index
 from tests.serving import Server
 from worker_client.contract.enums import LogStream
 
 
 def steps(rig: Rig, *, limit: int = 10, rows: int = 40) -> list[int]:
     """Prune what ended before now; how many tasks went in each step."""
+    index(rig)
     removed = []
     while True:
         outcome = rig.do(ops.Prune(before=rig.time.at, keys_before=rig.time.at, limit=limit, rows=rows), SYSTEM)

@@ -37,19 +37,21 @@ async def test_no_reading_of_ours_goes_on_for_long(server: Running, directory: s
     assert (await server.get("/tasks", work_path=directory))["total"] == 5
 
 
-async def test_a_search_that_takes_too_long_is_refused_in_words(
+async def test_a_list_that_takes_too_long_is_refused_in_words(
     server: Running, directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
-        await server.post("/tasks/batch", {"tasks": [{"work_directory": directory, "prompt": "needle"} for _ in range(1_000)]})
+        await server.post(
+            "/tasks/batch", {"tasks": [{"work_directory": directory, "prompt": "p", "tags": ["needle"]} for _ in range(1_000)]}
+        )
     monkeypatch.setattr(pool(server), "_most_s", -1.0)
-    answer = await server.client.get("/tasks", params={"q": "nowhere"})
+    answer = await server.client.get("/tasks", params={"tag": "nowhere"})
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert answer.json()["error"]["code"] == "OVERLOADED"
     assert "ask for less" in answer.json()["error"]["message"]
     # What is found soon is shown, though not how many more there are.
-    found = await server.get("/tasks", q="needle", limit=2)
+    found = await server.get("/tasks", tag="needle", limit=2)
     assert len(found["items"]) == 2
     assert (found["total"], found["total_exact"]) == (3, False)
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import psycopg
 import pytest
 
-from orchestrator.store import saving
+from orchestrator.store import saving, statements
 from orchestrator.store.filling import Dialect, fill
 from orchestrator.store.postgres.store import DIALECT, CommitFailedError
 from orchestrator.store.sql import queries
@@ -69,8 +69,8 @@ def without_exclusion(replicas: Replicas, _: pytest.MonkeyPatch) -> None:
 
 
 def without_version_guard(_: Replicas, patch: pytest.MonkeyPatch) -> None:
-    guarded = saving._update
-    patch.setattr(saving, "_update", lambda columns: guarded(columns).replace("AND version = ?", "AND version + ? > 0"))
+    guarded = statements.update_tasks
+    patch.setattr(saving, "update_tasks", lambda columns: guarded(columns).replace("AND version = ?", "AND version + ? > 0"))
 
 
 Take = Callable[[Replicas, pytest.MonkeyPatch], None]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 T = TypeVar("T")
 
@@ -26,7 +26,10 @@ class Envelope(Struct, Generic[T], kw_only=True):
 
 
 class Page(Struct, Generic[T], kw_only=True):
-    """A part of a list; `total` is counted up to 10,000, past that `total_exact` is false."""
+    """A part of a list; `total` is counted up to 10,000, past that `total_exact` is false.
+
+    `unsearched`: tasks with ids up to this one are not in the index of words yet, which an upgrade has begun to make.
+    """
 
     items: list[T]
     total: int
@@ -34,3 +37,4 @@ class Page(Struct, Generic[T], kw_only=True):
     limit: int
     offset: int
     next_cursor: str | None = None
+    unsearched: int | UnsetType = UNSET

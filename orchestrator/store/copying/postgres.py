@@ -14,7 +14,7 @@ from psycopg import RawCursor, errors
 from orchestrator.domain.paths import span
 from orchestrator.settings import without_password
 from orchestrator.store.copying.end import CopyFailedError, End
-from orchestrator.store.copying.tables import KEYS, NUMBERED
+from orchestrator.store.copying.tables import KEYS, NUMBERED, UNREAD
 from orchestrator.store.postgres.engine import PATIENCE_S, SERVED, adapt, native, options
 from orchestrator.store.postgres.migrate import migrate
 from orchestrator.store.protocol import DatabaseInUseError
@@ -171,6 +171,7 @@ class PostgresEnd(End):
                     if last:
                         sequence = "pg_get_serial_sequence($1, 'id')"
                         cursor.execute(f"SELECT setval({sequence}, greatest($2, nextval({sequence}) - 1))", [table, last])
+                cursor.execute(UNREAD)
                 cursor.execute("DELETE FROM meta")
                 self._set(cursor, meta)
 

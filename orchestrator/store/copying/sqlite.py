@@ -8,7 +8,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from orchestrator.store.copying.end import CopyFailedError, End
-from orchestrator.store.copying.tables import NUMBERED
+from orchestrator.store.copying.tables import NUMBERED, UNREAD
 from orchestrator.store.protocol import DatabaseInUseError
 from orchestrator.store.sqlite.engine import configure, sqlite3
 from orchestrator.store.sqlite.migrate import migrate
@@ -96,6 +96,7 @@ class SQLiteEnd(End):
         with self._transaction():
             self._connection.executemany("DELETE FROM sqlite_sequence WHERE name = ?", [(table,) for table in NUMBERED])
             self._connection.executemany("INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)", numbered)
+            self._connection.execute(UNREAD)
             self._connection.execute("DELETE FROM meta")
             self._connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", meta.items())
 

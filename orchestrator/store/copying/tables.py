@@ -37,6 +37,11 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 """Every table that is copied with its primary key; what is referred to comes first."""
 NUMBERED: Final = ("tasks", "attempts", "events", "schedules", "fires", "runs", "deliveries")
 """Tables whose ids the database gives out, and never twice."""
+UNREAD: Final = """
+    UPDATE task_index
+    SET last_event = (SELECT coalesce(max(id), 0) FROM events), unread = (SELECT coalesce(max(id), 0) FROM tasks)
+"""
+"""An index of words is not copied: the tasks are put into the copy's own."""
 _NUL: Final = b"\\u0000"
 
 encoded: Final = msgspec.json.Encoder().encode

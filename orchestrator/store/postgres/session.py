@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from psycopg import Connection, Pipeline, RawCursor
 
+from orchestrator.domain.words import GAP
 from orchestrator.store.postgres.engine import native
 from orchestrator.store.postgres.sets import SetStatement, set_statement
 from orchestrator.store.rows import Row
@@ -67,6 +68,14 @@ class PostgresSession:
     def listed(self, values: Iterable[Any]) -> list[Any]:
         """A list is an array."""
         return list(values)
+
+    def spaced(self, words: str) -> str:
+        """Each word with its places, as a tsvector is written."""
+        found: dict[str, list[str]] = {}
+        for place, word in enumerate(words.split(" "), 1):
+            if word != GAP:
+                found.setdefault(word, []).append(str(place))
+        return " ".join(f"'{word}':{','.join(places)}" for word, places in found.items())
 
     def reserve(self, count: int) -> Callable[[], None]:
         """Ask for ids of so many tasks; they are there once what is returned was called."""

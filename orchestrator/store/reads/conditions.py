@@ -93,7 +93,10 @@ def asked(paths: Iterable[str] | None, *, recursive: bool) -> list[Pattern] | No
 
 
 def of_tasks(where: TaskFilter, dialect: Dialect) -> Condition:
-    """The tasks (t) of a filter, whatever their status and path; `tag` wants all of them, a time range includes its beginning."""
+    """The tasks (t) of a filter, whatever their status, path and words.
+
+    `tag` wants all of them, a time range includes its beginning.
+    """
     parts = []
     if where.priority is not None:
         parts.append(one_of("t.priority", [PRIORITIES.index(priority) for priority in where.priority]))
@@ -109,23 +112,11 @@ def of_tasks(where: TaskFilter, dialect: Dialect) -> Condition:
     if where.waits_for is not None:
         edges = "SELECT child_id FROM dependencies WHERE parent_id = ? AND satisfied = 0"
         parts.append(Condition(f"t.id IN ({edges})", (where.waits_for,)))
-    if where.q:
-        parts.append(_containing(where.q, dialect.like))
     if where.created_after is not None:
         parts.append(Condition("t.created_at >= ?", (millis(where.created_after),)))
     if where.created_before is not None:
         parts.append(Condition("t.created_at < ?", (millis(where.created_before),)))
     return all_of(parts)
-
-
-def _containing(text: str, like: str) -> Condition:
-    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    matches = f"{like} ? ESCAPE '\\'"
-    return Condition(
-        f"(t.title {matches} OR EXISTS (SELECT 1 FROM task_inputs s WHERE s.task_id = t.id"
-        f" AND (s.prompt {matches} OR s.description {matches})))",
-        (f"%{literal}%",) * 3,
-    )
 
 
 def of_attempts(query: ListAttempts, visible: PathScope) -> Condition:

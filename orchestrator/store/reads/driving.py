@@ -48,6 +48,13 @@ class Selection(Struct, frozen=True):
     dialect: Dialect
     rolled: Condition | None = None
     """The same tasks in the rollups, where no index counts them."""
+    whole: Condition = ALWAYS
+    """All that the filter says, of a task (t)."""
+
+    @property
+    def driven(self) -> bool:
+        """Whether an index leads to them."""
+        return self.arms[0].by is not None
 
     def ids(self, *, after: int | None, descending: bool) -> Condition:
         """A query for ids in order; ends with LIMIT ? OFFSET ?, whose values the caller appends."""
@@ -79,7 +86,7 @@ class Selection(Struct, frozen=True):
 async def select(
     fetch: Fetch, dialect: Dialect, where: TaskFilter, visible: PathScope, statuses: Collection[Status] | None = None
 ) -> Selection | None:
-    """The selection for a filter, further restricted to `statuses`; None when nothing can match."""
+    """The selection for a filter but its words, further restricted to `statuses`; None when nothing can match."""
     wanted = _statuses(where.status, statuses)
     status = ALWAYS if wanted is None else one_of("t.status", sorted(map(str, wanted)))
     patterns = asked(where.work_path, recursive=where.recursive)
@@ -107,7 +114,7 @@ async def select(
         within_both = [within(asked(where.work_path, recursive=where.recursive), "path"), within(visible.patterns, "path")]
         rolled = all_of([one_of("status", sorted(map(str, wanted))), *within_both])
     conditions = all_of([rest, *(part for part in (status, paths, scope) if part not in said)])
-    return Selection(arms, conditions, dialect, rolled)
+    return Selection(arms, conditions, dialect, rolled, all_of([rest, status, paths, scope]))
 
 
 def _statuses(one: Collection[Status] | None, other: Collection[Status] | None) -> set[Status] | None:

@@ -7,9 +7,10 @@ from typing import Any
 from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import TaskView
-from orchestrator.store.reads.conditions import within
+from orchestrator.store.reads.conditions import asked, within
 from orchestrator.store.reads.driving import Selection, select
-from orchestrator.store.reads.values import Listing, Reading, cursor_at, place_of, total_of
+from orchestrator.store.reads.searching import Search, SearchReads
+from orchestrator.store.reads.values import Listing, cursor_at, place_of, total_of
 from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
 from orchestrator.store.veiling import parents_of, veiled
 from worker_client.contract.enums import LogStream, Status
@@ -23,7 +24,7 @@ _LINES_AT_ONCE = 500
 _PAGE_CHARACTERS = 4_000_000
 
 
-class TaskReads(Reading):
+class TaskReads(SearchReads):
     """Queries for tasks."""
 
     async def task(self, task_id: int, visible: PathScope) -> TaskView | None:
@@ -49,6 +50,8 @@ class TaskReads(Reading):
         """A page of tasks, newest first; work paths must be canonical. Raises ValidationFailed for a bad cursor."""
         after = None if query.cursor is None else place_of(query.cursor, "t")[1]
         refuse_both(query.cursor, query.offset)
+        if query.q:
+            return await self._searched(query, visible, after)
         selection = await select(self._fetch, self._dialect, query, visible)
         counted = 0 if selection is None else await self._counted(selection)
         if selection is None or counted == 0:
@@ -62,6 +65,33 @@ class TaskReads(Reading):
         cursor = cursor_at(f"t{views[-1].head.id}") if len(rows) > query.limit else None
         return Listing(items=views, total=total, total_exact=exact, next_cursor=cursor)
 
+    async def _searched(self, query: ListTasks, visible: PathScope, after: int | None) -> Listing[TaskView]:
+        """A page of the tasks that have the words. Raises BehindError."""
+        selection = await select(self._fetch, self._dialect, query, visible)
+        search = await self._begin(query, visible)
+        if selection is None or search is None:
+            return Listing(items=[], total=0)
+        wanted = query.offset + query.limit + 1
+        found = await self._newest_found(search, selection, wanted, after)
+        page = found.ids[query.offset : wanted]
+        among = self._dialect.each.format("?")
+        rows = await self._fetch(
+            f"{_VIEW} WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM {among}) ORDER BY t.id DESC",
+            (json.dumps(page[: query.limit]),),
+        )
+        cursor = cursor_at(f"t{page[query.limit - 1]}") if len(page) > query.limit else None
+        total, exact = total_of(found.counted)
+        return Listing(
+            items=await self._views(rows, visible),
+            total=total,
+            total_exact=exact and found.all,
+            next_cursor=cursor,
+            unread=search.unread,
+        )
+
+    async def _begin(self, where: TaskFilter, visible: PathScope) -> Search | None:
+        return await self._search(where.q or "", (asked(where.work_path, recursive=where.recursive), visible.patterns))
+
     async def _counted(self, selection: Selection) -> int | None:
         """How many tasks there are, up to a bound; None when that takes too long to find out, though the first are soon found."""
         try:
@@ -73,10 +103,16 @@ class TaskReads(Reading):
     async def task_ids(
         self, where: TaskFilter, visible: PathScope, *, statuses: Collection[Status], after: int, limit: int
     ) -> list[int]:
-        """Ids above `after` of the tasks of a filter that have one of the statuses, ascending."""
+        """Ids above `after` of the tasks of a filter that have one of the statuses, ascending.
+
+        Raises BehindError, also while an index of words that is asked does not know all tasks yet.
+        """
         selection = await select(self._fetch, self._dialect, where, visible, statuses)
         if selection is None:
             return []
+        if where.q:
+            search = await self._begin(where, visible)
+            return [] if search is None else await self._found_after(search, selection, after, limit)
         ids = selection.ids(after=after, descending=False)
         return [task_id for (task_id,) in await self._fetch(ids.sql, (*ids.params, limit, 0))]
 

@@ -27,12 +27,16 @@ _error = msgspec.json.Decoder(TaskError | None)
 
 
 class Listing(Struct, Generic[T], kw_only=True):
-    """A part of a list; `total` is counted up to 10,000, past that `total_exact` is false."""
+    """A part of a list; `total` is counted up to 10,000, past that `total_exact` is false.
+
+    `unread`: what has an id up to this one was not searched, as the index of words doesn't know it yet.
+    """
 
     items: list[T]
     total: int
     total_exact: bool = True
     next_cursor: str | None = None
+    unread: int = 0
 
 
 def timed(fetch: Fetch, seconds: Histogram) -> Fetch:

@@ -207,8 +207,9 @@ DELETE FROM tasks WHERE id = ? AND version = ?;
 UPDATE task_keys SET removed_at = ? WHERE task_id = ?;
 
 -- name: forget_events
--- Not what runs and schedules have yet to go on after.
-DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ?2) first WHERE at < ?1) AND id < coalesce((
+-- Not what runs and schedules have yet to go on after, nor what the index of words has yet to read.
+DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ?2) first WHERE at < ?1)
+AND id <= (SELECT last_event FROM task_index) AND id < coalesce((
     SELECT id FROM events WHERE id > coalesce((SELECT last_event FROM consumers WHERE name = 'advancer'), 0)
       AND (run_id IS NOT NULL OR schedule_id IS NOT NULL)
     ORDER BY id LIMIT 1
@@ -241,7 +242,8 @@ DELETE FROM task_usage WHERE (day, path, host, model, agent) IN (
 -- name: more_to_forget
 -- ?1 the time of events, ?2 of keys, ?3 the minute of rates, ?4 the hour of durations, ?6 the day of usage, ?5 as many of each go
 -- now.
-SELECT EXISTS (SELECT 1 FROM (SELECT id, at FROM events ORDER BY id LIMIT 1 OFFSET ?5) e WHERE e.at < ?1 AND e.id < coalesce((
+SELECT EXISTS (SELECT 1 FROM (SELECT id, at FROM events ORDER BY id LIMIT 1 OFFSET ?5) e WHERE e.at < ?1
+AND e.id <= (SELECT last_event FROM task_index) AND e.id < coalesce((
     SELECT id FROM events WHERE id > coalesce((SELECT last_event FROM consumers WHERE name = 'advancer'), 0)
       AND (run_id IS NOT NULL OR schedule_id IS NOT NULL)
     ORDER BY id LIMIT 1

@@ -204,3 +204,10 @@ RETURNING 1;
 -- name: askers
 WITH gone AS (DELETE FROM askers WHERE seen_at < ?1 - 3600000)
 SELECT worker_id, seen_at, present FROM askers WHERE seen_at >= ?1 AND server <> ?2;
+
+-- name: index_words
+-- Nobody removes a task between the look whether it is there and the commit.
+INSERT INTO task_words (task_id, words)
+SELECT t.id, r.words::tsvector FROM json_to_recordset(?) AS r (id bigint, words text) JOIN tasks t ON t.id = r.id
+ORDER BY t.id FOR KEY SHARE OF t
+ON CONFLICT (task_id) DO UPDATE SET words = excluded.words;

@@ -124,3 +124,18 @@ WHERE status = 'running' AND (path = ?1 OR (path > ?2 AND path < ?3)) AND (?4 = 
 
 -- name: ping
 SELECT max(id) FROM tasks;
+
+-- name: indexing
+SELECT last_event, unread, version FROM task_index;
+
+-- name: events_unread
+SELECT id, task_id, type FROM events WHERE id > ? ORDER BY id LIMIT ?;
+
+-- name: tasks_unread
+SELECT id FROM tasks WHERE id <= ? ORDER BY id DESC LIMIT ?;
+
+-- name: texts
+SELECT t.id, t.path, {part t.title title}, {part t.tags tags}, {part i.prompt prompt}, {part i.description description},
+    {part o.result result}, {part o.error error}
+FROM tasks t JOIN task_inputs i ON i.task_id = t.id LEFT JOIN task_outputs o ON o.task_id = t.id
+WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM {each ?});

@@ -19,3 +19,10 @@ SELECT path, kind, host, agent, rank, id FROM tasks WHERE status = 'waiting' AND
 UNION ALL
 SELECT path, kind, host, agent, rank, id FROM tasks WHERE status = 'waiting' AND path > ?1 AND path < ?5
 ORDER BY path, kind, host, agent, rank, id LIMIT 1;
+
+-- name: remove_words
+-- No trigger does it: then an older SQLite, that doesn't know this kind of index, could not even change a table in the file.
+DELETE FROM task_words WHERE rowid = ?;
+
+-- name: index_words
+INSERT OR REPLACE INTO task_words (rowid, words) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM tasks WHERE id = ?1);

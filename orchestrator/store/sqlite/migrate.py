@@ -20,6 +20,9 @@ _MODES: Final = slice(18, 20)
 """Where a database file says how it is written and read (sqlite.org/fileformat2.html, 1.3)."""
 _WITHOUT_LOG: Final = b"\1\1"
 """As backups are; what has been served never is."""
+_ALONE: Final = ", content = '', contentless_delete = 1"
+"""An index of words without the words; before this version of SQLite none of which something could be removed."""
+_ALONE_SINCE: Final = (3, 43, 0)
 
 
 class StrangeLogError(DatabaseInUseError):
@@ -92,7 +95,7 @@ def _apply(connection: Any, files: Iterable[Path]) -> None:
 def _applying(file: Path) -> "Callable[[Database], None]":
     def apply(database: "Database") -> None:
         for statement in statements(file.read_text(encoding="utf-8")):
-            database.execute(statement)
+            database.execute(statement if sqlite3.sqlite_version_info >= _ALONE_SINCE else statement.replace(_ALONE, ""))
 
     apply.__name__ = file.stem
     return apply

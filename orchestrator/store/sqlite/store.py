@@ -66,6 +66,9 @@ class _Session:
     def listed(self, values: Iterable[Any]) -> str:
         return json.dumps(list(values))
 
+    def spaced(self, words: str) -> str:
+        return words
+
     def task_id(self) -> int:
         self._task_id += 1
         return self._task_id

@@ -11,6 +11,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain import trigger_operations as hooks
 from orchestrator.domain.decide import RULES, decide
+from orchestrator.domain.indexing import Index
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, OPEN, PathScope, Principal, path_scope
 from orchestrator.domain.rules import Rules
@@ -34,7 +35,7 @@ NEEDS = {
         flow.SaveWorkflow, flow.DeleteWorkflow, flow.Follow,
         cron.AddSchedule, cron.ChangeSchedule, cron.DeleteSchedule, cron.StartSchedule, cron.StopSchedule, cron.RestartSchedule,
         cron.FireDue, cron.SetScheduler,
-        hooks.Deploy, hooks.Undeploy, hooks.Settle, hooks.Postpone, mail.TendMailbox, ops.Rehearse,
+        hooks.Deploy, hooks.Undeploy, hooks.Settle, hooks.Postpone, mail.TendMailbox, ops.Rehearse, Index,
     },
 }  # fmt: skip
 CASCADES = {ops.Satisfy, ops.Orphan, ops.Revive}
