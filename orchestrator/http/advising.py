@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator.domain.advice import tasks, whole
 from orchestrator.domain.advice.facts import Waiting, WholeFacts
-from orchestrator.domain.principal import PathScope
+from orchestrator.domain.principal import EVERYWHERE, PathScope
 from orchestrator.domain.task import Head, Millis
 from orchestrator.queue.commit import Queue
 from orchestrator.store.reads.conditions import Condition, all_of, asked, within
@@ -30,6 +30,7 @@ async def of_all(queue: Queue, query: ListAdvice, visible: PathScope, wall: Mill
     facts = WholeFacts(
         now=now,
         wall=wall,
+        within=EVERYWHERE if patterns is None else PathScope(tuple(patterns)),
         recent=recent,
         before=before,
         schedules=await reads.soonest_schedules(visible),
@@ -38,8 +39,7 @@ async def of_all(queue: Queue, query: ListAdvice, visible: PathScope, wall: Mill
         limited=await reads.limited_directories(visible),
         spending=await reads.spending(now, where("path")),
     )
-    within_paths = None if patterns is None else PathScope(tuple(patterns))
-    return whole.of_all(facts, within_paths, query.code)
+    return whole.of_all(facts, query.code)
 
 
 def _waiting(row: tuple[Any, ...], queue: Queue) -> Waiting:

@@ -13,6 +13,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.store.postgres import engine, reading
 from orchestrator.store.reads import POSTGRES, SQLITE, Dialect, Reads
+from orchestrator.store.reads.conditions import ALWAYS
 from orchestrator.store.reads.values import cursor_at
 from orchestrator.store.rows import HEAD_FIELDS, INPUT_FIELDS
 from orchestrator.store.sqlite.engine import sqlite3
@@ -58,10 +59,11 @@ READS: dict[str, Callable[[Reads], Awaitable[Any]]] = {
     "newest changes": lambda reads: reads.audit(ListAudit(limit=10), EVERYWHERE),
     "changes before": lambda reads: reads.audit(ListAudit(limit=10, cursor=cursor_at("a40")), EVERYWHERE),
     "credentials": lambda reads: reads.credentials(),
+    "attempts for advice, where there are few": lambda reads: reads.latest_tries(NOW, ALWAYS),
     "ping": lambda reads: reads.ping(),
 }
-COUNTED: Final = {"newest", "of two directories"}
-"""Lists that count, up to 10,000, what they list."""
+COUNTED: Final = {"newest", "of two directories", "attempts for advice, where there are few"}
+"""Lists that count, up to 10,000, what they list; and what is searched for among all by halves."""
 FINISHED: Final = 20_000
 MUCH_LATER: Final = {
     "sqlite": "UPDATE sqlite_sequence SET seq = seq + 30000 WHERE name = 'tasks'",

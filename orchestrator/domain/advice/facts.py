@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.domain.principal import EVERYWHERE, PathScope
 from orchestrator.domain.records import Schedule
 from orchestrator.domain.task import Millis
 from worker_client.contract.enums import AttemptOutcome, Status
@@ -150,11 +151,12 @@ class Spending(Struct, frozen=True):
 class WholeFacts(Struct, frozen=True, kw_only=True):
     """The latest attempts of the last day and of the week before, newest first, and how things stand.
 
-    `limited`: directories below which no more than some tasks may run. `hidden`: whether settings may be out of sight.
+    `within`: the directories that were asked about. `limited`: those below which no more than some tasks may run.
     """
 
     now: Millis
     wall: Millis = 0
+    within: PathScope = EVERYWHERE
     recent: list[Try] = []
     before: list[Try] = []
     schedules: list[Schedule] = []

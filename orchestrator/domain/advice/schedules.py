@@ -17,8 +17,12 @@ _MINUTE: Final = 60_000
 _MANY: Final = 10
 _THERE: Final = 3
 _FAILURES: Final = 3
+_READ: Final = 100
+"""Of those that fail or are paused, the worst."""
 _STOPPED_MS: Final = 7 * 86_400_000
-_SHOWN: Final = 20
+_SHOWN: Final = 10
+_MOST: Final = 10
+"""Minutes of which something is said, and directories of each: working out other times takes its own."""
 
 
 def collisions(facts: WholeFacts) -> Iterator[Advice]:
@@ -27,28 +31,33 @@ def collisions(facts: WholeFacts) -> Iterator[Advice]:
     for one in facts.schedules:
         if one.fire_at is not None and one.due_at is not None and one.jitter_ms < _MINUTE:
             minutes.setdefault(one.due_at // _MINUTE, []).append(one)
-    for minute, some in sorted(minutes.items(), key=lambda item: -len(item[1])):
-        if len(some) >= _MANY:
-            yield _collision("schedules_collide", some, minute, facts.wall)
-        if len(some) >= _THERE:
-            yield from _there(some, minute, facts.wall)
+    together = sorted(((minute, some) for minute, some in minutes.items() if len(some) >= _THERE), key=lambda row: -len(row[1]))
+    if facts.within.patterns is None:
+        for minute, some in together[:_MOST]:
+            if len(some) >= _MANY:
+                yield _collision("schedules_collide", some, minute, facts.wall)
+    there = sorted(_there(together, facts), key=lambda row: -len(row[2]))
+    for minute, path, some in there[:_MOST]:
+        made = _collision("schedules_collide_there", some, minute, facts.wall, path=path)
+        made.work_directory = path
+        yield made
 
 
-def _there(some: list[Schedule], minute: int, wall: Millis) -> Iterator[Advice]:
-    directories: dict[str, list[Schedule]] = {}
-    for one in some:
-        for path in directories_of(one):
-            directories.setdefault(path, []).append(one)
-    for path, those in directories.items():
-        if len(those) >= _THERE:
-            made = _collision("schedules_collide_there", those, minute, wall, path=path)
-            made.work_directory = path
-            yield made
+def _there(together: Iterable[tuple[int, list[Schedule]]], facts: WholeFacts) -> Iterator[tuple[int, str, list[Schedule]]]:
+    """Minute, directory, and what is due there."""
+    for minute, some in together:
+        directories: dict[str, list[Schedule]] = {}
+        for one in some:
+            for path in directories_of(one):
+                directories.setdefault(path, []).append(one)
+        for path, those in directories.items():
+            if len(those) >= _THERE and facts.within.covers(path):
+                yield minute, path, those
 
 
 def _collision(code: str, some: list[Schedule], minute: int, wall: Millis, **facts: Any) -> Advice:
     # The first may stay where it is.
-    changes = [proposal(one, place, len(some), wall) for place, one in enumerate(some) if place][:_SHOWN]
+    changes = [proposal(one, place, len(some), wall) for place, one in enumerate(some[: _SHOWN + 1]) if place]
     proposals = [f"{brief(change['name'])}: {change['instead']}" for change in changes]
     evidence = [
         Evidence(text=f"{brief(one.name)}: {one.cron} ({one.timezone})", schedule_id=one.id) for one in some[:_SHOWN]
@@ -58,18 +67,15 @@ def _collision(code: str, some: list[Schedule], minute: int, wall: Millis, **fac
 
 def failing(facts: WholeFacts) -> Iterator[Advice]:
     """Those whose last three runs failed, or all that there were."""
-    for one in _worst(facts.schedules):
-        if one.enabled and one.failures >= _FAILURES:
-            never = one.runs <= one.failures
-            code = "schedule_never_succeeded" if never else "schedule_failing"
-            yield _about(one, code, name=brief(one.name), runs=one.runs, failures=one.failures)
+    for one in _worst((one for one in facts.schedules if one.enabled and one.failures >= _FAILURES), facts):
+        never = one.runs <= one.failures
+        code = "schedule_never_succeeded" if never else "schedule_failing"
+        yield _about(one, code, name=brief(one.name), runs=one.runs, failures=one.failures)
 
 
 def paused(facts: WholeFacts) -> Iterator[Advice]:
     """Those that the server paused, and those that somebody did more than a week ago."""
-    for one in _worst(facts.schedules):
-        if one.enabled:
-            continue
+    for one in _worst((one for one in facts.schedules if not one.enabled), facts):
         since = facts.wall - one.updated_at
         if one.pause_after_failures is not None and one.failures >= one.pause_after_failures:
             yield _about(one, "schedule_paused", name=brief(one.name), failures=one.failures)
@@ -77,8 +83,10 @@ def paused(facts: WholeFacts) -> Iterator[Advice]:
             yield _about(one, "schedule_stopped", name=brief(one.name), paused_seconds=since / 1000)
 
 
-def _worst(schedules: Iterable[Schedule]) -> list[Schedule]:
-    return sorted(schedules, key=lambda one: (-one.failures, one.updated_at, one.id))
+def _worst(schedules: Iterable[Schedule], facts: WholeFacts) -> list[Schedule]:
+    there = facts.within.patterns is not None
+    wanted = (one for one in schedules if not there or any(map(facts.within.covers, directories_of(one)[:1])))
+    return sorted(wanted, key=lambda one: (-one.failures, one.updated_at, one.id))[:_READ]
 
 
 def _about(one: Schedule, code: str, **facts: Any) -> Advice:

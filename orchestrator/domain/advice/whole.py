@@ -6,7 +6,6 @@ from typing import Final
 
 from orchestrator.domain.advice import costs, directories, schedules, timeouts, trend, work, workers
 from orchestrator.domain.advice.facts import WholeFacts
-from orchestrator.domain.principal import PathScope
 from worker_client.contract.advice import Advice
 
 Rule = Callable[[WholeFacts], Iterator[Advice]]
@@ -29,13 +28,14 @@ _MOST: Final = 10
 """Of one code."""
 
 
-def of_all(facts: WholeFacts, within: PathScope | None = None, codes: Collection[str] | None = None) -> list[Advice]:
-    """What to change, the heaviest first; up to ten of each code. `within`: only what is about these directories."""
+def of_all(facts: WholeFacts, codes: Collection[str] | None = None) -> list[Advice]:
+    """What to change, the heaviest first; up to ten of each code."""
     shown = Counter[str]()
     found = []
+    everywhere = facts.within.patterns is None
     for rule in RULES:
         for one in rule(facts):
-            about = within is None or (one.work_directory is not None and within.covers(one.work_directory))
+            about = everywhere or (one.work_directory is not None and facts.within.covers(one.work_directory))
             if about and (codes is None or one.code in codes) and shown[one.code] < _MOST:
                 shown[one.code] += 1
                 found.append(one)

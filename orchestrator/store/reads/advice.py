@@ -97,14 +97,17 @@ class AdviceReads(ScheduleReads):
 
     async def latest_tries(self, now: Millis, where: Condition) -> tuple[list[Try], list[Try]]:
         """Attempts of the last day and of the week before, newest first; of the newest 2,000 of each those that match."""
-        boundary = await self._first_since(now - _DAY)
+        # By id, and not by time: what is older is not to be walked through.
+        boundary, oldest = await self._first_since(now - _DAY), await self._first_since(now - _DAY - _WEEK)
         recent = await self._sample(Condition("id >= ?", (boundary,)), where)
-        before = await self._sample(Condition("id < ? AND ended_at >= ?", (boundary, now - _DAY - _WEEK)), where)
+        before = await self._sample(Condition("id >= ? AND id < ?", (oldest, boundary)), where)
         return recent, before
 
     async def _first_since(self, at: Millis) -> int:
         """The first attempt that ended since: ids rise with the time. Searched for, however many there are."""
-        ((low, high),) = await self._fetch("SELECT coalesce(min(id), 0), coalesce(max(id), -1) + 1 FROM attempts", ())
+        # Each by itself is found at an end of the index.
+        bounds = "SELECT (SELECT coalesce(min(id), 0) FROM attempts), (SELECT coalesce(max(id), -1) + 1 FROM attempts)"
+        ((low, high),) = await self._fetch(bounds, ())
         while low < high:
             middle = (low + high) // 2
             found = await self._fetch("SELECT id, ended_at FROM attempts WHERE id >= ? ORDER BY id LIMIT 1", (middle,))

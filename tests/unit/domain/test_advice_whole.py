@@ -62,7 +62,7 @@ def test_schedules_that_are_due_together_and_how_to_spread_them() -> None:
     together = [schedule(number) for number in range(10)]
     told = found(schedules=together)["schedules_collide"]
     assert (told.facts["count"], told.facts["at"]) == (10, "2027-01-16T08:00Z")
-    assert len(told.evidence) == 10
+    assert (len(told.evidence), len(told.facts["changes"])) == (10, 9)
     change = told.facts["changes"][0]
     assert (change["cron"], change["proposed_cron"], change["instead"]) == ("0 2 * * *", "H 2 * * *", "`H 2 * * *`")
     minutes = {one["next_fires"][0][14:16] for one in told.facts["changes"]}
@@ -106,6 +106,8 @@ def test_schedules_that_fail_or_are_paused() -> None:
     assert told["schedule_failing"].facts == {"name": "s2", "runs": 9, "failures": 3}
     assert told["schedule_failing"].work_directory == "/s/2"
     assert found(schedules=[schedule(1, failures=2, runs=2)]) == {}
+    many = [schedule(number, failures=9, due_at=NOW + number * HOUR) for number in range(200)]
+    assert [one.schedule_id for one in of_all(WholeFacts(now=NOW, schedules=many, within=path_scope(["/s/150"])))] == [150]
     paused = schedule(1, enabled=False, failures=5, pause_after_failures=5, paused_reason="it failed 5 times")
     assert "it failed 5 times" in found(schedules=[paused])["schedule_paused"].evidence[0].text
     stopped = schedule(2, enabled=False, updated_at=NOW - 8 * DAY)
@@ -237,9 +239,10 @@ def test_the_heaviest_comes_first_and_no_code_fills_the_list() -> None:
     facts = WholeFacts(now=NOW, waiting=lonely, spending=[Spending("/1", 30.0, 4.0, 5)])
     told = of_all(facts)
     assert [one.code for one in told] == ["nobody_asks"] * 10 + ["cost_rising"]
-    assert [one.code for one in of_all(facts, path_scope(["/1"]))] == ["nobody_asks", "cost_rising"]
-    assert [one.code for one in of_all(facts, codes={"cost_rising"})] == ["cost_rising"]
-    assert of_all(replace(facts, schedules=[schedule(n) for n in range(10)]), path_scope(["/nowhere"])) == []
+    assert [one.code for one in of_all(replace(facts, within=path_scope(["/1"])))] == ["nobody_asks", "cost_rising"]
+    assert [one.code for one in of_all(facts, {"cost_rising"})] == ["cost_rising"]
+    nowhere = replace(facts, within=path_scope(["/nowhere"]), schedules=[schedule(n) for n in range(10)])
+    assert of_all(nowhere) == []
 
 
 def test_durations_in_words() -> None:
