@@ -34,6 +34,7 @@ from orchestrator.http.server import Server, bound, configured, open_files
 from orchestrator.http.slots import Slots
 from orchestrator.http.visitors import Visitors
 from orchestrator.loops.advancer import Advancer
+from orchestrator.loops.announcer import Announcer
 from orchestrator.loops.checkpointer import Checkpointer
 from orchestrator.loops.doorkeeper import Doorkeeper
 from orchestrator.loops.fetcher import Fetcher
@@ -42,6 +43,7 @@ from orchestrator.loops.indexer import Indexer
 from orchestrator.loops.lag import Lag
 from orchestrator.loops.librarian import Librarian
 from orchestrator.loops.mailbox import Mailboxes
+from orchestrator.loops.notifier import Notifier
 from orchestrator.loops.planner import Planner
 from orchestrator.loops.pruner import Pruner
 from orchestrator.loops.reaper import Reaper
@@ -81,7 +83,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"sealing": Sealing(), "doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone}
+    parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone}
     commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
     parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     parts["board"] = Board(queue)
@@ -147,7 +149,14 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     fetcher = Fetcher(queue, refusals, metrics, lambda: doors.settings.github, time.time)
     shares = settings.database.path is None
     mailboxes = Mailboxes(queue, metrics, settings.email, secrets.token_hex(8), shared=shares)
-    app = build(settings, store, queue, metrics, doors, (*loops, pruner, planner, fetcher, mailboxes, Lag(metrics)))
+    sealing, holder = Sealing(), secrets.token_hex(8)
+    notifier = Notifier(
+        queue, metrics, lambda: doors.settings, sealing, time.time, holder, epoch=lambda: store.epoch, shared=shares
+    )
+    announcer = Announcer(queue, notifier.wake, shared=shares)
+    loops += [pruner, planner, fetcher, mailboxes, announcer, notifier, Lag(metrics)]
+    app = build(settings, store, queue, metrics, doors, loops)
+    app.state.sealing, app.state.announcer, app.state.notifier = sealing, announcer, notifier
     app.state.pruner, app.state.planner, app.state.refusals = pruner, planner, refusals
     app.state.mailboxes, app.state.replicas = mailboxes, replicas
     app.state.log_held_ms = log_held_ms or app.state.log_held_ms

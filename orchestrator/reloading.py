@@ -65,6 +65,9 @@ def rules(settings: Settings, known: Secrets, commands: Commands) -> Rules:
         secrets=known.names,
         defaults=defaults,
         timezone=settings.scheduler.timezone,
+        public_url=settings.server.public_url,
+        notify_tries=settings.notify.tries,
+        notify_retry_ms=round(1000 * settings.notify.retry_seconds),
     )
 
 

@@ -164,6 +164,14 @@ ROWS = (
         " VALUES (1, 'wf_1', 0, 'webhook', 1, 'filtered', '{}', 3, 1, 0)"
     ),
     "INSERT INTO trigger_states (workflow_id, place, version, type, state, updated_at) VALUES ('wf_1', 0, 1, 'email', '{}', 1)",
+    (
+        "INSERT INTO notification_rules (version, scope, name, owner, enabled, definition, from_event, begins_at, created_at,"
+        """ updated_at) VALUES (1, '**', 'failures', '', 1, '{"events": ["task.failed"]}', 0, 1, 1, 1)"""
+    ),
+    (
+        "INSERT INTO notifications (version, rule_id, key, message_id, lane, type, task_id, at, payload, status, tries,"
+        " created_at) VALUES (1, 1, 'event/1', 'msg_1', 'task/1', 'task.failed', 1, 1, '{}', 'pending', 0, 1)"
+    ),
     "INSERT INTO consumers (name, version, last_event) VALUES ('advancer', 1, 7)",
 )
 """One row in each table that no operation of `fill` writes to."""

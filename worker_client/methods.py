@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from worker_client import endpoints
 from worker_client.contract import logs as output
+from worker_client.contract import notifications as notify
 from worker_client.contract import reports, tasks
 from worker_client.contract import schedules as schedule
 from worker_client.contract import workflows as workflow
@@ -171,6 +172,15 @@ class Methods:
     trigger_health = Method(endpoints.trigger_health)
     public_webhooks = Method(endpoints.public_webhooks)
     deliveries = _on(endpoints.list_deliveries, ListDeliveries)
+    notification_rules = _of(endpoints.list_notification_rules, notify.ListNotificationRules)
+    create_notification_rule = _of(endpoints.create_notification_rule, notify.CreateNotificationRule)
+    get_notification_rule = Method(endpoints.get_notification_rule)
+    update_notification_rule = _on(endpoints.update_notification_rule, notify.UpdateNotificationRule)
+    delete_notification_rule = Method(endpoints.delete_notification_rule)
+    test_notification_rule = Method(endpoints.test_notification_rule)
+    redeliver_dead_notifications = Method(endpoints.redeliver_dead_notifications)
+    notifications = _of(endpoints.list_notifications, notify.ListNotifications)
+    redeliver_notification = Method(endpoints.redeliver_notification)
     commands = _of(endpoints.list_commands, ListCommands)
     create_command = _of(endpoints.create_command, CreateCommand)
     get_command = Method(endpoints.get_command)

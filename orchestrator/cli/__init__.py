@@ -47,6 +47,7 @@ PANELS: Final = {
         "command": "commands.command",
         "apply": "apply.apply",
         "import": "importing.imports",
+        "notify": "notify.notify",
     },
     "Around them": {
         "workers": "reading.workers",

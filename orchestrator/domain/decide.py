@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.domain import (
     advancing,
+    announcing,
     changing,
     defining,
     delivering,
@@ -18,6 +19,8 @@ from orchestrator.domain import (
     indexing,
     leasing,
     mailboxes,
+    notification_rules,
+    notifying,
     runs,
     schedules,
     schedules_due,
@@ -26,6 +29,7 @@ from orchestrator.domain import (
 )
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import mailbox_operations as mail
+from orchestrator.domain import notification_operations as notify
 from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain import trigger_operations as trigger
@@ -104,8 +108,18 @@ RULES: Mapping[type[ops.Operation], Rule] = MappingProxyType({
     trigger.Deliver: delivering.deliver,
     trigger.Settle: delivering.settle,
     trigger.Postpone: delivering.postpone,
+    notify.AddRule: notification_rules.add,
+    notify.ChangeRule: notification_rules.change,
+    notify.DeleteRule: notification_rules.delete,
+    notify.TakeNotifications: notifying.take,
+    notify.SettleNotification: notifying.settle,
+    notify.GiveBackNotifications: notifying.give_back,
+    notify.Redeliver: notifying.redeliver,
+    notify.RedeliverDead: notifying.redeliver_dead,
     flow.Follow: advancing.follow,
     indexing.Index: indexing.index,
+    notify.Announce: announcing.announce,
+    notify.AnnounceWaiting: announcing.announce_waiting,
     mail.TendMailbox: mailboxes.tend,
     ops.Claim: leasing.claim,
 })  # fmt: skip

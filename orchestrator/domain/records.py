@@ -5,23 +5,13 @@ no more rights than that had; `paths` None: everywhere, `secrets` None: all. `ma
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
+from orchestrator.domain.notification_records import Notification, NotificationRule
+from orchestrator.domain.record import Record
 from orchestrator.domain.task import Millis
-
-
-class Record(Struct, frozen=True, kw_only=True):
-    """A row. Where there is a `version`, it rises with each change, and guards the row against what others write."""
-
-    TABLE: ClassVar[str]
-    KEY: ClassVar[tuple[str, ...]] = ("id",)
-
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        """Its primary key."""
-        return tuple(getattr(self, name) for name in self.KEY)
 
 
 class Schedule(Record, frozen=True, kw_only=True):
@@ -236,6 +226,7 @@ class Indexing(Record, frozen=True, kw_only=True):
 
 RECORDS: tuple[type[Record], ...] = (
     Schedule, Fire, Workflow, WorkflowVersion, Run, RunStep, Delivery, TriggerState, Consumer, Indexing,
+    NotificationRule, Notification,
 )  # fmt: skip
 R = TypeVar("R", bound=Record)
 

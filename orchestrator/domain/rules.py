@@ -40,6 +40,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Times in ms; `head_start` by priority low, normal, high, urgent.
 
     `secrets`: the names of those that there are; `timezone`: of schedules that name none.
+    `public_url`: where people reach the server (empty: nobody says); `notify_*`: how often a notification is tried, and how long
+    after the first try.
     """
 
     head_start: tuple[int, int, int, int] = (-HOUR, 0, HOUR, 24 * HOUR)
@@ -59,6 +61,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     secrets: frozenset[str] = frozenset()
     defaults: Defaults = Defaults()
     timezone: str = "UTC"
+    public_url: str = ""
+    notify_tries: int = 12
+    notify_retry_ms: int = 5_000
 
     def rank(self, ready_at: Millis, priority: int) -> int:
         """The place within a directory, ascending: when it became ready, less the head start of its priority."""

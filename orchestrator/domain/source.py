@@ -6,6 +6,7 @@ from typing import Protocol
 from orchestrator.domain.budgets import Spent
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.holders import Account, Drain
+from orchestrator.domain.notification_records import Brief, Heard
 from orchestrator.domain.outcomes import Forgotten
 from orchestrator.domain.records import RecordSource
 from orchestrator.domain.task import DirectorySetting, Head, Millis, Outputs
@@ -178,4 +179,16 @@ class Source(RecordSource, Protocol):
 
     def drains(self) -> list[Drain]:
         """The workers that were told to drain."""
+        ...
+
+    def last_event(self) -> int:
+        """The id of the last event of the feed."""
+        ...
+
+    def heard(self, after: int, limit: int) -> list[Heard]:
+        """Events after one, in order."""
+        ...
+
+    def briefs(self, ids: Iterable[int]) -> list[Brief]:
+        """What is told of tasks; others may be about to change them."""
         ...

@@ -49,8 +49,10 @@ async def metrics(request: Asked) -> Answer:
 async def _tables(state: State, queue: Queue, now: Millis) -> QueueSnapshot:
     try:
         found = await queue.reads.snapshot(now, lambda path, host: queue.presence.visits(path, host, now))
+        undelivered = await queue.reads.oldest_undelivered()
         return replace(
             found,
+            undelivered_seconds=0.0 if undelivered is None else max(0, now - undelivered) / 1000,
             standstill=await queue.reads.standstill(now, state.store.wall()),
             replicas=await state.replicas(),
             wal_bytes=await state.store.wal_bytes(),

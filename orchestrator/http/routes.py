@@ -22,6 +22,7 @@ from orchestrator.http import (
     logs,
     mcp,
     metrics,
+    notifications,
     public_hooks,
     reports,
     runs,
@@ -61,6 +62,7 @@ API: list[HTTPRouteHandler] = [
     *runs.HANDLERS,
     *deployment.HANDLERS,
     *triggers.HANDLERS,
+    *notifications.HANDLERS,
     *public_hooks.HANDLERS,
 ]
 """Below /api/v1."""

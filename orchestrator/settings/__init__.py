@@ -15,6 +15,7 @@ from orchestrator.settings.sections import GitHub as GitHub
 from orchestrator.settings.sections import Hidden as Hidden
 from orchestrator.settings.sections import Limits as Limits
 from orchestrator.settings.sections import Log as Log
+from orchestrator.settings.sections import Notify as Notify
 from orchestrator.settings.sections import SecretFiles as SecretFiles
 from orchestrator.settings.sections import Server as Server
 from orchestrator.settings.sections import Settings as Settings

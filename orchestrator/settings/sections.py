@@ -13,6 +13,7 @@ from worker_client.contract.fields import Rate
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 ClientSeconds = Annotated[float, Meta(ge=1, le=3600)]
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 HeadStart = Annotated[int, Meta(ge=-31_536_000, le=31_536_000)]
 
 
@@ -47,6 +48,7 @@ class Server(Section, frozen=True, kw_only=True):
     tls_certfile: str = ""
     tls_keyfile: str = ""
     tls_key_password: str = ""
+    public_url: str = ""
 
     def __post_init__(self) -> None:
         if (self.tls_keyfile or self.tls_key_password) and not self.tls_certfile:
@@ -211,6 +213,35 @@ class Email(Section, frozen=True, kw_only=True):
             raise ValueError("a character in server, user, password or folder cannot be shown: expected one line of text each")
 
 
+class Notify(Section, frozen=True, kw_only=True):
+    """How notifications go out. `port` 0: the usual one; `timeout` of a try and `retry_seconds` until the second in seconds.
+
+    `allow_private`: networks that webhooks may be called in besides public addresses, or "all".
+    """
+
+    smtp_server: str = ""
+    smtp_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    smtp_user: str = ""
+    smtp_password: str = ""
+    smtp_tls: Literal["implicit", "starttls", "none"] = "starttls"
+    smtp_from: str = ""
+    tls_ca_file: str = ""
+    allow_private: tuple[str, ...] = ()
+    timeout: Annotated[float, Meta(ge=1, le=300)] = 15
+    tries: Annotated[int, Meta(ge=1, le=100)] = 12
+    retry_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 5
+
+    def __post_init__(self) -> None:
+        if self.smtp_server and "@" not in self.smtp_from:
+            raise ValueError("smtp_server without a smtp_from: expected the address that mails come from, too")
+        if bool(self.smtp_user) != bool(self.smtp_password):
+            raise ValueError("one of smtp_user and smtp_password without the other: expected both or none")
+        if self.smtp_password and self.smtp_tls == "none" and self.smtp_server not in LOOPBACK:
+            raise ValueError("smtp_tls none would send the password readable for all: expected implicit or starttls")
+        if not f"{self.smtp_server}{self.smtp_user}{self.smtp_password}{self.smtp_from}".isprintable():
+            raise ValueError("a character of the smtp_ keys cannot be shown: expected one line of text each")
+
+
 class CommandFiles(Section, frozen=True, kw_only=True):
     """The folder of commands; empty: `commands` beside the database file."""
 
@@ -238,6 +269,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     scheduler: Scheduler = Scheduler()
     github: GitHub = GitHub()
     email: Email = Email()
+    notify: Notify = Notify()
     commands: CommandFiles = CommandFiles()
     secret_variables: Hidden = field(default_factory=Hidden)
 
@@ -260,6 +292,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "scheduler": Scheduler,
     "github": GitHub,
     "email": Email,
+    "notify": Notify,
     "commands": CommandFiles,
 }
 FIELDS: Final = {section: {field.name: field.type for field in msgspec.structs.fields(of)} for section, of in SECTIONS.items()}
@@ -271,6 +304,7 @@ SECRETS: Final = {
     ("github", "webhook_secret"),
     ("github", "app_private_key"),
     ("email", "password"),
+    ("notify", "smtp_password"),
 }
 """Those that are never shown."""
 _HIDDEN: Final = frozenset(key for _, key in SECRETS)

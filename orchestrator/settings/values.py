@@ -83,6 +83,17 @@ def _url(url: str) -> None:
         raise ValueError("expected an address such as https://api.github.com or https://github.example.org/api/v3")
 
 
+def _public_url(url: str) -> None:
+    if url:
+        _url(url)
+
+
+def _allowed(texts: Iterable[str]) -> None:
+    for text in texts:
+        if text != "all":
+            network(text)
+
+
 def _app_id(app_id: str | int) -> None:
     if app_id and not re.fullmatch(r"[A-Za-z0-9.]{1,100}", str(app_id)):
         raise ValueError("expected the number of the App, or its client id")
@@ -105,6 +116,8 @@ CHECKS: Final[dict[tuple[str, str], Callable[[Any], object]]] = {
     ("server", "deny"): _networks,
     ("auth", "bootstrap_key"): _key,
     ("auth", "jwt_secret"): _jwt_secrets,
+    ("server", "public_url"): _public_url,
+    ("notify", "allow_private"): _allowed,
     ("database", "url"): database_path,
     ("database", "enable_wal_mode"): _wal,
     ("log", "redact"): any_of,

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.domain.records import Linked, R, Record, Under
+from orchestrator.domain.notification_records import Brief, Heard
+from orchestrator.domain.record import Record
+from orchestrator.domain.records import Linked, R, Under
 from orchestrator.store.rows import Row, record_of
 from orchestrator.store.saving_records import RecordKey
 from orchestrator.store.session import Session
@@ -76,3 +78,15 @@ class RecordLoading:
         """How runs stand."""
         rows: list[Any] = self._fetch("run_statuses", self._session.listed(ids))
         return dict(rows)
+
+    def last_event(self) -> int:
+        """The id of the last event of the feed."""
+        return int(self._fetch("last_event")[0][0])
+
+    def heard(self, after: int, limit: int) -> list[Heard]:
+        """Events after one, in order."""
+        return [Heard(*row) for row in self._fetch("heard_events", after, limit)]
+
+    def briefs(self, ids: Iterable[int]) -> list[Brief]:
+        """What is told of tasks."""
+        return [Brief(*row) for row in self._fetch("briefs", self._session.listed(ids))]

@@ -10,7 +10,8 @@ from msgspec.structs import astuple
 
 from orchestrator.domain.credential import Credential
 from orchestrator.domain.holders import Account, Drain
-from orchestrator.domain.records import RECORDS, R, Record
+from orchestrator.domain.record import Record
+from orchestrator.domain.records import RECORDS, R
 from orchestrator.domain.source import Settings
 from orchestrator.domain.task import DirectorySetting, Head, Inputs, Outputs, TaskView
 from worker_client.contract.enums import Status

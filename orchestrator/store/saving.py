@@ -34,7 +34,8 @@ from orchestrator.domain.outcomes import (
     UsageCounted,
     Written,
 )
-from orchestrator.domain.records import Dropped, Kept, Record, SchedulerSet
+from orchestrator.domain.record import Record
+from orchestrator.domain.records import Dropped, Kept, SchedulerSet
 from orchestrator.domain.task import Head, Inputs, Millis, Outputs, merged
 from orchestrator.store.rows import (
     HEAD_FIELDS,
@@ -189,8 +190,7 @@ class Writes:
         minute, hour = periods_before(change.rollups_before)
         self._late.forgotten += [
             *((what, (change.before, change.limit)) for what in ("forget_events", "forget_fires")),
-            ("forget_keys", (change.keys_before, change.limit)),
-            ("forget_deliveries", (change.keys_before, change.limit)),
+            *((f"forget_{what}", (change.keys_before, change.limit)) for what in ("keys", "deliveries", "notifications")),
             ("forget_rates", (minute, change.limit)),
             ("forget_durations", (hour, change.limit)),
             ("forget_usage", (day_of(change.usage_before), change.limit)),

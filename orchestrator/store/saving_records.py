@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from orchestrator.domain.records import RECORDS, Record
+from orchestrator.domain.record import Record
+from orchestrator.domain.records import RECORDS
 from orchestrator.store.rows import record_changes
 from orchestrator.store.session import Session
 

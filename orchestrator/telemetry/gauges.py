@@ -65,6 +65,7 @@ class QueueSnapshot(Struct, frozen=True, kw_only=True):
     readable: bool = True
     writable: bool = True
     replicas: Replicas | None = None
+    undelivered_seconds: float | None = None
     wal_bytes: int | None = None
     wal_held_seconds: float | None = None
 
@@ -74,6 +75,7 @@ FULL: Final = QueueSnapshot(
     oldest_seconds=0.0,
     standstill=Standstill(),
     replicas=Replicas(1, 0, 0.0),
+    undelivered_seconds=0.0,
     wal_bytes=0,
     wal_held_seconds=0.0,
 )
@@ -97,6 +99,9 @@ def gauges(queue: QueueSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("event_listeners", "Readers of the event streams", queue.listeners)
     yield GaugeMetricFamily("open_connections", "Connections of clients", queue.connections)
     yield GaugeMetricFamily("commit_backlog", "Operations that wait for a commit", queue.backlog)
+    if queue.undelivered_seconds is not None:
+        told = "Age of the oldest notification that is to be delivered; 0: there is none"
+        yield GaugeMetricFamily("notification_oldest_undelivered_seconds", told, queue.undelivered_seconds)
     if queue.replicas is not None:
         yield from _together(queue.replicas)
     if queue.wal_bytes is not None:

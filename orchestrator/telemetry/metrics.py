@@ -78,6 +78,7 @@ class Metrics:
         self._cost: dict[str, float] = {}
         self._responses: dict[tuple[str, str, int], Histogram] = {}
         self._deliveries: Counter[tuple[str, str]] = Counter()
+        self._notifications: Counter[tuple[str, str]] = Counter()
         self._version = version
         self._snapshot = QueueSnapshot(by_status={})
         self._registry = CollectorRegistry(auto_describe=False)
@@ -96,6 +97,10 @@ class Metrics:
     def delivered(self, type: str, outcome: str) -> None:
         """Count something that reached a trigger."""
         self._deliveries[type, outcome] += 1
+
+    def notified(self, via: str, outcome: str) -> None:
+        """Count a try to deliver a notification."""
+        self._notifications[via, outcome] += 1
 
     def attempted(self, kind: str, outcome: str, *, waited: float, seconds: float) -> None:
         """Count an attempt that is over: how long its task was ready before it, and how long it took."""
@@ -133,6 +138,8 @@ class Metrics:
         yield _counts("schedule_fires", "Due times of schedules since the start, by outcome", ["outcome"], self.schedule_fires)
         yield _counts("run_ended", "Runs of workflows that ended since the start", ["status"], self.runs_ended)
         yield _counts("trigger_deliveries", "What reached triggers since the start", ["type", "outcome"], self._deliveries)
+        told = "Tries to deliver notifications since the start"
+        yield _counts("notification_tries", told, ["via", "outcome"], self._notifications)
         yield _counts("task_attempts", "Attempts that ended since the start", ["kind", "outcome"], self._attempts)
         yield _counts("agent_tokens", "Tokens that agents used since the start", ["agent", "type"], self._tokens)
         yield _counts("agent_cost_usd", "US dollars that agents cost since the start", ["agent"], self._cost)

@@ -39,6 +39,7 @@ LACKING: Final = {scope: [other for other in ("read", "submit", "work") if other
 TASK: Final = {"work_directory": HERE, "prompt": "Do it"}
 CLAIM: Final = {"work_path": HERE, "worker_id": "w", "wait": 0}
 LISTING: Final = {"name": "task_list", "arguments": {"work_path": HERE}}
+RULE: Final = {"name": "x", "events": ["task.*"], "work_path": [HERE], "webhook": {"url": f"https://127.0.0.1:1/{MARK}"}}
 BEFORE: Final = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
 CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/tasks": (403, {"json": TASK}),
@@ -73,6 +74,8 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/schedules/preview": (200, {"json": {"cron": "@daily"}}),
     "PUT /api/v1/schedules/{schedule_id}": (404, {"json": {"name": "x"}}),
     "POST /api/v1/schedules/{schedule_id}/backfill": (404, {"json": BEFORE}),
+    "POST /api/v1/notifications/rules": (403, {"json": RULE}),
+    "PUT /api/v1/notifications/rules/{rule_id}": (404, {"json": {"name": "x"}}),
     "POST /api/v1/system/reload": (403, {}),
     "GET /api/v1/system/info": (200, {}),
     "GET /api/v1/system/metrics": (403, {}),
@@ -134,6 +137,7 @@ class Town:
 
     async def build(self) -> None:
         keys = self.keys
+        rule = await keys.ask("POST", "/notifications/rules", json={**RULE, "name": MARK})
         task = await keys.ask("POST", "/tasks", json={**TASK, "prompt": MARK, "title": MARK, "key": MARK, "tags": [MARK]})
         claimed = await keys.ask("GET", "/tasks/next", params={**CLAIM, "worker_id": MARK, "lease_seconds": 3600})
         lease = {"lease": claimed["lease"]}
@@ -154,6 +158,9 @@ class Town:
         self.ids |= {"workflow_id": workflow["id"], "run_id": str(run["id"])}
         schedule = await keys.ask("POST", "/schedules", json={"name": MARK, "cron": "@yearly", "task": TASK})
         self.ids["schedule_id"] = str(schedule["id"])
+        while not (told := (await keys.ask("GET", "/notifications/deliveries"))["items"]):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+        self.ids |= {"rule_id": str(rule["id"]), "notification_id": str(told[0]["id"])}
         for scope, others in LACKING.items():
             self.lacking[str(scope)] = await keys.make(f"all but {scope}", *others)
         self.elsewhere = await keys.make("elsewhere", "admin", paths=["/elsewhere/**"])

@@ -181,3 +181,11 @@ class DeliveryOutcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     FETCHING = "fetching"
+
+
+class NotificationStatus(StrEnum):
+    """What became of something that a rule was told; `dead`: given up after too many tries."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"

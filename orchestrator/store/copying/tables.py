@@ -29,13 +29,25 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "deliveries": ("id",),
     "trigger_states": ("workflow_id", "place"),
     "consumers": ("name",),
+    "notification_rules": ("id",),
+    "notifications": ("id",),
     "task_counts": ("path", "host", "status", "priority"),
     "task_rates": ("minute", "path"),
     "task_durations": ("hour", "path", "bucket"),
     "task_usage": ("day", "path", "host", "model", "agent"),
 }
 """Every table that is copied with its primary key; what is referred to comes first."""
-NUMBERED: Final = ("tasks", "attempts", "events", "schedules", "fires", "runs", "deliveries")
+NUMBERED: Final = (
+    "tasks",
+    "attempts",
+    "events",
+    "schedules",
+    "fires",
+    "runs",
+    "deliveries",
+    "notification_rules",
+    "notifications",
+)
 """Tables whose ids the database gives out, and never twice."""
 UNREAD: Final = """
     UPDATE task_index

@@ -8,6 +8,7 @@ from orchestrator.store.reads.events import EventReads
 from orchestrator.store.reads.flows import FlowReads
 from orchestrator.store.reads.hints import HintReads
 from orchestrator.store.reads.holds import HoldReads
+from orchestrator.store.reads.notifications import NotificationReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
 from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
@@ -31,5 +32,6 @@ class Reads(
     FlowReads,
     TriggerReads,
     AdviceReads,
+    NotificationReads,
 ):
     """All queries, over one way to fetch rows, from a database of one dialect: `Reads(fetch, SQLITE)`."""

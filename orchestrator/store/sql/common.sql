@@ -207,13 +207,16 @@ DELETE FROM tasks WHERE id = ? AND version = ?;
 UPDATE task_keys SET removed_at = ? WHERE task_id = ?;
 
 -- name: forget_events
--- Not what runs and schedules have yet to go on after, nor what the index of words has yet to read.
+-- Not what runs and schedules have yet to go on after, the index of words has yet to read, or rules have yet to be told of.
 DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ?2) first WHERE at < ?1)
 AND id <= (SELECT last_event FROM task_index) AND id < coalesce((
     SELECT id FROM events WHERE id > coalesce((SELECT last_event FROM consumers WHERE name = 'advancer'), 0)
       AND (run_id IS NOT NULL OR schedule_id IS NOT NULL)
     ORDER BY id LIMIT 1
-), 9223372036854775807);
+), 9223372036854775807) AND NOT EXISTS (
+    SELECT 1 FROM notification_rules n WHERE n.enabled = 1 AND n.from_event < events.id
+      AND events.id > coalesce((SELECT last_event FROM consumers WHERE name = 'announcer'), 0)
+);
 
 -- name: forget_fires
 DELETE FROM fires WHERE id IN (SELECT id FROM fires WHERE decided_at < ? AND outcome <> 'queued' ORDER BY decided_at LIMIT ?);
@@ -247,10 +250,16 @@ AND e.id <= (SELECT last_event FROM task_index) AND e.id < coalesce((
     SELECT id FROM events WHERE id > coalesce((SELECT last_event FROM consumers WHERE name = 'advancer'), 0)
       AND (run_id IS NOT NULL OR schedule_id IS NOT NULL)
     ORDER BY id LIMIT 1
-), 9223372036854775807))
+), 9223372036854775807) AND NOT EXISTS (
+    SELECT 1 FROM notification_rules n WHERE n.enabled = 1 AND n.from_event < e.id
+      AND e.id > coalesce((SELECT last_event FROM consumers WHERE name = 'announcer'), 0)
+))
     OR EXISTS (SELECT 1 FROM fires WHERE decided_at < ?1 AND outcome <> 'queued' LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_keys WHERE removed_at IS NOT NULL AND removed_at < ?2 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM deliveries WHERE at < ?2 AND outcome <> 'fetching' LIMIT 1 OFFSET ?5)
+    OR EXISTS (SELECT 1 FROM notifications n WHERE n.finished_at IS NOT NULL AND n.finished_at < ?2 AND NOT (
+        n.type = 'task.waiting_long' AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = n.task_id AND t.status = 'waiting')
+    ) LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_rates WHERE minute < ?3 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_durations WHERE hour < ?4 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_usage WHERE day < ?6 LIMIT 1 OFFSET ?5);
