@@ -16,6 +16,7 @@ from orchestrator.domain.outcomes import Done
 from orchestrator.domain.principal import ALL_SCOPES, EVERYWHERE, SYSTEM, Principal, path_scope
 from orchestrator.loops.pruner import DAY_MS
 from tests.rig import MINUTE, Rig, new_task
+from tests.searching import index
 from worker_client.contract.enums import Priority
 from worker_client.contract.notifications import EmailTarget, ListNotifications, WebhookTarget
 from worker_client.errors import Conflict, Forbidden, NotFound, ValidationFailed
@@ -325,6 +326,7 @@ def test_the_feed_is_kept_until_rules_were_told_and_what_they_were_told_for_a_wh
     rig.time.pass_(60 * DAY_MS)
 
     def prune() -> None:
+        index(rig)
         more = True
         while more:
             outcome = rig.do(ops.Prune(before=rig.time.at, keys_before=rig.time.at - 30 * DAY_MS), SYSTEM)
