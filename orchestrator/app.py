@@ -27,6 +27,7 @@ from orchestrator.doors.rates import Rates
 from orchestrator.doors.sealing import Sealing
 from orchestrator.http.certificate import certified
 from orchestrator.http.guard import public
+from orchestrator.http.measuring import Measuring
 from orchestrator.http.middleware import Frame
 from orchestrator.http.routes import routers
 from orchestrator.http.scope import Asked
@@ -86,7 +87,8 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone}
     commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
     parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
-    parts["board"] = Board(queue)
+    board = Board(queue)
+    parts |= {"board": board, "measuring": Measuring(queue, board, time.monotonic)}
     app = _App(
         route_handlers=[*routers(), Router(path="/", route_handlers=list(PAGES))],
         request_class=Asked,

@@ -47,7 +47,7 @@ async def read(request: Asked, of: type[S], *, optional: bool = False, query: bo
     if optional and not raw.strip():
         raw = b"{}"
     check_width(raw)
-    return _decoded(raw, of)
+    return decoded(raw, of)
 
 
 async def read_or(request: Asked, of: type[S], other: Callable[[Any], T | None]) -> S | T:
@@ -56,14 +56,15 @@ async def read_or(request: Asked, of: type[S], other: Callable[[Any], T | None])
     raw = await whole(request)
     check_width(raw)
     try:
-        return _decoded(raw, of)
+        return decoded(raw, of)
     except ValidationFailed:
         if (found := other(_loose(raw))) is None:
             raise
         return found
 
 
-def _decoded(raw: bytes, of: type[S]) -> S:
+def decoded(raw: bytes, of: type[S]) -> S:
+    """JSON as an `of`. Raises ValidationFailed with the path of the field."""
     decoder: msgspec.json.Decoder[S] = _decoder(of)
     try:
         body = decoder.decode(raw)

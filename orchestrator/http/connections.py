@@ -19,6 +19,7 @@ _SLOW_S: Final = 1.0
 _HOOKS: Final = "/public/webhook"
 _HOOK_BYTES: Final = 25 * 1024 * 1024
 """What GitHub may send there, whatever the setting says."""
+_UNREAD: Final = 4 * 1024 * 1024
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 _BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 _CLOSE: Final[tuple[Header, ...]] = ((b"connection", b"close"),)
@@ -33,8 +34,24 @@ class Protocol(HttpToolsProtocol):
 
     # Ten thousand of them are cheaper so.
     __slots__ = (
-        "_begun", "_body", "_ends", "_header_bytes", "_heard", "_idle_since", "_largest_body", "_line", "_most", "_moved_at",
-        "_seen_body", "_seen_unsent", "_shed", "_sheds", "_socket", "_turned_away", "_waiting",
+        "_begun",
+        "_body",
+        "_ends",
+        "_header_bytes",
+        "_hear",
+        "_heard",
+        "_idle_since",
+        "_largest_body",
+        "_line",
+        "_most",
+        "_moved_at",
+        "_seen_body",
+        "_seen_unsent",
+        "_shed",
+        "_sheds",
+        "_socket",
+        "_turned_away",
+        "_waiting",
     )  # fmt: skip
 
     def __init__(self, *args: Any, limits: Limits, most: int, ends: "Ends", sheds: Sheds) -> None:
@@ -56,6 +73,8 @@ class Protocol(HttpToolsProtocol):
         self._ends = ends
         self._socket: int | None = None
         self._waiting: asyncio.Future[Any] | None = None
+        # What is told of everything that comes, once the connection speaks no HTTP any more.
+        self._hear: Callable[[bytes], None] | None = None
         self._line = {LINE: self}
         self.pipeline = Pipeline()  # type: ignore[assignment]
 
@@ -77,6 +96,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of requests; what is past the limits never reaches the parser."""
+        if self._hear is not None:
+            self._hear(data)
+            return
         if self._heard + len(data) > self._header_bytes and self._is_too_much(data):
             return
         super().data_received(data)
@@ -244,6 +266,36 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(b"".join(lines))
         cycle.on_response()
         return True
+
+    def switch(self, scope: object, answer: bytes, hear: Callable[[bytes], None]) -> bool:
+        """Speak something else from here on, after this answer; False where the connection is not for that alone.
+
+        Behind a request with a body, or before others that were sent already, there would be bytes of which a proxy believes
+        something else.
+        """
+        cycle: Any = self.cycle
+        upgrade = any(name == b"upgrade" for name, _ in self.headers)
+        if cycle.scope is not scope or cycle.response_started or cycle.disconnected or not cycle.keep_alive or not upgrade:
+            return False
+        if self.pipeline or self._begun is not None:
+            return False
+        cycle.response_started = True
+        cycle.keep_alive = False
+        self._hear = hear
+        self.transport.write(answer)
+        return True
+
+    def say(self, data: bytes) -> None:
+        """Write to a connection that was switched; who takes nothing of so much is not there any more."""
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+            if self.transport.get_write_buffer_size() > _UNREAD:
+                self.transport.abort()
+
+    def finish(self) -> None:
+        """End a connection that was switched."""
+        self.cycle.response_complete = True
+        self.transport.close()
 
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written before, or has gone."""

@@ -1,7 +1,7 @@
 """Answers that must reach somebody: a claim whose asker hung up is given back, and holding ends with the client."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 from litestar.types import Receive, Scope, Send
@@ -35,6 +35,15 @@ class Line(Protocol):
 
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written before, or has gone."""
+
+    def switch(self, scope: Scope, answer: bytes, hear: Callable[[bytes], None]) -> bool:
+        """Speak something else than HTTP from here on, after this answer; False when that cannot be."""
+
+    def say(self, data: bytes) -> None:
+        """Write to a connection that was switched."""
+
+    def finish(self) -> None:
+        """End a connection that was switched."""
 
 
 async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:

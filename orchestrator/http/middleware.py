@@ -27,6 +27,7 @@ _HOST = re.compile(rb"[A-Za-z0-9._~:@%!$&'()*+,;=\[\]-]*")
 _DENIED: Final = "websocket.http.response"
 """The ASGI extension by which a WebSocket is refused with an answer."""
 _POLICY: Final = 1008
+SWITCHED: Final = 101
 
 
 class Frame:
@@ -159,6 +160,14 @@ class _Sending:
             self.status = answer.status_code
         else:
             await answer(scope, receive, self)
+
+    def switch(self, scope: Scope, answer: Callable[[list[Header]], bytes], hear: Callable[[bytes], None]) -> bool:
+        """Speak something else than HTTP after this answer, where the server can."""
+        to = line(scope)
+        if to is None or not to.switch(scope, answer(self._headers), hear):
+            return False
+        self.status = SWITCHED
+        return True
 
 
 async def _deny(refused: Answer, facts: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -28,6 +28,7 @@ from orchestrator.http import (
     runs,
     schedules,
     schema,
+    sockets,
     statistics,
     system,
     tasks,
@@ -53,6 +54,7 @@ API: list[HTTPRouteHandler] = [
     *advice.HANDLERS,
     *usage.HANDLERS,
     *events.HANDLERS,
+    *sockets.HANDLERS,
     *keys.HANDLERS,
     *audit.HANDLERS,
     *ip_control.HANDLERS,
@@ -66,7 +68,14 @@ API: list[HTTPRouteHandler] = [
     *public_hooks.HANDLERS,
 ]
 """Below /api/v1."""
-ROOT: list[HTTPRouteHandler] = [*health.HANDLERS, *metrics.HANDLERS, *schema.HANDLERS, *login.HANDLERS, *mcp.HANDLERS]
+ROOT: list[HTTPRouteHandler] = [
+    *sockets.AT_ROOT,
+    *health.HANDLERS,
+    *metrics.HANDLERS,
+    *schema.HANDLERS,
+    *login.HANDLERS,
+    *mcp.HANDLERS,
+]
 """Beside it."""
 
 

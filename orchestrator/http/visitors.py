@@ -27,7 +27,14 @@ _PLAIN: Final = frozenset({b"identity", b""})
 _TLS: Final = frozenset({"https", "wss"})
 _RELAYED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
 _OWN_PAGE: Final = frozenset({b"same-origin", b"none"})
-_LAST_COUNTS: Final = {b"origin": "origin", b"referer": "referer", b"sec-fetch-site": "site"}
+_LAST_COUNTS: Final = {
+    b"origin": "origin",
+    b"referer": "referer",
+    b"sec-fetch-site": "site",
+    b"sec-websocket-protocol": "protocols",
+}
+_OFFERED = re.compile(rb"(?:^|,)\s*bearer\.([^\s,]+)")
+"""A key among the protocols of a WebSocket: all that a page can say for itself there."""
 _REPORTS: Final = frozenset({"heartbeat", "complete", "fail", "release", "park", "logs"})
 """Calls of those who hold leases: who is refused them loses the work."""
 
@@ -42,6 +49,7 @@ class Heard(Struct):
     site: bytes | None = None
     credentials: bytes | None = None
     cookie: bytes | None = None
+    protocols: bytes | None = None
     coding: bytes | None = None
     """Of a body that is not sent as it is."""
     asks_method: bool = False
@@ -102,6 +110,7 @@ class Visitors:
         self._api = f"{server.root_path}/api/"
         self._tasks = f"{self._api}v1/tasks/"
         self._mcp = f"{server.root_path}/mcp"
+        self._socket = f"{server.root_path}/ws"
 
     def visit(self, facts: dict[str, Any], told: Heard) -> Visit:
         """Let a request in, as somebody, or not. `facts` is its ASGI scope."""
@@ -146,6 +155,8 @@ class Visitors:
             if (given := _BEARER.fullmatch(told.credentials)) is None:
                 raise Unauthorized(f"the header Authorization is not of the form Bearer KEY: {HOW}")
             return self._doors.bearer(given[1])
+        if told.protocols is not None and (offered := _OFFERED.search(told.protocols)) is not None:
+            return self._doors.bearer(offered[1])
         if told.cookie is not None and (session := _SESSION.search(told.cookie)) is not None:
             if not self._own_page(facts, told):
                 raise Forbidden(
@@ -160,7 +171,8 @@ class Visitors:
         if told.site in _OWN_PAGE or (told.site is None and same_origin(facts, told)):
             return True
         # Pages do nothing by being shown; a claim by GET does.
-        return facts.get("method") == "GET" and told.origin is None and not facts["path"].startswith(self._api)
+        path: str = facts["path"]
+        return facts.get("method") == "GET" and told.origin is None and not path.startswith(self._api) and path != self._socket
 
     def _foreign(self, facts: dict[str, Any], told: Heard) -> Forbidden | None:
         # Everybody whom the proxy serves would be let in as a program of this machine.

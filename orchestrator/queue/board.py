@@ -97,6 +97,10 @@ class Listener:
         """Wait until there may be something to take, or so many seconds."""
         if self._backlog or self._hints or not self.joined:
             return
+        await self.rest(within)
+
+    async def rest(self, within: float) -> None:
+        """Wait until it is rung, or so many seconds."""
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
         timer = loop.call_later(max(0.0, within), self.ring)

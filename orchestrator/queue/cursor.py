@@ -15,6 +15,7 @@ from orchestrator.store.protocol import FeedEvent
 BEHIND: Final = 100_000
 """Events that a reader may miss and still read on; with more it is quicker to read the present state."""
 _PAGE: Final = 500
+_LOOK_S: Final = 0.25
 _DIGITS: Final = 19
 
 
@@ -67,6 +68,18 @@ class Cursor:
     def over(self) -> bool:
         """Whether there will be no more, as the server stops."""
         return self._feed.draining
+
+    @property
+    def joined(self) -> bool:
+        """Whether it has caught up, and is told by the board."""
+        return self._listener.joined
+
+    async def rest(self, seconds: float) -> None:
+        """Let so much time go by, unless the server stops."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0 and not self.over:
+            await self._listener.rest(min(left, _LOOK_S))
 
     async def begin(self, last_event_id: str | None) -> Lost | None:
         """Begin after the event with this id, or now when it is None."""

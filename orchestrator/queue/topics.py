@@ -10,6 +10,7 @@ from orchestrator.store.protocol import FeedEvent
 
 Key = tuple[str, str | int]
 _ALL: Key = ("all", "")
+_NONE: Key = ("none", "")
 
 
 class Topics(Struct, frozen=True):
@@ -36,14 +37,14 @@ class Topics(Struct, frozen=True):
     @property
     def keys(self) -> list[Key]:
         """Every event that is covered has one of these: the fewest that is known to be so."""
-        if self.tasks is not None:
-            return [("task", task_id) for task_id in self.tasks]
         patterns = self.visible.patterns if self.asked.patterns is None else self.asked.patterns
-        if patterns is not None:
-            return [("below" if pattern.below else "at", pattern.path) for pattern in patterns]
-        if self.types is not None:
-            return [("type", one) for one in self.types]
-        return [_ALL]
+        if self.tasks is not None:
+            found: list[Key] = [("task", task_id) for task_id in self.tasks]
+        elif patterns is not None:
+            found = [("below" if pattern.below else "at", pattern.path) for pattern in patterns]
+        else:
+            found = [_ALL] if self.types is None else [("type", one) for one in self.types]
+        return found or [_NONE]
 
 
 def keys_of(event: FeedEvent) -> Iterator[Key]:

@@ -199,10 +199,13 @@ async def test_streams_end_when_the_server_stops(tmp_path: Path) -> None:
 
 async def test_who_hangs_up_leaves_nothing_behind(server: Running) -> None:
     board, readers = server.app.state.board, server.queue.feed._readers
-    async with reading(server):
-        await until(lambda: len(board) == 1 and len(readers) == 1)
+    before = len(readers)
+    async with reading(server), reading(server):
+        await until(lambda: len(board) == 2)
         assert board._joined
-    await until(lambda: not board and not readers)
+        # Both by the one reader of the board.
+        await until(lambda: len(readers) == before + 1)
+    await until(lambda: not board and len(readers) == before)
     assert not board._joined
 
 

@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 from msgspec import Struct
 
+from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import Millis
-from orchestrator.store.reads.conditions import one_of
+from orchestrator.store.reads.conditions import one_of, within
 from orchestrator.store.reads.values import Reading
 
 
@@ -48,3 +49,22 @@ class HintReads(Reading):
             (at, limit),
         )
         return [(task_id, changed) for task_id, changed in rows]
+
+    async def lines_of_running(self, visible: PathScope, limit: int) -> list[tuple[int, int]]:
+        """Of up to `limit` running tasks that are visible the number of the last line."""
+        scope = within(visible.patterns, "t.path")
+        rows = await self._fetch(
+            "SELECT t.id, (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id)"
+            f" FROM tasks t WHERE t.status = 'running' AND {scope.sql} LIMIT ?",
+            (*scope.params, limit),
+        )
+        return [(task_id, last or 0) for task_id, last in rows]
+
+    async def lines_before_lease(self, task_id: int) -> int:
+        """The number of the last line before those of the present lease of a task."""
+        rows = await self._fetch(
+            "SELECT (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id AND l.lease_no < t.lease_no)"
+            " FROM tasks t WHERE t.id = ?",
+            (task_id,),
+        )
+        return int(rows[0][0] or 0) if rows else 0

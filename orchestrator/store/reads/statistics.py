@@ -75,6 +75,11 @@ class StatisticsReads(UsageReads):
             usage=usage,
         )
 
+    async def pace(self, now: Millis, visible: PathScope) -> tuple[dict[str, int], dict[str, Throughput]]:
+        """Counts by status, and throughput: what can be asked for every few seconds."""
+        (by_status, _), throughput = await asyncio.gather(self._counts(visible), self._throughput(now, visible))
+        return by_status, throughput
+
     async def waiting(self) -> int:
         """How many tasks wait, in all directories."""
         ((found,),) = await self._fetch(self._sql["waiting_total"], ())
