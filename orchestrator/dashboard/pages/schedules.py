@@ -1,7 +1,9 @@
 """Schedules: when they fire next, what came of it, and making new ones."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
+
+from msgspec import Struct
 
 from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
@@ -27,16 +29,27 @@ async def _list(visit: Visit) -> Facts:
     return {"found": found, "scheduler": info.scheduler, "work": {one.id: work(one) for one in found.items}}
 
 
-def work(schedule: Schedule) -> dict[str, Any]:
-    """What a schedule creates, in the few words that there are room for: a kind, and a text of somebody else."""
+class Work(Struct, frozen=True):
+    """What a schedule creates, in the few words that there is room for; `more`: tasks beside the first."""
+
+    kind: str
+    said: str
+    path: str | None = None
+    more: int = 0
+
+
+def work(schedule: Schedule) -> Work:
+    """What a schedule creates."""
     if schedule.command is not None:
-        return {"kind": "command", "said": f"/{schedule.command.get('name')} {schedule.command.get('arguments') or ''}"}
+        given = schedule.command.get("arguments") or ""
+        said = " ".join(f"{name}={value}" for name, value in given.items()) if isinstance(given, dict) else str(given)
+        return Work("command", f"/{schedule.command['name']} {said}".rstrip(), schedule.command.get("work_directory"))
     if schedule.workflow is not None:
-        return {"kind": "workflow", "said": str(schedule.workflow.get("id"))}
-    tasks = [schedule.task] if schedule.task is not None else schedule.tasks or []
-    first = tasks[0] if tasks else {}
+        return Work("workflow", str(schedule.workflow["id"]))
+    tasks = [schedule.task] if schedule.task is not None else schedule.tasks or [{}]
+    first = tasks[0]
     said = first.get("title") or first.get("prompt") or first.get("command") or (first.get("spec") or {}).get("command") or ""
-    return {"kind": "task", "said": str(said), "path": first.get("work_directory"), "more": len(tasks) - 1}
+    return Work("task", str(said), first.get("work_directory"), len(tasks) - 1)
 
 
 async def _subject(visit: Visit) -> Facts:
