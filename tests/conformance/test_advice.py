@@ -81,6 +81,15 @@ async def test_why_a_task_failed_with_the_lines_that_say_so(server: Server) -> N
     assert [one.attempt for one in told["same_error"].evidence] == [2, 1]
 
 
+async def test_an_agent_that_is_not_let_in_gives_its_task_back(server: Server) -> None:
+    grant = await running(server)
+    reason = "claude isn't allowed to work: please log in"
+    await server.do(ops.Heartbeat(task_id=grant.task_id, lease=grant.lease))
+    await server.do(ops.Release(task_id=grant.task_id, lease=grant.lease, reason=reason))
+    told = await about(server, grant.task_id)
+    assert {code: one.evidence[0].text for code, one in told.items()} == {"agent_auth": reason}
+
+
 async def test_others_of_the_directory_say_more(server: Server) -> None:
     for _ in range(5):
         await complete(server, await running(server), 50 * MINUTE)

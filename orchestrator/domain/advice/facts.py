@@ -20,9 +20,10 @@ LEASE_EXPIRED: Final = "LeaseExpired"
 
 
 class Try(Struct, frozen=True, kw_only=True):
-    """An attempt that has ended, and of its task what tells which are like it; `type` and `message`: of its error.
+    """An attempt that has ended, and of its task what tells which are like it.
 
-    `waited_ms`: how long the task had been ready when it began, where that is still known.
+    `type` and `message`: of its error; `reason`: why it was given back; `waited_ms`: how long the task had been
+    ready when it began, where that is still known.
     """
 
     task_id: int
@@ -37,6 +38,7 @@ class Try(Struct, frozen=True, kw_only=True):
     ended_at: Millis
     type: str = ""
     message: str = ""
+    reason: str = ""
     cost_usd: float = 0.0
     title: str | None = None
     schedule_id: int | None = None

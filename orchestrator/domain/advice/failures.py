@@ -7,6 +7,7 @@ from orchestrator.domain.advice.facts import Line, TaskFacts, brief
 from orchestrator.domain.advice.symptoms import symptoms
 from orchestrator.domain.advice.telling import advice, told
 from worker_client.contract.advice import Advice, Confidence, Evidence
+from worker_client.contract.enums import AttemptOutcome
 from worker_client.contract.reports import TaskError
 
 _OF_TYPES: Final = {
@@ -22,6 +23,7 @@ _OF_TYPES: Final = {
 _CRASHES: Final = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP"}
 _OF_STATUS: Final = {401: "http_unauthorized", 403: "http_forbidden", 404: "http_not_found", 429: "http_rate_limited"}
 _OF_HOLDS: Final = {"quota": "agent_quota", "budget": "agent_budget"}
+_OF_AGENTS_THEMSELVES: Final = {"agent_auth", "agent_missing", "agent_quota"}
 _SIGNALS: Final = {134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 """As a shell tells of a program that a signal ended: 128 and the number of the signal."""
 _LATE: Final = 20
@@ -83,10 +85,14 @@ def _details(error: TaskError | None) -> list[Line]:
 
 
 def held(facts: TaskFacts) -> Iterator[Advice]:
-    """What the task waits for that an agent ran into, or what cancelled it."""
+    """What the task waits for that an agent ran into, why it was given back, or what cancelled it."""
     code = _OF_HOLDS.get(facts.hold or "")
     if code is not None:
         yield advice(code, [Evidence(text=brief(facts.reason or f"parked: {facts.hold}", 200))])
+    last = facts.tries[-1] if facts.tries else None
+    if last is not None and last.outcome is AttemptOutcome.RELEASED:
+        # Whose agent cannot work gives its tasks back, so that they do not fail for it.
+        yield from (one for one in symptoms([Line(last.reason)]) if one.code in _OF_AGENTS_THEMSELVES)
     if facts.reason == "dependency_failed":
         yield advice("dependency_failed", [Evidence(text="cancelled: dependency_failed")])
 

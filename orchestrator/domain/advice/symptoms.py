@@ -87,6 +87,7 @@ SYMPTOMS: Final = (
         "oauth token has expired", "isn't allowed to work"),
     _of("agent_quota", "usage limit reached", "quota exceeded", "insufficient_quota", "resource_exhausted", "rate limit exceeded",
         "rate_limit_error"),
+    _of("agent_missing", "can't be started"),
     _of("context_too_long", "prompt is too long", "context_length_exceeded", "maximum context length", "context window",
         "too many tokens",
         "input is too long"),

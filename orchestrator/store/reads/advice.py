@@ -34,8 +34,9 @@ _DIRECTORIES: Final = 100
 _SPENDERS: Final = 50
 _COLUMNS: Final = (
     "a.task_id, a.attempt, a.outcome, a.path, a.host, a.kind, a.worker_id, coalesce(a.agent, t.agent), a.started_at, a.ended_at,"
-    f" CASE WHEN a.outcome IN ('failed', 'expired') THEN substr(a.error, 1, {_ERROR}) END, a.usage, t.title, t.schedule_id,"
-    " t.workflow_id, t.step_id, t.timeout_ms, t.exclusive, CASE WHEN a.attempt = t.attempt THEN a.started_at - t.ready_at END"
+    f" CASE WHEN a.outcome IN ('failed', 'expired') THEN substr(a.error, 1, {_ERROR}) END, a.usage,"
+    f" substr(a.reason, 1, {_ERROR}), t.title, t.schedule_id, t.workflow_id, t.step_id, t.timeout_ms, t.exclusive,"
+    " CASE WHEN a.attempt = t.attempt THEN a.started_at - t.ready_at END"
 )
 # Strings of JSON, whose end may have been cut off.
 _BEGINNING: Final = re.compile(r'\{(?:"type": ?"((?:[^"\\]|\\.)*)",? ?)?(?:"message": ?"((?:[^"\\]|\\.)*))?')
@@ -190,7 +191,7 @@ class AdviceReads(ScheduleReads):
 
 
 def _try(row: tuple[Any, ...]) -> Try:
-    (task_id, attempt, outcome, path, host, kind, worker_id, agent, started, ended, error, usage, *of_task) = row
+    (task_id, attempt, outcome, path, host, kind, worker_id, agent, started, ended, error, usage, reason, *of_task) = row
     title, schedule_id, workflow_id, step_id, timeout_ms, exclusive, waited = of_task
     kind_of_error, message = beginning(error)
     used = usage_of(usage)
@@ -207,6 +208,7 @@ def _try(row: tuple[Any, ...]) -> Try:
         ended_at=ended,
         type=kind_of_error,
         message=message,
+        reason=reason or "",
         cost_usd=0.0 if used is None else used.cost_usd or 0.0,
         title=title,
         schedule_id=schedule_id,

@@ -215,6 +215,19 @@ def test_what_holds_or_cancelled_it() -> None:
     assert list(found(failed(tries=[], reason="dependency_failed"))) == ["dependency_failed"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "codes"),
+    [
+        ("claude isn't allowed to work: log in", ["agent_auth"]), ("codex can't be started: it said nothing", ["agent_missing"]),
+        ("the worker is shutting down", []), ("", []), ("no such file or directory", []),
+    ],
+)  # fmt: skip
+def test_why_it_was_given_back(reason: str, codes: list[str]) -> None:
+    released = ran(outcome=AttemptOutcome.RELEASED, type="", message="", reason=reason)
+    assert list(found(failed(tries=[released]))) == codes
+    assert list(found(failed(tries=[released, ran(failed=False)]))) == []
+
+
 def test_a_task_that_did_not_fail() -> None:
     told = of_task(replace(failed(tries=[ran(failed=False)]), status=Status.COMPLETED))
     assert (told.summary, told.items) == ("No attempt of it failed.", [])
@@ -222,7 +235,16 @@ def test_a_task_that_did_not_fail() -> None:
 
 def test_every_code_of_a_task_has_a_case() -> None:
     tried = {code for code, _, _ in SAYS} | {code for code, _ in ENDS}
-    tried |= {"timeout_short", "timeout_hung", "same_error", "different_errors", "others_fail", "only_this", "agent_budget"}
+    tried |= {
+        "timeout_short",
+        "timeout_hung",
+        "same_error",
+        "different_errors",
+        "others_fail",
+        "only_this",
+        "agent_budget",
+        "agent_missing",
+    }
     assert tried | {"dependency_failed"} == set(OF_A_TASK)
 
 

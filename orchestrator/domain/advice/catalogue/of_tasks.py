@@ -168,6 +168,11 @@ OF_A_TASK: Final = {
         "The agent is not logged in, or its key is refused.",
         "Log it in as the worker's user, or give the worker its key; no other task will fare better until then.",
     ),
+    "agent_missing": Entry(
+        94, "the worker cannot start the program of the agent",
+        "The agent can't be started.",
+        "Install it on the worker's machine, or name its program in the worker's settings; see `--agent` of the worker.",
+    ),
     "agent_quota": Entry(
         86, "the quota or rate of the agent's account is used up",
         "The quota of the agent's account is used up.",
