@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from worker_client import endpoints
 from worker_client.contract import logs as output
 from worker_client.contract import notifications as notify
-from worker_client.contract import reports, tasks
+from worker_client.contract import reports, system, tasks
 from worker_client.contract import schedules as schedule
 from worker_client.contract import workflows as workflow
 from worker_client.contract.accounts import ListAccounts, SetAccount
@@ -133,6 +133,7 @@ class Methods:
     remove_address = _on(endpoints.remove_address, ChangeAddress)
     reload = Method(endpoints.reload)
     system_info = Method(endpoints.system_info)
+    system_logs = _of(endpoints.system_logs, system.ReadSystemLogs)
     start_scheduler = Method(endpoints.start_scheduler)
     stop_scheduler = Method(endpoints.stop_scheduler)
     schedules = _of(endpoints.list_schedules, schedule.ListSchedules)

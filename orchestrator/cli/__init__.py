@@ -62,6 +62,7 @@ PANELS: Final = {
         "addresses": "addresses.addresses",
         "audit": "audit.audit",
         "reload": "reload.reload",
+        "server-logs": "server_logs.server_logs",
     },
 }
 """The commands as the help shows them: where each of them is, below this package."""

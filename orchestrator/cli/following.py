@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -20,12 +21,16 @@ PAGE = 1000
 @click.argument("task_id", metavar="ID", type=TASK_ID)
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes, until the task has ended.")
 @click.option("-t", "--times", is_flag=True, help="With the time of each line.")
+@click.option("-o", "--output", "file", type=click.Path(path_type=Path), help="Write it to this file, once all of it is there.")
 @connected
-def logs(session: Session, task_id: int, *, follow: bool, times: bool) -> None:
+def logs(session: Session, task_id: int, *, follow: bool, times: bool, file: "Path | None") -> None:
     """Print a task's output, of all its attempts; what it wrote to standard error goes there."""
     from orchestrator.cli import output
 
     lines = session.client.follow_logs(task_id) if follow else _stored(session, task_id)
+    if file is not None:
+        _write(file, (f"{output.clock(line.at)} {line.text}" if times else line.text for line in lines))
+        return
     lease = None
     for line in lines:
         if session.as_json:
@@ -46,6 +51,22 @@ def _stored(session: Session, task_id: int) -> "Iterator[StoredLogLine]":
         if len(page.lines) < PAGE:
             return
         after = page.next_after
+
+
+def _write(file: Path, lines: "Iterator[str]") -> None:
+    """Put lines into a file, which is there when it is whole."""
+    from orchestrator.cli.exits import fail
+
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as writing:
+            count = sum(writing.write(f"{line}\n") and 1 for line in lines)
+        part.replace(file)
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror or error}")
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{count:,} lines in {file}", err=True)
 
 
 @click.command()

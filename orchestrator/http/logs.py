@@ -1,6 +1,8 @@
 """The output of tasks."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
 
 from litestar import get, post
 from msgspec.structs import replace
@@ -9,6 +11,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.domain.outcomes import Logged
 from orchestrator.http import reported
 from orchestrator.http.body import read
+from orchestrator.http.downloads import Download
 from orchestrator.http.envelope import Answer, answer, text
 from orchestrator.http.holding import held
 from orchestrator.http.masking import masked
@@ -20,6 +23,9 @@ from orchestrator.queue.commit import Queue
 from worker_client.contract import logs as output
 from worker_client.contract.enums import Scope
 from worker_client.contract.logs import LogPage
+
+_AT_ONCE: Final = 2_000
+"""Lines; of long ones the store gives fewer."""
 
 
 @post("/tasks/{task_id:str}/logs", opt=described(output.Appended, body=output.AppendLogs, errors=(409,)), scope=Scope.WORK)
@@ -37,23 +43,29 @@ async def append_logs(request: Asked) -> Answer:
 
 
 @get("/tasks/{task_id:str}/logs", opt=described(output.LogPage, query=output.ReadLogs, media=(TEXT,)), scope=Scope.READ)
-async def read_logs(request: Asked) -> Answer:
+async def read_logs(request: Asked) -> Answer | Download:
     """Read the output after the line numbered `after`.
 
     With `wait`, held until there are new lines or the task has ended. `format=text` gives the bare lines; the header
-    `X-Next-After` then says where to go on.
+    `X-Next-After` then says where to go on. `download=true` gives all lines at once, however many, as a file of text.
     """
     task_id = path_id(request)
     asked = parse(request, output.ReadLogs)
     if asked.tail is not None:
         last = await request.app.state.queue.reads.last_line(task_id, principal(request).paths)
         asked = replace(asked, after=max(asked.after, last - asked.tail))
+    if asked.download:
+        asked = replace(asked, limit=_AT_ONCE)
+        # Asked before anything is answered, so that there is an answer for who may not see it.
+        first = await _page(request, task_id, asked)
+        last = await request.app.state.queue.reads.last_line(task_id, principal(request).paths)
+        return Download(request, f"task-{task_id}.log", _pieces(request, task_id, asked, first, last))
     page = await _page(request, task_id, asked)
     if asked.wait > 0 and not page.lines and not page.final:
         page = await held(request, lambda: _following(request, task_id, asked))
     if asked.format == "json":
         return answer(page)
-    plain = text("".join(f"{line.text}\n" for line in page.lines))
+    plain = text(_plain(page))
     plain.raw_headers.append((b"x-next-after", b"%d" % page.next_after))
     return plain
 
@@ -77,6 +89,19 @@ async def _following(request: Asked, task_id: int, asked: output.ReadLogs) -> Lo
                 for cause in causes:
                     cause.cancel()
             bell.clear()
+
+
+async def _pieces(request: Asked, task_id: int, asked: output.ReadLogs, page: LogPage, last: int) -> AsyncGenerator[bytes, None]:
+    """What there was when it was asked for, one page after the other: a task that writes on would have no end."""
+    while page.lines:
+        yield _plain(page).encode()
+        if page.next_after >= last:
+            return
+        page = await _page(request, task_id, replace(asked, after=page.next_after))
+
+
+def _plain(page: LogPage) -> str:
+    return "".join(f"{line.text}\n" for line in page.lines)
 
 
 async def _page(request: Asked, task_id: int, asked: output.ReadLogs) -> LogPage:

@@ -17,6 +17,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from orchestrator.settings import Log
+from orchestrator.telemetry.ring import Ring
 
 MASK: Final = "***"
 OMITTED: Final = "(omitted)"
@@ -35,6 +36,8 @@ _DEPTH: Final = 4
 _TALKATIVE: Final = ("aiosqlite", "asyncio", "httpcore", "httpx", "mcp", "urllib3")
 
 
+latest: Final = Ring()
+"""The lines that were logged last, as JSON, whatever is printed."""
 Redact = Callable[[Any], Any]
 """Gives a value back with all that must not be seen in it masked."""
 
@@ -126,9 +129,29 @@ def _masked(key: str, value: Any, depth: int) -> Any:
 def _renderers(file: logging.Handler | None, *, pretty: bool, colors: bool) -> list[Processor]:
     to_json = structlog.processors.JSONRenderer(serializer=_json)
     copy = [_copier(file, to_json)] if file else []
+    if not pretty:
+        return [*copy, _rememberer(to_json)]
     # Rich tracebacks show local variables, and those hold bodies and secrets.
     plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    return [*copy, plain if pretty else to_json]
+    remember = _rememberer(to_json)
+
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        remember(logger, method, dict(event))
+        return plain(logger, method, event)
+
+    return [*copy, render]
+
+
+def _rememberer(render: Processor) -> Processor:
+    """Renders, and keeps in memory what it made."""
+
+    def remember(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        level = logging.getLevelNamesMapping().get(str(event.get("level", "")).upper(), logging.INFO)
+        line = str(render(logger, method, event))
+        latest.add(level, line)
+        return line
+
+    return remember
 
 
 def _json(event: EventDict, default: Any = None, **_: Any) -> str:

@@ -103,3 +103,15 @@ def test_only_a_server_that_runs_can_read_its_settings(tmp_path: Path) -> None:
     assert ran.returncode == Exit.UNREACHABLE
     assert "--url" in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_log_of_the_server_is_read_and_followed(server: Server) -> None:
+    assert server.run("show", "987654321").returncode == Exit.NOT_FOUND
+    assert "request" in server.run("server-logs", "--search", "status=404").stdout
+    assert server.run("server-logs", "--level", "critical").stdout == ""
+    with server.start("server-logs", "-f", "-n", "1", "--json") as following:
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["level"]
+        assert server.run("cancel", "987654321").returncode == Exit.NOT_FOUND
+        while json.loads(following.stdout.readline())["facts"].get("method") != "POST":
+            pass

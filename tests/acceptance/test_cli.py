@@ -251,6 +251,23 @@ def test_work_is_waited_for_and_its_output_read(server: Server, tmp_path: Path) 
         assert "PER SECOND" in server.run("stats").stdout
 
 
+def test_output_goes_into_a_file_that_is_whole(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client:
+        task = client.create(prompt="Write", work_directory=str(tmp_path)).id
+        claimed = client.claim(work_path=[str(tmp_path)], worker_id="w")
+        assert claimed is not None
+        client.append_logs(task, lease=claimed.lease, lines=[f"line {number}" for number in range(1000)])
+        client.append_logs(task, lease=claimed.lease, lines=["the last"])
+    saved = server.run("logs", str(task), "--output", "out.txt", cwd=tmp_path)
+    assert (saved.returncode, saved.stdout) == (0, "")
+    assert "1,001 lines" in saved.stderr
+    assert (tmp_path / "out.txt").read_text().splitlines()[-2:] == ["line 999", "the last"]
+    refused = server.run("logs", str(task), "-o", "missing/out.txt", cwd=tmp_path)
+    assert refused.returncode == Exit.FAILED
+    assert "missing/out.txt cannot be written" in refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["out.txt"]
+
+
 def test_logs_are_followed_until_the_task_has_ended(server: Server, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

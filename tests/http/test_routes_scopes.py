@@ -79,6 +79,7 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/system/reload": (403, {}),
     "GET /api/v1/system/info": (200, {}),
     "GET /api/v1/system/metrics": (403, {}),
+    "GET /api/v1/system/logs": (403, {}),
     "POST /api/v1/system/scheduler/start": (403, {}),
     "POST /api/v1/system/scheduler/stop": (403, {}),
     "GET /metrics": (403, {}),

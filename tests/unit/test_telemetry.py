@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -297,3 +297,19 @@ def test_every_metric_is_explained_and_named_as_prometheus_wants_it() -> None:
     assert {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")} == {
         line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")
     }
+
+
+@pytest.mark.parametrize("form", ["json", "pretty"])
+def test_what_is_logged_is_remembered_masked_whatever_is_printed(stream: io.StringIO, form: Literal["json", "pretty"]) -> None:
+    logs.setup(Log(format=form), stream)
+    logs.redact(Redaction([], ["swordfish"]).value)
+    logs.latest.clear()
+    structlog.get_logger().warning("came in", token="abc", word="the swordfish is out", n=1)
+    structlog.get_logger().debug("not at this level")
+    logging.getLogger("library").error("it broke")
+    kept = list(logs.latest.after(0))
+    first, second = (json.loads(line.text) for line in kept)
+    assert [line.level for line in kept] == [logging.WARNING, logging.ERROR]
+    assert (first["token"], first["word"], first["n"]) == (logs.MASK, f"the {logs.MASK} is out", 1)
+    assert (second["event"], second["logger"]) == ("it broke", "library")
+    assert "came in" in stream.getvalue()

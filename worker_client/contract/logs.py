@@ -27,13 +27,17 @@ class AppendLogs(Request, kw_only=True):
 
 
 class ReadLogs(Request, kw_only=True):
-    """Log lines after the line numbered `after`, or with `tail` only so many last ones of them."""
+    """Log lines after the line numbered `after`, or with `tail` only so many last ones of them.
+
+    `download`: all of them at once, however many, as a file of text.
+    """
 
     after: Annotated[int, Meta(ge=0, le=2**53)] = 0
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     format: Annotated[str, Meta(pattern="^(json|text)$", description="json or text")] = "json"
     wait: WaitSeconds = 0
     tail: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    download: bool = False
 
 
 class StoredLogLine(Struct, kw_only=True):

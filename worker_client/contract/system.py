@@ -1,8 +1,12 @@
 """The server itself."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from worker_client.contract.fields import JsonObject, Limit
+from worker_client.contract.request import Request
 
 
 class Reloaded(Struct, kw_only=True):
@@ -60,3 +64,37 @@ class SystemMetrics(Struct, kw_only=True):
     leases_expired: int
     operations_shed: int
     schedule_fires: dict[str, int]
+
+
+class ReadSystemLogs(Request, kw_only=True):
+    """The last lines of a server's log, or with `after` those that came after the line with this number, as many as `limit`.
+
+    `level`: of at least this one. `q`: lines that contain this, in any case. `download`: as a file, of text.
+    """
+
+    level: Annotated[
+        str, Meta(pattern="^(debug|info|warning|error|critical)$", description="debug, info, warning, error or critical")
+    ] = "debug"
+    q: Annotated[str, Meta(max_length=500)] | None = None
+    after: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    limit: Limit = 200
+    format: Annotated[str, Meta(pattern="^(json|text)$", description="json or text")] = "json"
+    download: bool = False
+
+
+class SystemLogLine(Struct, kw_only=True):
+    """A line of a server's log; `facts` is what stands beside the event. Numbers grow, also over restarts."""
+
+    number: int
+    at: datetime
+    level: str
+    event: str
+    facts: JsonObject = {}
+
+
+class SystemLogPage(Struct, kw_only=True):
+    """Lines of a server's log, newest last; `next_after` continues. `host`: of which of several servers."""
+
+    lines: list[SystemLogLine]
+    next_after: int
+    host: str

@@ -44,6 +44,7 @@ from worker_client.endpoints.doors import (
     start_scheduler,
     stop_scheduler,
     system_info,
+    system_logs,
     update_key,
     who_am_i,
 )
@@ -234,6 +235,7 @@ __all__ = [
     "stop_scheduler",
     "stop_workflow",
     "system_info",
+    "system_logs",
     "task_advice",
     "task_attempts",
     "task_status",

@@ -1,5 +1,7 @@
 """Who may ask, what was changed by whom, and the server itself."""
 
+from msgspec import structs
+
 from worker_client.contract import addresses, audit, keys, system
 from worker_client.contract.enums import AddressList
 from worker_client.contract.envelope import Page
@@ -76,6 +78,11 @@ def start_scheduler() -> Call[system.SchedulerInfo]:
 def stop_scheduler() -> Call[system.SchedulerInfo]:
     """Have no schedule fire, on all servers, until it is started again."""
     return post(f"{API}/system/scheduler/stop", system.SchedulerInfo, None, Repeat.SAFE)
+
+
+def system_logs(query: system.ReadSystemLogs) -> Call[system.SystemLogPage]:
+    """The last lines of the log of the server that answers."""
+    return read(f"{API}/system/logs", system.SystemLogPage, structs.replace(query, format="json", download=False))
 
 
 def _key(key_id: str) -> str:

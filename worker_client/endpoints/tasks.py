@@ -157,12 +157,12 @@ def task_attempts(task_id: int, query: attempts.ListTaskAttempts | None = None) 
 
 def read_logs(task_id: int, query: output.ReadLogs) -> Call[output.LogPage]:
     """Lines of a task's output; with `wait`, held until there are new ones."""
-    return read(_task(task_id, "/logs"), output.LogPage, structs.replace(query, format="json"), hold=query.wait)
+    return read(_task(task_id, "/logs"), output.LogPage, structs.replace(query, format="json", download=False), hold=query.wait)
 
 
 def read_logs_as_text(task_id: int, query: output.ReadLogs) -> Call[str]:
     """Lines of a task's output, as text."""
-    return read(_task(task_id, "/logs"), str, structs.replace(query, format="text"), hold=query.wait, bare=True)
+    return read(_task(task_id, "/logs"), str, structs.replace(query, format="text", download=False), hold=query.wait, bare=True)
 
 
 def append_logs(task_id: int, body: output.AppendLogs) -> Call[output.Appended]:

@@ -20,6 +20,7 @@ from worker_client.errors import Overloaded, ValidationFailed
 
 _VIEW = f"SELECT {VIEW_COLUMNS} FROM {VIEW_TABLES}"
 _LINES = "SELECT number, lease_no, at, stream, text FROM task_logs WHERE task_id = ? AND number > ? ORDER BY number LIMIT ?"
+_LINES_FIRST = 50
 _LINES_AT_ONCE = 500
 _PAGE_CHARACTERS = 4_000_000
 
@@ -127,7 +128,9 @@ class TaskReads(SearchReads):
         size = 0
         more = True
         while more and len(lines) < limit and size < _PAGE_CHARACTERS:
-            wanted = min(_LINES_AT_ONCE, limit - len(lines))
+            # As many as fit when they go on as they began: five hundred of the longest would be 32 MB.
+            fit = (_PAGE_CHARACTERS - size) * len(lines) // size + 1 if size else _LINES_FIRST
+            wanted = min(_LINES_AT_ONCE, limit - len(lines), fit)
             rows = await self._fetch(_LINES, (task_id, lines[-1].number if lines else after, wanted))
             more = len(rows) == wanted
             for number, lease_no, at, stream, text in rows:

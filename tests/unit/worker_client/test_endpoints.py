@@ -17,7 +17,7 @@ from worker_client.methods import Method, Methods
 
 VALUES: Final[dict[Any, Any]] = {int: 7, str: "a", AddressList | str: AddressList.ALLOW, ReadLogs: ReadLogs()}
 PARTS: Final = {"7", "a", "whitelist", "ready"}
-NOT_BY_THE_SDK: Final = re.compile(r"/(ws|metrics|login.*|logout|schema.*|mcp.*|public/.*|system/(metrics|logs)|dashboard.*)?$")
+NOT_BY_THE_SDK: Final = re.compile(r"/(ws|metrics|login.*|logout|schema.*|mcp.*|public/.*|system/metrics|dashboard.*)?$")
 """For people, probes, and whoever calls triggers; and the root."""
 
 
