@@ -12,10 +12,17 @@ from orchestrator.http.routes import API, ROOT
 from worker_client import AsyncClient, Client, endpoints
 from worker_client.contract.enums import AddressList
 from worker_client.contract.logs import ReadLogs
+from worker_client.contract.system import ReadSystemLogs
 from worker_client.endpoints import Call, Repeat
 from worker_client.methods import Method, Methods
 
-VALUES: Final[dict[Any, Any]] = {int: 7, str: "a", AddressList | str: AddressList.ALLOW, ReadLogs: ReadLogs()}
+VALUES: Final[dict[Any, Any]] = {
+    int: 7,
+    str: "a",
+    AddressList | str: AddressList.ALLOW,
+    ReadLogs: ReadLogs(),
+    ReadSystemLogs: ReadSystemLogs(),
+}
 PARTS: Final = {"7", "a", "whitelist", "ready"}
 NOT_BY_THE_SDK: Final = re.compile(r"/(ws|metrics|login.*|logout|schema.*|mcp.*|public/.*|system/metrics|dashboard.*)?$")
 """For people, probes, and whoever calls triggers; and the root."""
