@@ -56,7 +56,8 @@ from orchestrator.reloading import Reload, heed, hung_up, put
 from orchestrator.settings import Settings
 from orchestrator.store import choice
 from orchestrator.store.protocol import SharedStore, Store
-from orchestrator.telemetry import logs
+from orchestrator.store.traced import traced
+from orchestrator.telemetry import logs, tracing
 from orchestrator.telemetry.gauges import Replicas
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triggers.refusals import Refusals
@@ -84,7 +85,7 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
     """The app over its parts; its lifespan opens the store, runs the queue and the loops, and closes it all."""
     keeper = Doorkeeper(queue, doors)
     parts: dict[str, Any] = {"queue": queue, "store": store, "metrics": metrics, "settings": settings}
-    parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone}
+    parts |= {"doors": doors, "doorkeeper": keeper, "log_held_ms": lambda: None, "replicas": _alone, "traces": None}
     commands = Keeper(settings.commands_directory, lambda found: heed(queue, found))
     parts |= {"commands": commands, "started": 0, "loops": [], "connections": lambda: 0, "slots": Slots(), "mcp": Mounted()}
     board = Board(queue)
@@ -106,6 +107,13 @@ def build(settings: Settings, store: Store, queue: Queue, metrics: Metrics, door
 
 @asynccontextmanager
 async def _running(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Sequence[Loop]) -> AsyncIterator[None]:
+    with tracing.using(app.state.traces):
+        async with _at_work(app, queue, keeper, loops):
+            yield
+
+
+@asynccontextmanager
+async def _at_work(app: Litestar, queue: Queue, keeper: Doorkeeper, loops: Sequence[Loop]) -> AsyncIterator[None]:
     await queue.start()
     app.state.started = queue.now()
     app.state.loops = tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in (keeper, *loops)]
@@ -128,7 +136,8 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     """The app that settings ask for; `read` gives them anew when they are to be."""
     store = choice.store(settings.database)
     metrics = Metrics(__version__)
-    queue = Queue(store, Rules(), metrics)
+    traces = tracing.begun(settings.tracing)
+    queue = Queue(traced(store, traces), Rules(), metrics)
     loops: list[Loop] = [Reaper(queue), Indexer(queue)]
     shrink: Callable[[], Awaitable[bool]] | None = None
     log_held_ms: Callable[[], Millis] | None = None
@@ -162,6 +171,7 @@ def compose(settings: Settings, read: Callable[[], Settings] | None = None) -> L
     app.state.pruner, app.state.planner, app.state.refusals = pruner, planner, refusals
     app.state.mailboxes, app.state.replicas = mailboxes, replicas
     app.state.log_held_ms = log_held_ms or app.state.log_held_ms
+    app.state.traces = cast("Frame", app.asgi_handler).traces = traces
     put(app.state, settings)
     app.state.reload = Reload(app.state, read or (lambda: settings))
     return app

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from worker_client import tracing
 from worker_client.contract.envelope import Envelope, ErrorBody
 from worker_client.contract.request import Request
 from worker_client.contract.tasks import CreatedTask, CreatedTasks
@@ -79,10 +80,15 @@ class Exchange(Generic[T]):
         """Arguments of httpx's `build_request`; the read time-out leaves room for a held call."""
         call = self._call
         body: dict[str, Any] = {}
+        headers: dict[str, str] = {}
         if call.body is not None:
-            body = {"content": _encoder.encode(call.body), "headers": {"content-type": "application/json"}}
+            headers["content-type"] = "application/json"
+            body = {"content": _encoder.encode(call.body)}
+        if (traceparent := tracing.current()) is not None:
+            headers["traceparent"] = traceparent
         timeout = httpx.Timeout(self._margin, read=call.hold + self._margin)
-        return {"method": call.method, "url": call.path, "params": query_of(call.params), "timeout": timeout, **body}
+        query = query_of(call.params)
+        return {"method": call.method, "url": call.path, "params": query, "headers": headers, "timeout": timeout, **body}
 
     def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> T:
         """What the server returned; raises the OrchestratorError that it answered with."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from worker_client.attempts import Attempt, attempt
 from worker_client.client import AsyncClient
 from worker_client.clock import Clock
 from worker_client.contract.enums import Directive, ParkReason
@@ -121,12 +122,17 @@ class Job:
 
     async def run(self) -> None:
         """Do the task."""
+        with attempt(self.task, type(self._runner).__name__) as told:
+            await self._run(told)
+
+    async def _run(self, told: Attempt) -> None:
         if not await self._may_begin():
             return
         self._work = asyncio.create_task(self._do(), name=f"task-{self.task.id}")
         background = [asyncio.create_task(self._lease.keep()), asyncio.create_task(self._logs.run())]
         try:
             outcome = await self._outcome(self._work)
+            told.ended(outcome)
             if outcome is not None:
                 await self._logs.flush(FLUSH_SECONDS)
                 await self._lease.tell_rest()

@@ -1,5 +1,6 @@
 """`orchestrator`: the server and its clients on the command line; a command is loaded with what it needs when it runs."""
 
+import os
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from itertools import chain
@@ -97,12 +98,17 @@ class _Commands(MutableMapping[str, click.Command]):
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ORCHESTRATOR", "max_content_width": 120},
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """A durable queue per work directory, that coding agents and plain workers pull from.
 
     `orchestrator demo` shows it. `orchestrator serve` starts the server, `orchestrator add "Fix the build" --dir .` queues a
     task, `orchestrator-worker run --dir .` works on it.
     """
+    if ctx.invoked_subcommand not in PANELS["Server"] and os.environ.get("ORCHESTRATOR_TRACING"):
+        from orchestrator.cli.traced import traced
+
+        ctx.with_resource(traced(str(ctx.invoked_subcommand)))
 
 
 for title, panel in PANELS.items():

@@ -8,7 +8,8 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from orchestrator.domain.operations import Claim
-from orchestrator.domain.outcomes import Claimed
+from orchestrator.domain.outcomes import Claimed, Grant
+from orchestrator.domain.task import TaskView
 from orchestrator.http import intake, views
 from orchestrator.http.body import read
 from orchestrator.http.delivery import Delivery, unless_gone
@@ -65,15 +66,23 @@ def _next(request: Asked, claimed: Claimed) -> ASGIResponse:
     if not claimed.grants:
         return answer(None, headers=(*NO_STORE, _DRAIN) if claimed.drain else NO_STORE)
     grant = claimed.grants[0]
-    shown = views.claimed(claimed.views[grant.task_id], grant, request.app.state.secrets)
-    return Delivery(shown, None, claimed.grants, request.app.state.queue, principal(request))
+    return Delivery(
+        _shown(request, claimed.views[grant.task_id], grant), None, claimed.grants, request.app.state.queue, principal(request)
+    )
 
 
 def _many(request: Asked, claimed: Claimed) -> ASGIResponse:
-    secrets = request.app.state.secrets
-    shown = [views.claimed(claimed.views[grant.task_id], grant, secrets) for grant in claimed.grants]
+    shown = [_shown(request, claimed.views[grant.task_id], grant) for grant in claimed.grants]
     data, nothing = {"tasks": shown, "drain": claimed.drain}, {"tasks": _NOBODY, "drain": claimed.drain}
     return Delivery(data, nothing, claimed.grants, request.app.state.queue, principal(request))
+
+
+def _shown(request: Asked, view: TaskView, grant: Grant) -> views.Shown:
+    state = request.app.state
+    shown = views.claimed(view, grant, state.secrets)
+    if state.traces is not None:
+        shown["traceparent"] = state.traces.claimed(view.head)
+    return shown
 
 
 class Parked(ASGIResponse):

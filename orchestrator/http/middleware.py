@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from litestar import Litestar
@@ -19,6 +19,9 @@ from orchestrator.http.scope import CALLER, HEAD, HELD, PRINCIPAL, REQUEST_ID, l
 from orchestrator.http.visitors import Heard, Visit, Visitors, heard, shown
 from orchestrator.telemetry.metrics import UNMATCHED, Metrics
 from worker_client.errors import NotFound, ValidationFailed
+
+if TYPE_CHECKING:
+    from orchestrator.telemetry.traces import Traces
 
 _HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -38,6 +41,7 @@ class Frame:
 
     def __init__(self, app: Litestar, metrics: Metrics, visitors: Visitors, ids: Callable[[], str]) -> None:
         self.dispatch = Dispatch(app)
+        self.traces: Traces | None = None
         self._others = app.asgi_handler
         self._visitors = visitors
         self._metrics = metrics
@@ -60,6 +64,7 @@ class Frame:
         visit, refused = self._visit(facts, told)
         sending = _Sending(send, self._headers(facts, told, visit))
         token = logged_request_id.set(facts[REQUEST_ID])
+        traced = None if self.traces is None else self.traces.request(facts, method)
         try:
             answer = refused or await self.dispatch(scope, receive)
             if isinstance(answer, Answer):
@@ -68,6 +73,8 @@ class Frame:
                 await self._stream(answer, scope, receive, sending)
         finally:
             self._told(facts, method, sending.status, time.perf_counter() - started)
+            if traced is not None:
+                traced.over(facts, method, sending.status)
             logged_request_id.reset(token)
 
     async def _stream(self, answer: ASGIApp, scope: Scope, receive: Receive, sending: "_Sending") -> None:

@@ -48,6 +48,7 @@ def claimed(view: TaskView, grant: Grant, secrets: Secrets) -> Shown:
     shown = task(secrets.delivered(view))
     shown["lease"] = grant.lease
     shown["delivery_no"] = grant.delivery_no
+    shown["traceparent"] = view.head.traceparent
     return shown
 
 

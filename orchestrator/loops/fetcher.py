@@ -17,6 +17,7 @@ from orchestrator.domain.task import Millis
 from orchestrator.domain.trigger_operations import Postpone, Settle
 from orchestrator.queue.commit import Queue
 from orchestrator.settings import GitHub
+from orchestrator.telemetry import tracing
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triggers.github import globs
 from orchestrator.triggers.github.event import MOST_FILES
@@ -94,9 +95,10 @@ class Fetcher:
 
     async def _settle(self, row: Delivery, outcome: DeliveryOutcome, reason: str | None, input: JsonObject) -> None:
         op = Settle(delivery_id=row.id, outcome=outcome, reason=reason, input=_encode(input).decode())
-        settled = await self._queue.submit(op, SYSTEM)
-        if isinstance(settled, Received):
-            told(settled.delivery, self._metrics)
+        with tracing.work("settle") as trace:
+            settled = await self._queue.submit(op, SYSTEM, trace)
+            if isinstance(settled, Received):
+                told(settled.delivery, self._metrics)
 
     def _github(self, api: Any) -> Any:
         """The App of the settings in force. Raises NeverError."""

@@ -25,6 +25,7 @@ from orchestrator.mail.reading import Envelope
 from orchestrator.queue.commit import Queue
 from orchestrator.settings.sections import Email as Settings
 from orchestrator.store.reads.triggers import Triggered
+from orchestrator.telemetry import tracing
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triggers.email import Email
 from orchestrator.triggers.telling import told
@@ -121,7 +122,7 @@ class Desk:
         if not isinstance(outcome, Tended) or not outcome.held:
             raise LeftError
 
-    async def _submit(self, op: TendMailbox | Deliver) -> Any:
+    async def _submit(self, op: TendMailbox) -> Any:
         return await self._queue.submit(op, SYSTEM)
 
     async def _earlier(self, watch: Watched, digest: str) -> list[tuple[int, str, DeliveryOutcome]]:
@@ -150,10 +151,11 @@ class Desk:
             trigger=_json({"type": "email", "delivery_id": delivery.key}),
             facts=_json(delivery.facts),
         )
-        outcome = await self._submit(op)
-        if not isinstance(outcome, Received):
-            raise TypeError(f"{outcome!r} is no outcome of Deliver")
-        told(outcome.delivery, self._metrics)
+        with tracing.work("deliver") as trace:
+            outcome = await self._queue.submit(op, SYSTEM, trace)
+            if not isinstance(outcome, Received):
+                raise TypeError(f"{outcome!r} is no outcome of Deliver")
+            told(outcome.delivery, self._metrics)
         # What was not for real is marked as little as what was filtered.
         return outcome.delivery.run_id is not None
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from orchestrator.domain.principal import SYSTEM
 from orchestrator.domain.schedule_operations import FireDue
@@ -12,6 +13,7 @@ from orchestrator.domain.schedule_outcomes import Fired, Fires
 from orchestrator.domain.task import Millis
 from orchestrator.loops.patience import Patience
 from orchestrator.queue.commit import Queue
+from orchestrator.telemetry import tracing
 from orchestrator.telemetry.metrics import Metrics
 from worker_client.contract.enums import FireOutcome
 from worker_client.errors import Overloaded
@@ -56,11 +58,13 @@ class Planner:
         count, more = 0, self.enabled
         while more:
             op = FireDue(limit=1, gives_up=self._patience.over) if self._patience.careful else FireDue()
-            outcome = await self._queue.submit(op, SYSTEM)
-            if not isinstance(outcome, Fires):
-                raise TypeError(f"{outcome!r} is no outcome of FireDue")
-            for fired in outcome.fires:
-                self._tell(fired)
+            with tracing.work("fire") as trace:
+                # What one schedule begins is a trace of its own.
+                outcome = await self._queue.submit(op if trace is None else replace(op, limit=1), SYSTEM, trace)
+                if not isinstance(outcome, Fires):
+                    raise TypeError(f"{outcome!r} is no outcome of FireDue")
+                for fired in outcome.fires:
+                    self._tell(fired)
             count += len(outcome.fires)
             more = outcome.more
             self._patience.went_well(more=more)

@@ -21,6 +21,7 @@ from orchestrator.settings.sections import Server as Server
 from orchestrator.settings.sections import Settings as Settings
 from orchestrator.settings.sections import SettingsError as SettingsError
 from orchestrator.settings.sections import Task as Task
+from orchestrator.settings.sections import Tracing as Tracing
 from orchestrator.settings.values import database_path as database_path
 from orchestrator.settings.values import is_loopback as is_loopback
 from orchestrator.settings.values import without_password as without_password

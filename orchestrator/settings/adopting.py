@@ -11,6 +11,7 @@ from orchestrator.settings.values import listed
 AT_START: Final = {
     "server": frozenset({"host", "port", "root_path", "tls_certfile", "tls_keyfile", "tls_key_password"}),
     "database": frozenset(FIELDS["database"]),
+    "tracing": frozenset(FIELDS["tracing"]),
     "log": frozenset({"format", "file", "file_max_bytes", "file_backups"}),
 }
 """What a running server cannot change."""

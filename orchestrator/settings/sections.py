@@ -158,6 +158,13 @@ class Log(Struct, frozen=True, kw_only=True):
     redact: tuple[str, ...] = ()
 
 
+class Tracing(Struct, frozen=True, kw_only=True):
+    """Whether spans are sent, and where to."""
+
+    enabled: bool = False
+    endpoint: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+
+
 class SecretFiles(Section, frozen=True, kw_only=True):
     """Where secrets of tasks are: a file each, by its name. Variables APP_SECRET_<NAME> go before them.
 
@@ -265,6 +272,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     task: Task = Task()
     limits: Limits = Limits()
     log: Log = Log()
+    tracing: Tracing = Tracing()
     secrets: SecretFiles = SecretFiles()
     scheduler: Scheduler = Scheduler()
     github: GitHub = GitHub()
@@ -288,6 +296,7 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "task": Task,
     "limits": Limits,
     "log": Log,
+    "tracing": Tracing,
     "secrets": SecretFiles,
     "scheduler": Scheduler,
     "github": GitHub,

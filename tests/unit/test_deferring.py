@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-HEAVY = ("yaml", "pdb", "jinja2", "croniter", "cron_descriptor", "imap_tools", "pathspec", "standardwebhooks", "jwt", "mcp")
+HEAVY = (
+    *("yaml", "pdb", "jinja2", "croniter", "cron_descriptor", "imap_tools"),
+    *("pathspec", "standardwebhooks", "jwt", "mcp", "opentelemetry"),
+)
 
 
 def told(code: str) -> Any:

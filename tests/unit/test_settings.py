@@ -60,9 +60,9 @@ def test_every_key_is_documented_in_its_section() -> None:
 def test_what_waits_for_a_start_is_marked() -> None:
     text = (resources.config() / "default.toml").read_text()
     marked = {line.partition(" ")[0] for line in text.splitlines() if "# (start)" in line}
-    assert marked == AT_START["server"] | AT_START["log"]
+    assert marked == AT_START["server"] | AT_START["log"] | AT_START["tracing"]
     assert AT_START["database"] == {*Database.__struct_fields__}
-    assert set(AT_START) == {"server", "log", "database"}
+    assert set(AT_START) == {"server", "log", "database", "tracing"}
 
 
 def test_later_layers_win_key_by_key(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import json
 import logging
 import sys
 
+from worker_client import tracing
+
 
 class JsonLines(logging.Formatter):
     """One object a line."""
@@ -17,6 +19,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (traceparent := tracing.current()) is not None:
+            fields["trace_id"] = traceparent.partition("-")[2].partition("-")[0]
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(fields)

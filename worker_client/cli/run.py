@@ -112,6 +112,7 @@ def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, live
     A list in an environment variable is separated by spaces; for paths by colons (semicolons on Windows).
     Exit codes: 0 drained, 1 it could not work as it was set up, 2 wrong usage, 3 an agent can't work (missing, not logged in).
     """
+    from worker_client import tracing
     from worker_client.cli import logs
     from worker_client.crew import Crew, Exit
     from worker_client.errors import ConfigurationError
@@ -121,13 +122,15 @@ def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, live
     logs.to_stderr(log_level, log_format)
     shift = Shift(until_idle=once, max_tasks=max_tasks)
     try:
-        crew = Crew(hire(Wanted(**options), shift), shift)
+        with tracing.exporting("orchestrator-worker"):
+            crew = Crew(hire(Wanted(**options), shift), shift)
+            ended = crew.run(leashed=leash, beside=_picture() if live else None)
     except UnknownNameError as error:
         raise click.UsageError(str(error)) from None
     except ConfigurationError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(Exit.FAILED)
-    sys.exit(crew.run(leashed=leash, beside=_picture() if live else None))
+    sys.exit(ended)
 
 
 def _picture() -> Callable[[Any], Coroutine[Any, Any, None]] | None:

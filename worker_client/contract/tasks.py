@@ -252,10 +252,11 @@ class CreatedTask(Task, kw_only=True):
 
 
 class ClaimedTask(Task, kw_only=True):
-    """A task and the right to work on it."""
+    """A task and the right to work on it; `traceparent`: the trace (W3C) that the work belongs to."""
 
     lease: str
     delivery_no: int
+    traceparent: str | None = None
 
 
 class CreatedTasks(Struct, kw_only=True):

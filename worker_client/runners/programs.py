@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from worker_client import tracing
 from worker_client.contract.enums import LogStream
 from worker_client.contract.limits import ResourceLimits
 from worker_client.locks import Locks
@@ -178,7 +179,9 @@ def _limits(context: RunContext) -> ResourceLimits:
 
 
 def _about(context: RunContext) -> dict[str, str]:
+    traceparent = tracing.current()
     return {
+        **({tracing.VARIABLE: traceparent} if traceparent else {}),
         "ORCHESTRATOR_URL": context.server_url,
         "ORCHESTRATOR_TASK_ID": str(context.task.id),
         "ORCHESTRATOR_ATTEMPT": str(context.task.attempt),
