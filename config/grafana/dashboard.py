@@ -167,6 +167,7 @@ def rows() -> list[tuple[str, Row]]:
         ("Failures, and what does not go on", failures()),
         ("Database", database()),
         ("Schedules, triggers, workflows", automation()),
+        ("Notifications", notifications()),
         ("Cost", cost()),
         ("Servers", servers()),
     ]
@@ -233,6 +234,16 @@ def automation() -> Row:
         (6, lines("Schedules fire late by", *late, unit="s")),
         (6, lines("Deliveries to triggers", delivered, unit="ops")),
         (6, lines("Runs that ended", (rate("run_ended_total", "status"), "{{status}}"), unit="ops", colors=OUTCOMES)),
+    ]
+
+
+def notifications() -> Row:
+    """Who is told."""
+    tried = (rate("notification_tries_total", "via, outcome"), "{{via}}: {{outcome}}")
+    undelivered = (most("notification_oldest_undelivered_seconds"), "oldest")
+    return [
+        (12, lines("Tries to deliver notifications", tried, unit="ops")),
+        (12, lines("Oldest that is to be delivered", undelivered, unit="s")),
     ]
 
 

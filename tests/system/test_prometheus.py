@@ -63,6 +63,9 @@ def prepared(client: httpx.Client) -> str:
     assert client.post("/schedules", json=schedule).status_code == 201
     made = client.post("/workflows", json=workflow)
     assert made.status_code == 201, made.text
+    rule = {"name": "nobody listens", "events": ["task.completed"], "slack": {"url": "http://127.0.0.1:9/"}}
+    told = client.post("/notifications/rules", json=rule)
+    assert told.status_code == 201, told.text
     found = made.json()["data"]["id"]
     assert client.put(f"/deployment/workflows/{found}/deploy").is_success
     client.post("/tasks", json={**task, "requires_approval": True})
