@@ -20,10 +20,11 @@ from worker_client.contract.advice import ListAdvice
 from worker_client.contract.attempts import ListAttempts, ListTaskAttempts
 from worker_client.contract.audit import ListAudit
 from worker_client.contract.commands import CreateCommand, ListCommands, UpdateCommand
-from worker_client.contract.directories import ListDirectories, SetDirectory
+from worker_client.contract.directories import ListDirectories, ListWaiting, SetDirectory
 from worker_client.contract.elsewhere import TimerJob
 from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
 from worker_client.contract.request import Paged
+from worker_client.contract.statistics import ReadSeries
 from worker_client.contract.triggers import FireManually, ListDeliveries
 from worker_client.contract.usage import ListUsage
 from worker_client.contract.workers import DrainWorker, ListWorkers
@@ -105,10 +106,13 @@ class Methods:
     attempts = _on(endpoints.task_attempts, ListTaskAttempts)
     logs = _on(endpoints.read_logs, output.ReadLogs)
     logs_as_text = _on(endpoints.read_logs_as_text, output.ReadLogs)
+    last_lines = _of(endpoints.last_lines, output.ReadLastLines)
     append_logs = _on(endpoints.append_logs, output.AppendLogs)
     advice = _of(endpoints.list_advice, ListAdvice)
     task_advice = Method(endpoints.task_advice)
     statistics = Method(endpoints.get_statistics)
+    statistics_now = Method(endpoints.statistics_now)
+    series = _of(endpoints.read_series, ReadSeries)
     usage = _of(endpoints.list_usage, ListUsage)
     list_attempts = _of(endpoints.list_attempts, ListAttempts)
     get_attempt = Method(endpoints.get_attempt)
@@ -119,6 +123,7 @@ class Methods:
     accounts = _of(endpoints.list_accounts, ListAccounts)
     set_account = _on(endpoints.set_account, SetAccount)
     directories = _of(endpoints.list_directories, ListDirectories)
+    waiting = _of(endpoints.list_waiting, ListWaiting)
     set_directory = _of(endpoints.set_directory, SetDirectory)
     health = Method(endpoints.get_health)
     keys = _of(endpoints.list_keys, ListKeys)

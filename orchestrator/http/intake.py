@@ -11,10 +11,11 @@ from orchestrator.domain.principal import Principal
 from orchestrator.doors.redaction import Redaction
 from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.audit import ListAudit
+from worker_client.contract.directories import ListWaiting
 from worker_client.contract.tasks import ClaimNext, TaskFilter
 from worker_client.errors import ValidationFailed
 
-F = TypeVar("F", bound=TaskFilter | ListAttempts | ListAudit)
+F = TypeVar("F", bound=TaskFilter | ListAttempts | ListAudit | ListWaiting)
 
 _NO_TAGS: Final[frozenset[str]] = frozenset()
 

@@ -111,4 +111,14 @@ async def _page(request: Asked, task_id: int, asked: output.ReadLogs) -> LogPage
     return page
 
 
-HANDLERS = tagged((append_logs, read_logs), "Logs")
+@get("/tasks/last-lines", opt=described(list[output.LastLine], query=output.ReadLastLines), scope=Scope.READ)
+async def last_lines(request: Asked) -> Answer:
+    """Read the last line of output of each of several tasks.
+
+    Those that have put out nothing, or that are not there, are left out.
+    """
+    asked = parse(request, output.ReadLastLines)
+    return answer(await request.app.state.queue.reads.last_output(asked.task_id, principal(request).paths))
+
+
+HANDLERS = tagged((append_logs, read_logs, last_lines), "Logs")

@@ -83,7 +83,8 @@ async def list_tasks(request: Asked) -> Answer:
     query = intake.filtered(parse(request, contract.ListTasks))
     queue: Queue = request.app.state.queue
     found = await searched(queue, queue.reads.tasks(query, principal(request).paths))
-    return answer(listed(found, query, [views.task(view) for view in found.items]))
+    most = query.excerpt
+    return answer(listed(found, query, [views.task(view) if most is None else views.excerpt(view, most) for view in found.items]))
 
 
 @get("/tasks/{task_id:str}", opt=described(contract.Task), scope=Scope.READ)

@@ -16,9 +16,9 @@ from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.task import Head, Outputs, TaskView
 from orchestrator.doors.secrets import Secrets
-from orchestrator.store.reads.values import PRIORITIES, usage_of
+from orchestrator.store.reads.values import PRIORITIES, error_of, usage_of
 from worker_client.contract.enums import ParkReason, Status
-from worker_client.contract.reports import Progress
+from worker_client.contract.reports import Progress, TaskError
 from worker_client.contract.tasks import Backoff, Parked, TaskBudget, TaskState
 
 _encode = msgspec.json.Encoder().encode
@@ -122,6 +122,14 @@ def task(view: TaskView) -> Shown:
         "budget": None if head.budget is None else _budget(head.budget),
         "question": outputs.question,
     }
+
+
+def excerpt(view: TaskView, most: int) -> Shown:
+    """A Task for a list that is looked at: of its error no more than the beginning."""
+    shown = task(view)
+    if (error := error_of(view.outputs.error)) is not None:
+        shown["error"] = TaskError(type=error.type, message=error.message[:most])
+    return shown
 
 
 def _raw(text: str | None) -> Any:

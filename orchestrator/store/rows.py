@@ -31,6 +31,18 @@ HEAD_COLUMNS = ", ".join(f"t.{name}" for name in HEAD_FIELDS)
 VIEW_COLUMNS = ", ".join(
     [f"t.{name}" for name in HEAD_FIELDS] + [f"i.{name}" for name in INPUT_FIELDS] + [f"o.{name}" for name in OUTPUT_FIELDS]
 )
+_CUT = frozenset({"prompt", "description", "answer"})
+_LEFT_OUT = {
+    **dict.fromkeys(("spec", "checkpoint", "result"), "NULL"),
+    **dict.fromkeys(("environment", "resource_limits", "metadata"), "'{}'"),
+}
+EXCERPT_COLUMNS = ", ".join(
+    f"substr({table}.{name}, 1, ?)" if name in _CUT else _LEFT_OUT.get(name, f"{table}.{name}")
+    for table, names in (("t", HEAD_FIELDS), ("i", INPUT_FIELDS), ("o", OUTPUT_FIELDS))
+    for name in names
+)
+"""VIEW_COLUMNS without what is long; the placeholders take the characters that are left of a text."""
+CUTS = EXCERPT_COLUMNS.count("?")
 VIEW_TABLES = "tasks t JOIN task_inputs i ON i.task_id = t.id LEFT JOIN task_outputs o ON o.task_id = t.id"
 
 _TAGS = HEAD_FIELDS.index("tags")

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from worker_client.contract.enums import LogStream
-from worker_client.contract.fields import Name, WaitSeconds, When
+from worker_client.contract.fields import Id, Name, WaitSeconds, When
 from worker_client.contract.request import Request
 
 
@@ -43,6 +43,23 @@ class ReadLogs(Request, kw_only=True):
 class StoredLogLine(Struct, kw_only=True):
     """A line of output; `number` counts through all attempts of the task."""
 
+    number: int
+    lease_no: int
+    at: datetime
+    stream: LogStream
+    text: str
+
+
+class ReadLastLines(Request, kw_only=True):
+    """The tasks whose last line of output is asked for."""
+
+    task_id: Annotated[list[Id], Meta(min_length=1, max_length=100)]
+
+
+class LastLine(Struct, kw_only=True):
+    """The last line of a task's output that is not blank, cut after 500 characters."""
+
+    task_id: int
     number: int
     lease_no: int
     at: datetime

@@ -1,10 +1,12 @@
 """Numbers about the queue."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from worker_client.contract.usage import UsageSummary
+from worker_client.contract.request import Request
+from worker_client.contract.usage import UsageSummary, Used
 
 
 class DirectoryCounts(Struct, kw_only=True):
@@ -29,7 +31,7 @@ class Throughput(Struct, kw_only=True):
 
 
 class Durations(Struct, kw_only=True):
-    """How long completed attempts of the last 24 hours ran, milliseconds, within 5 %."""
+    """How long completed attempts ran, milliseconds, within 5 %; of the last 24 hours where nothing else is said."""
 
     count: int
     p50_ms: float | None
@@ -49,3 +51,42 @@ class Statistics(Struct, kw_only=True):
     oldest_waiting_seconds: float | None
     durations: Durations
     usage: UsageSummary = field(default_factory=UsageSummary)
+
+
+class StatisticsNow(Struct, kw_only=True):
+    """The few numbers that tell how it stands; `needs_person`: parked tasks that wait for a person, of the newest 10,000."""
+
+    by_status: dict[str, int]
+    needs_person: int
+    throughput: dict[str, Throughput]
+    used_today: Used
+
+
+class ReadSeries(Request, kw_only=True):
+    """How far back: minutes of what happened, hours of how long attempts ran."""
+
+    minutes: Annotated[int, Meta(ge=1, le=1440)] = 60
+    hours: Annotated[int, Meta(ge=1, le=24)] = 24
+
+
+class MinuteCounts(Struct, kw_only=True):
+    """What happened in the minute that begins at `at`."""
+
+    at: datetime
+    created: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class HourDurations(Durations, kw_only=True):
+    """How long completed attempts ran that ended in the hour that begins at `at`."""
+
+    at: datetime
+
+
+class Series(Struct, kw_only=True):
+    """Each minute and each hour, oldest first, also those in which nothing happened; the last ones still go on."""
+
+    minutes: list[MinuteCounts]
+    hours: list[HourDurations]

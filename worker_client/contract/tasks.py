@@ -138,7 +138,10 @@ class Reason(Request, kw_only=True):
 
 
 class TaskFilter(Request, kw_only=True):
-    """Which tasks; what is left out does not restrict. `waits_for`: those that a task, by its id, keeps from being done."""
+    """Which tasks; what is left out does not restrict. `waits_for`: those that a task, by its id, keeps from being done.
+
+    `needs_person`: parked ones that go on when somebody answers, approves or rejects.
+    """
 
     status: Annotated[list[Status], Several] | None = None
     priority: Annotated[list[Priority], Several] | None = None
@@ -155,14 +158,20 @@ class TaskFilter(Request, kw_only=True):
     created_after: When | None = None
     created_before: When | None = None
     waits_for: Id | None = None
+    needs_person: bool = False
 
 
 class ListTasks(TaskFilter, kw_only=True):
-    """A page of tasks, newest first."""
+    """A page of tasks, newest first.
+
+    `excerpt`: for lists that are looked at. Prompt, description, answer and error are cut after so many characters; spec,
+    environment, resource limits, metadata, checkpoint and result are left out.
+    """
 
     limit: Limit = 50
     offset: Offset = 0
     cursor: Name | None = None
+    excerpt: Annotated[int, Meta(ge=1, le=10_000)] | None = None
 
 
 class WaitFor(Request, kw_only=True):

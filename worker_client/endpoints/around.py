@@ -20,6 +20,16 @@ def task_advice(task_id: int) -> Call[advice.TaskAdvice]:
     return read(f"{API}/tasks/{task_id}/advice", advice.TaskAdvice)
 
 
+def statistics_now() -> Call[statistics.StatisticsNow]:
+    """The few numbers that tell how it stands: cheap enough to ask often."""
+    return read(f"{API}/statistics/now", statistics.StatisticsNow)
+
+
+def read_series(query: statistics.ReadSeries) -> Call[statistics.Series]:
+    """What happened minute by minute, and how long attempts ran hour by hour."""
+    return read(f"{API}/statistics/series", statistics.Series, query)
+
+
 def list_usage(query: usage.ListUsage) -> Call[Page[usage.UsageRow]]:
     """A page of what was used, by day or what `by` names."""
     return read(f"{API}/usage", Page[usage.UsageRow], query)
@@ -48,6 +58,11 @@ def list_workers(query: workers.ListWorkers | None = None) -> Call[Page[workers.
 def list_directories(query: directories.ListDirectories) -> Call[Page[directories.Directory]]:
     """A page of directories, by path."""
     return read(f"{API}/directories", Page[directories.Directory], query)
+
+
+def list_waiting(query: directories.ListWaiting) -> Call[Page[directories.WaitingDirectory]]:
+    """A page of directories in which tasks wait, and why they do where nothing moves."""
+    return read(f"{API}/directories/waiting", Page[directories.WaitingDirectory], query)
 
 
 def set_directory(body: directories.SetDirectory) -> Call[directories.Directory]:

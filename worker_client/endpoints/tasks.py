@@ -165,6 +165,11 @@ def read_logs_as_text(task_id: int, query: output.ReadLogs) -> Call[str]:
     return read(_task(task_id, "/logs"), str, structs.replace(query, format="text", download=False), hold=query.wait, bare=True)
 
 
+def last_lines(query: output.ReadLastLines) -> Call[list[output.LastLine]]:
+    """The last line of output of each of several tasks, if it has put out any."""
+    return read(f"{API}/tasks/last-lines", list[output.LastLine], query)
+
+
 def append_logs(task_id: int, body: output.AppendLogs) -> Call[output.Appended]:
     """Store lines of output; may be repeated when `first_line` numbers them."""
     repeat = Repeat.NEVER if body.first_line is None else Repeat.SAFE

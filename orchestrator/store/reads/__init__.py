@@ -9,8 +9,8 @@ from orchestrator.store.reads.flows import FlowReads
 from orchestrator.store.reads.hints import HintReads
 from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.notifications import NotificationReads
+from orchestrator.store.reads.now import NowReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
-from orchestrator.store.reads.statistics import StatisticsReads
 from orchestrator.store.reads.tasks import TaskReads
 from orchestrator.store.reads.triggers import TriggerReads
 from orchestrator.store.reads.values import Fetch, Listing
@@ -22,7 +22,7 @@ __all__ = ["POSTGRES", "SQLITE", "Bound", "Dialect", "Fetch", "Held", "Listing",
 class Reads(
     TaskReads,
     AttemptReads,
-    StatisticsReads,
+    NowReads,
     QueueReads,
     WaitingReads,
     EventReads,

@@ -24,6 +24,10 @@ ALWAYS = Condition("TRUE")
 NEVER = Condition("FALSE")
 
 
+NEEDS_PERSON = Condition("(t.hold IN ('question', 'approval') OR (t.hold = 'budget' AND t.hold_until IS NULL))")
+"""Of the parked tasks (t) those that go on when a person does something."""
+
+
 def all_of(conditions: Iterable[Condition]) -> Condition:
     """All conditions together."""
     parts = [condition for condition in conditions if condition != ALWAYS]
@@ -112,6 +116,8 @@ def of_tasks(where: TaskFilter, dialect: Dialect) -> Condition:
     if where.waits_for is not None:
         edges = "SELECT child_id FROM dependencies WHERE parent_id = ? AND satisfied = 0"
         parts.append(Condition(f"t.id IN ({edges})", (where.waits_for,)))
+    if where.needs_person:
+        parts.append(NEEDS_PERSON)
     if where.created_after is not None:
         parts.append(Condition("t.created_at >= ?", (millis(where.created_after),)))
     if where.created_before is not None:

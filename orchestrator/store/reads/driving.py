@@ -23,7 +23,7 @@ from orchestrator.store.reads.values import COUNTED, Fetch
 from worker_client.contract.enums import Status
 from worker_client.contract.tasks import TaskFilter
 
-_UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')"
+UNFINISHED: Final = "t.status NOT IN ('completed', 'cancelled') AND (t.status || '') NOT IN ('completed', 'cancelled')"
 """The words of the index, by which the planner knows that it may use it."""
 _WAITING: Final = Condition("status = 'waiting'")
 _MOST_ARMS: Final = 100
@@ -87,7 +87,7 @@ async def select(
     fetch: Fetch, dialect: Dialect, where: TaskFilter, visible: PathScope, statuses: Collection[Status] | None = None
 ) -> Selection | None:
     """The selection for a filter but its words, further restricted to `statuses`; None when nothing can match."""
-    wanted = _statuses(where.status, statuses)
+    wanted = _statuses(_statuses(where.status, [Status.PARKED] if where.needs_person else None), statuses)
     status = ALWAYS if wanted is None else one_of("t.status", sorted(map(str, wanted)))
     patterns = asked(where.work_path, recursive=where.recursive)
     paths, scope = within(patterns, "t.path"), within(visible.patterns, "t.path")
@@ -127,7 +127,7 @@ def _arms_of_statuses(statuses: set[Status] | None) -> list[Arm]:
     """An arm per status; none when one of them is in no index."""
     if statuses is None or statuses & {Status.COMPLETED, Status.CANCELLED}:
         return []
-    return [Arm("tasks_unfinished", Condition(f"t.status = ? AND {_UNFINISHED}", (str(status),))) for status in sorted(statuses)]
+    return [Arm("tasks_unfinished", Condition(f"t.status = ? AND {UNFINISHED}", (str(status),))) for status in sorted(statuses)]
 
 
 async def _arms_of_paths(fetch: Fetch, patterns: list[Pattern], statuses: set[Status] | None) -> list[Arm]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from orchestrator.domain.moments import perhaps
 from orchestrator.domain.principal import EVERYWHERE, PathScope
@@ -43,6 +43,16 @@ _SUMS: Final = ", ".join(
 )
 _Row = tuple[Any, ...]
 _Directory = tuple[str, str]
+
+
+class Stream(NamedTuple):
+    """What waits of one kind in a directory, for one agent: the task that is next, and since when the oldest is ready."""
+
+    path: str
+    host: str
+    rank: int
+    task_id: int
+    ready_at: Millis
 
 
 class StatisticsReads(UsageReads):
@@ -165,9 +175,12 @@ class StatisticsReads(UsageReads):
         found: dict[_Directory, Millis] = {}
         for some, looks in ((paths - mixed, 1), (paths & mixed, max(1, _LOOKS // max(1, len(mixed))))):
             if some:
-                rows = await self._fetch(self._sql["oldest_waiting"], (json.dumps(sorted(some)), looks))
-                found |= {(path, host): at for path, host, at in rows}
+                rows = await self._streams(some, looks)
+                found |= {(row.path, row.host): row.ready_at for row in sorted(rows, key=lambda row: -row.ready_at)}
         return found
+
+    async def _streams(self, paths: Iterable[str], looks: int) -> list[Stream]:
+        return [Stream(*row) for row in await self._fetch(self._sql["waiting_streams"], (json.dumps(sorted(paths)), looks))]
 
     async def _first_waiting(self, visible: PathScope, known: Iterable[Millis]) -> Millis | None:
         """Since when the oldest waiting task is ready: also outside of the largest directories, if ids tell."""

@@ -1,7 +1,7 @@
 """Tasks as people look at them: one, a page, ids for a bulk call, the output."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from orchestrator.domain.moments import moment
@@ -11,7 +11,7 @@ from orchestrator.store.reads.conditions import asked, within
 from orchestrator.store.reads.driving import Selection, select
 from orchestrator.store.reads.searching import Search, SearchReads
 from orchestrator.store.reads.values import Listing, cursor_at, place_of, total_of
-from orchestrator.store.rows import VIEW_COLUMNS, VIEW_TABLES, view_of
+from orchestrator.store.rows import CUTS, EXCERPT_COLUMNS, VIEW_COLUMNS, VIEW_TABLES, view_of
 from orchestrator.store.veiling import parents_of, veiled
 from worker_client.contract.enums import LogStream, Status
 from worker_client.contract.logs import LogPage, StoredLogLine
@@ -58,13 +58,17 @@ class TaskReads(SearchReads):
         if selection is None or counted == 0:
             return Listing(items=[], total=0)
         ids = selection.ids(after=after, descending=True)
-        rows = await self._fetch(
-            f"{_VIEW} WHERE t.id IN ({ids.sql}) ORDER BY t.id DESC", (*ids.params, query.limit + 1, query.offset)
-        )
+        rows = await self._rows(ids.sql, (*ids.params, query.limit + 1, query.offset), query.excerpt)
         views = await self._views(rows[: query.limit], visible)
         total, exact = (query.offset + len(rows), False) if counted is None else total_of(counted)
         cursor = cursor_at(f"t{views[-1].head.id}") if len(rows) > query.limit else None
         return Listing(items=views, total=total, total_exact=exact, next_cursor=cursor)
+
+    async def _rows(self, ids: str, params: Sequence[Any], excerpt: int | None) -> list[tuple[Any, ...]]:
+        """Tasks by a query for their ids, newest first."""
+        columns, cuts = (VIEW_COLUMNS, ()) if excerpt is None else (EXCERPT_COLUMNS, (excerpt,) * CUTS)
+        sql = f"SELECT {columns} FROM {VIEW_TABLES} WHERE t.id IN ({ids}) ORDER BY t.id DESC"
+        return await self._fetch(sql, (*cuts, *params))
 
     async def _searched(self, query: ListTasks, visible: PathScope, after: int | None) -> Listing[TaskView]:
         """A page of the tasks that have the words. Raises BehindError."""
@@ -76,10 +80,8 @@ class TaskReads(SearchReads):
         found = await self._newest_found(search, selection, wanted, after)
         page = found.ids[query.offset : wanted]
         among = self._dialect.each.format("?")
-        rows = await self._fetch(
-            f"{_VIEW} WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM {among}) ORDER BY t.id DESC",
-            (json.dumps(page[: query.limit]),),
-        )
+        shown = (json.dumps(page[: query.limit]),)
+        rows = await self._rows(f"SELECT CAST(value AS BIGINT) FROM {among}", shown, query.excerpt)
         cursor = cursor_at(f"t{page[query.limit - 1]}") if len(page) > query.limit else None
         total, exact = total_of(found.counted)
         return Listing(

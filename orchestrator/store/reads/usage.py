@@ -57,6 +57,11 @@ class UsageReads(Reading):
             by_directory=directories,
         )
 
+    async def used_today(self, now: Millis, visible: PathScope) -> Used:
+        """What was used since midnight, UTC."""
+        today = day_of(now)
+        return _since(await self._days.since(today - _KEPT + 1, today, visible), today)
+
     async def usage(self, query: ListUsage, visible: PathScope) -> Listing[UsageRow]:
         """Sums by what the query tells apart, in that order; the latest day first. Its paths must be canonical."""
         where, columns = _where(query, visible), [_COLUMNS[by] for by in dict.fromkeys(query.by)]

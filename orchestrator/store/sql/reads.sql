@@ -1,9 +1,9 @@
 -- What people and monitors ask, of every dialect. Conditions that depend on the question are composed in store/reads/.
 -- {each ?1} and {order index}: see store/reads/dialect.py.
 
--- name: oldest_waiting
--- The first waiting tasks of every stream (path, kind, host, agent) of the listed paths, up to ?2 of each: the least ready_at
--- by directory. Ranks put priorities before each other, so that the first in rank need not be the oldest. A comparison of rows
+-- name: waiting_streams
+-- The first waiting task of every stream (path, kind, host, agent) of the listed paths, and the least ready_at of the first ?2
+-- tasks of the stream. Ranks put priorities before each other, so that the first in rank need not be the oldest. A comparison of rows
 -- would have SQLite look at every task of the stream before.
 WITH RECURSIVE first (id) AS (
     SELECT (SELECT t.id FROM tasks t WHERE t.status = 'waiting' AND t.path = w.value ORDER BY t.kind, t.host, t.agent, t.rank, t.id LIMIT 1)
@@ -20,14 +20,14 @@ WITH RECURSIVE first (id) AS (
     )
     FROM first JOIN tasks t ON t.id = first.id
 )
-SELECT t.path, t.host, min((
+SELECT t.path, t.host, t.rank, t.id, (
     SELECT min(s.ready_at) FROM (
         SELECT n.ready_at FROM tasks n
         WHERE n.status = 'waiting' AND n.path = t.path AND n.kind = t.kind AND n.host = t.host AND n.agent = t.agent
         ORDER BY n.rank, n.id LIMIT ?2
     ) s
-))
-FROM first JOIN tasks t ON t.id = first.id GROUP BY t.path, t.host;
+)
+FROM first JOIN tasks t ON t.id = first.id;
 
 -- name: first_of_directories
 -- Of each of the listed paths the task that a worker would get first of all its streams' first.
