@@ -27,8 +27,9 @@ def _all(_visit: Visit) -> str:
 class Panel(Struct, frozen=True):
     """A part of a page: `panels/<name>.html`, drawn from the facts.
 
-    `on`: the types of events after which it is drawn anew, `task.*` for a family; none: it stays as it is. `label`: the key of
-    the text that names it to those who don't see it, by default `now.running` for `now-running`.
+    `on`: the types of events after which it is drawn anew, `task.*` for a family; none: it stays as it is. `task.progress` and
+    `task.output` must be named, as they come often. `label`: the key of the text that names it to those who don't see it, by
+    default `now.running` for `now-running`.
     """
 
     name: str

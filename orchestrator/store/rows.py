@@ -37,7 +37,7 @@ _LEFT_OUT = {
     **dict.fromkeys(("environment", "resource_limits", "metadata"), "'{}'"),
 }
 EXCERPT_COLUMNS = ", ".join(
-    f"substr({table}.{name}, 1, ?)" if name in _CUT else _LEFT_OUT.get(name, f"{table}.{name}")
+    f"substr({table}.{name}, 1, CAST(? AS INTEGER))" if name in _CUT else _LEFT_OUT.get(name, f"{table}.{name}")
     for table, names in (("t", HEAD_FIELDS), ("i", INPUT_FIELDS), ("o", OUTPUT_FIELDS))
     for name in names
 )

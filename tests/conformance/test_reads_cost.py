@@ -22,8 +22,9 @@ from tests.reading import read
 from tests.rig import STORES, Rig, meddle
 from worker_client.contract.attempts import ListAttempts
 from worker_client.contract.audit import ListAudit
-from worker_client.contract.directories import ListDirectories
+from worker_client.contract.directories import ListDirectories, ListWaiting
 from worker_client.contract.enums import Status
+from worker_client.contract.statistics import ReadSeries
 from worker_client.contract.tasks import ListTasks, TaskFilter
 
 NOW = 1_800_000_100_000
@@ -49,6 +50,12 @@ READS: dict[str, Callable[[Reads], Awaitable[Any]]] = {
     "statistics of a scope": lambda reads: reads.statistics(NOW, BELOW_A),
     "gauges": lambda reads: reads.snapshot(NOW),
     "standstill": lambda reads: reads.standstill(NOW, NOW),
+    "numbers now": lambda reads: reads.statistics_now(NOW, EVERYWHERE),
+    "series": lambda reads: reads.series(ReadSeries(), NOW, EVERYWHERE),
+    "waiting directories": lambda reads: reads.waiting_in(ListWaiting(), 0, EVERYWHERE),
+    "needs a person": lambda reads: reads.tasks(ListTasks(needs_person=True), EVERYWHERE),
+    "running, without what is long": lambda reads: reads.tasks(ListTasks(status=[Status.RUNNING], excerpt=100), EVERYWHERE),
+    "last lines": lambda reads: reads.last_output([*range(1, 50), *range(60_000, 60_050)], EVERYWHERE),
     "directories": lambda reads: reads.directories(ListDirectories(), EVERYWHERE),
     "holdings": lambda reads: reads.holdings(EVERYWHERE),
     "running": lambda reads: reads.running(),

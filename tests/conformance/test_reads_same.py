@@ -26,8 +26,9 @@ from tests.reading import read
 from tests.rig import HOUR, START, Rig, interest
 from tests.searching import has_words
 from worker_client.contract.attempts import ListAttempts
-from worker_client.contract.directories import ListDirectories
+from worker_client.contract.directories import ListDirectories, ListWaiting
 from worker_client.contract.enums import AttemptOutcome, LogStream, Priority, Status
+from worker_client.contract.statistics import ReadSeries
 from worker_client.contract.tasks import ListTasks, TaskFilter
 from worker_client.contract.usage import ListUsage, UsageBy
 
@@ -199,13 +200,14 @@ FILTER: Final = {
     "q": rarely(ANY_TEXT),
     "created_after": times(),
     "created_before": times(),
+    "needs_person": st.sampled_from([False, False, False, True]),
 }
 PAGE: Final = {"limit": st.integers(1, 60), "offset": st.sampled_from([0, 0, 0, 3, 50, 2**31])}
 BOUNDS: Final = st.sampled_from([(10_000, 100), (10_000, 100), (20, 100), (10_000, 1)])
 """From how many tasks, and of how many directories, follows which index is used."""
 
 
-@given(st.builds(ListTasks, **FILTER, **PAGE), SCOPES, BOUNDS)
+@given(st.builds(ListTasks, excerpt=rarely(st.integers(1, 9)), **FILTER, **PAGE), SCOPES, BOUNDS)
 def test_lists_of_tasks(both: Both, query: ListTasks, visible: PathScope, bounds: tuple[int, int]) -> None:
     with mock.patch.object(driving, "COUNTED", bounds[0]), mock.patch.object(driving, "_MOST_ARMS", bounds[1]):
         page = both.same(lambda reads: reads.tasks(query, visible))
@@ -272,8 +274,25 @@ def test_directories_numbers_leases_and_events(
 ) -> None:
     both.same(lambda reads: reads.directories(query, visible))
     both.same(lambda reads: reads.statistics(both.rig.time.at + later, visible))
+    both.same(lambda reads: reads.statistics_now(both.rig.time.at + later, visible))
+    both.same(lambda reads: reads.series(ReadSeries(), both.rig.time.at + later, visible))
+    both.same(lambda reads: reads.last_output(list(range(after % 240 + 1, after % 240 + 50)), visible))
     both.same(lambda reads: reads.holdings(visible))
     both.same(lambda reads: reads.events(after, query.limit, visible))
+
+
+@given(
+    st.builds(
+        ListWaiting,
+        work_path=st.none() | st.lists(st.sampled_from(PATHS), max_size=2),
+        recursive=st.booleans(),
+        limit=st.integers(1, 9),
+    ),
+    SCOPES,
+    st.integers(0, 5),
+)
+def test_directories_that_wait(both: Both, query: ListWaiting, visible: PathScope, offset: int) -> None:
+    both.same(lambda reads: reads.waiting_in(query, offset, visible))
 
 
 @given(

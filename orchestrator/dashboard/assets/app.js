@@ -65,8 +65,11 @@ let loading = false;
 let pause = 0;
 let refreshed = 0;
 
+const OFTEN = ["task.progress", "task.output"];
+
 function concerns(types, type) {
-  return types.split(" ").some((one) => one === type || (one.endsWith("*") && type.startsWith(one.slice(0, -1))));
+  const within = (one) => one.endsWith("*") && type.startsWith(one.slice(0, -1)) && !OFTEN.includes(type);
+  return types.split(" ").some((one) => one === type || within(one));
 }
 
 function happened(type) {
@@ -286,6 +289,8 @@ const fold = () => (menu.open = !narrow.matches);
 narrow.addEventListener("change", fold);
 fold();
 
+// Figures of the last hour are others after a minute, whether something happened or not.
+setInterval(() => document.hidden || all(), 60000);
 setInterval(tell, 1000);
 tell();
 listen();
