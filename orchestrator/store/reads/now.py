@@ -98,7 +98,7 @@ class NowReads(StatisticsReads):
         )
         mixed = {path for path, _, _, _, priorities, _ in rows if priorities > 1}
         directories = {(path, host) for path, host, *_ in rows}
-        oldest, first = await asyncio.gather(self._oldest(directories, mixed), self._next({path for path, _ in directories}))
+        oldest, first = await asyncio.gather(self._oldest(directories, mixed), self._next_in({path for path, _ in directories}))
         heads = await self._heads([stream.task_id for stream in first.values()])
         items = []
         for path, host, waiting, running, *_ in rows:
@@ -108,7 +108,7 @@ class NowReads(StatisticsReads):
         total = rows[0][5] if rows else offset
         return Listing(items=items, total=min(total, COUNTED), total_exact=total <= COUNTED)
 
-    async def _next(self, paths: Collection[str]) -> dict[tuple[str, str], Stream]:
+    async def _next_in(self, paths: Collection[str]) -> dict[tuple[str, str], Stream]:
         """The stream of each directory whose turn is next."""
         found: dict[tuple[str, str], Stream] = {}
         for stream in await self._streams(paths, 1):
