@@ -42,6 +42,7 @@ LISTING: Final = {"name": "task_list", "arguments": {"work_path": HERE}}
 RULE: Final = {"name": "x", "events": ["task.*"], "work_path": [HERE], "webhook": {"url": f"https://127.0.0.1:1/{MARK}"}}
 BEFORE: Final = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
 CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
+    "GET /api/v1/tasks/last-lines": (200, {"params": {"task_id": [1, 2]}}),
     "POST /api/v1/tasks": (403, {"json": TASK}),
     "POST /api/v1/tasks/batch": (403, {"json": {"tasks": [TASK]}}),
     "GET /api/v1/tasks/next": (403, {"params": CLAIM}),
