@@ -139,6 +139,7 @@ class Methods:
     reload = Method(endpoints.reload)
     system_info = Method(endpoints.system_info)
     system_logs = _of(endpoints.system_logs, system.ReadSystemLogs)
+    system_metrics = Method(endpoints.system_metrics)
     start_scheduler = Method(endpoints.start_scheduler)
     stop_scheduler = Method(endpoints.stop_scheduler)
     schedules = _of(endpoints.list_schedules, schedule.ListSchedules)

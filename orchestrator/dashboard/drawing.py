@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from orchestrator import __version__
 from orchestrator.dashboard import measures
@@ -45,10 +45,18 @@ def _environment(language: str) -> Environment:
         shown=measures.shown,
         line=measures.line,
         number=number,
+        coded=_coded,
         rfc3339=measures.rfc3339,
         readable=measures.readable,
     )
     return made
+
+
+def _coded(text: str) -> Markup:
+    """What stands between backticks in a sentence of the API is code."""
+    parts = text.split("`")
+    marked = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
+    return Markup("").join(marked) if len(parts) % 2 else escape(text)
 
 
 class _Ago:

@@ -24,6 +24,12 @@ PAGES: Final[Mapping[str, str]] = {
     "/commands": "commands:LIST",
     "/commands/new": "commands:NEW",
     "/command": "commands:ONE",
+    "/costs": "costs:LIST",
+    "/advice": "advice:LIST",
+    "/notifications": "notifications:LIST",
+    "/notifications/new": "notifications:NEW",
+    "/audit": "audit:LIST",
+    "/system": "system:LIST",
 }
 """The page at a path: a module of `pages/`, and the name that the page has in it. Parameters of paths are texts."""
 ASSETS: Final = ("app.js", "app.css", "icon.svg")

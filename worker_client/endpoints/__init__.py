@@ -48,6 +48,7 @@ from worker_client.endpoints.doors import (
     stop_scheduler,
     system_info,
     system_logs,
+    system_metrics,
     update_key,
     who_am_i,
 )
@@ -244,6 +245,7 @@ __all__ = [
     "stop_workflow",
     "system_info",
     "system_logs",
+    "system_metrics",
     "task_advice",
     "task_attempts",
     "task_status",

@@ -40,6 +40,11 @@ def create_token(body: keys.CreateToken) -> Call[keys.Token]:
     return post(f"{API}/auth/token", keys.Token, body, Repeat.SAFE)
 
 
+def system_metrics() -> Call[system.SystemMetrics]:
+    """What the server has done since its start, and how it stands."""
+    return read(f"{API}/system/metrics", system.SystemMetrics)
+
+
 def list_audit(query: audit.ListAudit) -> Call[Page[audit.AuditEntry]]:
     """A page of the changes, newest first."""
     return read(f"{API}/audit", Page[audit.AuditEntry], query)
