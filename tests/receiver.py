@@ -81,6 +81,7 @@ class Receiver:
             headers = {name.lower(): value.strip() for name, _, value in pairs}
             call = Call(headers, await reader.readexactly(int(headers.get("content-length", "0"))))
             self.calls.append(call)
+            self.bell.set()
             said = self.behave(call)
             if asyncio.iscoroutine(said):
                 said = await said

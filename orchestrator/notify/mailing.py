@@ -11,6 +11,8 @@ from orchestrator.notify.message import Sent
 from orchestrator.settings.sections import Notify
 
 PORTS: Final = {"implicit": 465, "starttls": 587, "none": 25}
+_NOBODY: Final = "no connection to the mail server: nobody answers there"
+_UNTRUSTED: Final = "the mail server's certificate is not trusted: see notify.tls_ca_file"
 _UNSET: Final = "there is no mail server: set notify.smtp_server and notify.smtp_from"
 
 
@@ -40,8 +42,10 @@ async def mail(settings: Notify, to: list[str], subject: str, text: str, *, id: 
         )
     except aiosmtplib.SMTPException as error:
         return Sent(delivered=False, status=_status(error), reason=_words(error, settings))
+    except ssl.SSLError:
+        return Sent(delivered=False, reason=_UNTRUSTED)
     except OSError:
-        return Sent(delivered=False, reason="no connection to the mail server: nobody answers there")
+        return Sent(delivered=False, reason=_NOBODY)
     partly = f"the server took it, but not for {', '.join(sorted(refused))}" if refused else None
     return Sent(delivered=True, status=250, reason=partly, answer=said[:200])
 
@@ -58,8 +62,8 @@ def _words(error: aiosmtplib.SMTPException, settings: Notify) -> str:
         return f"the mail server takes it for nobody: {str(getattr(first, 'message', first))[:300]}"
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return "the mail server does not let the server sign in: see notify.smtp_user and notify.smtp_password"
-    if isinstance(error, aiosmtplib.SMTPConnectError) and isinstance(error.__cause__, ssl.SSLError):
-        return "the mail server's certificate is not trusted: see notify.tls_ca_file"
-    if "STARTTLS" in str(error):
+    if isinstance(error, aiosmtplib.SMTPConnectError):
+        return _UNTRUSTED if isinstance(error.__cause__, ssl.SSLError) else _NOBODY
+    if "STARTTLS extension not supported" in str(error):
         return f"the mail server offers no STARTTLS, and notify.smtp_tls is {settings.smtp_tls!r}"
     return f"{type(error).__name__}: {str(getattr(error, 'message', error))[:300]}"
