@@ -22,6 +22,7 @@ from worker_client.contract.audit import ListAudit
 from worker_client.contract.commands import CreateCommand, ListCommands, UpdateCommand
 from worker_client.contract.directories import ListDirectories, ListWaiting, SetDirectory
 from worker_client.contract.elsewhere import TimerJob
+from worker_client.contract.histories import ReadGraph, ReadTaskEvents
 from worker_client.contract.keys import CreateKey, CreateToken, ListKeys, UpdateKey
 from worker_client.contract.request import Paged
 from worker_client.contract.statistics import ReadSeries
@@ -104,9 +105,13 @@ class Methods:
     update = _on(endpoints.update_task, tasks.UpdateTask)
     delete = Method(endpoints.delete_task)
     attempts = _on(endpoints.task_attempts, ListTaskAttempts)
+    task_events = _on(endpoints.task_events, ReadTaskEvents)
+    task_graph = _on(endpoints.task_graph, ReadGraph)
     logs = _on(endpoints.read_logs, output.ReadLogs)
     logs_as_text = _on(endpoints.read_logs_as_text, output.ReadLogs)
     last_lines = _of(endpoints.last_lines, output.ReadLastLines)
+    log_outline = Method(endpoints.log_outline)
+    search_logs = _on(endpoints.search_logs, output.SearchLogs)
     append_logs = _on(endpoints.append_logs, output.AppendLogs)
     advice = _of(endpoints.list_advice, ListAdvice)
     task_advice = Method(endpoints.task_advice)

@@ -13,6 +13,10 @@ class Form:
     def __init__(self, fields: Mapping[str, Sequence[str]]) -> None:
         self._fields = fields
 
+    def has(self, name: str) -> bool:
+        """Whether a field is there, be it empty."""
+        return name in self._fields
+
     def text(self, name: str) -> str | None:
         """A field as it was written; None when it is empty. Line ends are those of the pages' texts."""
         value = self._fields.get(name, [""])[0].replace("\r\n", "\n")

@@ -1,7 +1,8 @@
 """Somebody who looks at a page: what they asked for, what they prefer, and the API on their behalf."""
 
+import asyncio
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlencode
 
 from orchestrator.dashboard.asking import Asking
@@ -9,7 +10,9 @@ from orchestrator.dashboard.texts import Texts, catalogue, preferred
 from orchestrator.domain.task import Millis
 from orchestrator.http.scope import Asked, principal
 from worker_client.contract.enums import Scope
+from worker_client.endpoints import Call
 
+T = TypeVar("T")
 LANGUAGE: Final = "orchestrator_language"
 THEME: Final = "orchestrator_theme"
 """Cookies of what one prefers."""
@@ -24,7 +27,16 @@ class Visit:
         self.ask = Asking(request)
         self.path: dict[str, str] = dict(request.scope["path_params"])
         self.root: str = request.scope.get("root_path", "")
+        self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
         self.now: Millis = request.app.state.queue.now()
+
+    async def once(self, call: Call[T]) -> T:
+        """The same as `ask` for what several panels of a page want to know: it is asked once."""
+        asked = (call.method, call.path, repr(call.params))
+        if asked not in self._asked:
+            self._asked[asked] = asyncio.ensure_future(self.ask(call))
+        answer: T = await self._asked[asked]
+        return answer
 
     @cached_property
     def query(self) -> dict[str, list[str]]:

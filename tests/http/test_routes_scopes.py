@@ -50,6 +50,7 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "POST /api/v1/tasks/heartbeat": (200, {"json": {"items": [{"id": 1, "lease": "1.1.00"}]}}),
     "POST /api/v1/tasks/complete": (200, {"json": {"items": [{"id": 1, "lease": "1.1.00"}]}}),
     "POST /api/v1/tasks/fail": (200, {"json": {"items": [{"id": 1, "lease": "1.1.00", "error": {"message": "no"}}]}}),
+    "GET /api/v1/tasks/{task_id}/logs/search": (404, {"params": {"q": "x"}}),
     "POST /api/v1/tasks/retry": (200, {"params": {"work_path": f"/{MARK}", "recursive": True}}),
     "POST /api/v1/tasks/cancel": (200, {"params": {"work_path": f"/{MARK}", "recursive": True}}),
     "POST /api/v1/tasks/{task_id}/heartbeat": (404, {"json": {"lease": "1.1.00"}}),

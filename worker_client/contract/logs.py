@@ -75,6 +75,37 @@ class LogPage(Struct, kw_only=True):
     final: bool
 
 
+class LogLease(Struct, kw_only=True):
+    """The numbers of the first and the last line that were stored with a lease."""
+
+    lease_no: int
+    first_line: int
+    last_line: int
+
+
+class LogOutline(Struct, kw_only=True):
+    """How much output a task has, by its leases, of which the first 1000 are told."""
+
+    last_line: int
+    leases: list[LogLease]
+
+
+class SearchLogs(Request, kw_only=True):
+    """Lines after the line numbered `after` that contain `q`, whatever the case of ASCII letters."""
+
+    q: Annotated[str, Meta(min_length=1, max_length=500)]
+    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+
+
+class LogHits(Struct, kw_only=True):
+    """The numbers of lines that contain what was asked for; unless `complete`, search on after `next_after`."""
+
+    lines: list[int]
+    next_after: int
+    complete: bool
+
+
 class Appended(Struct, kw_only=True):
     """How many lines were new, and the number that the lease's next line has."""
 

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from worker_client.contract import attempts, outcomes, reports, tasks
+from worker_client.contract import attempts, histories, outcomes, reports, tasks
 from worker_client.contract import logs as output
 from worker_client.contract.envelope import Page
 from worker_client.contract.request import Request
@@ -153,6 +153,26 @@ def delete_task(task_id: int) -> Call[None]:
 def task_attempts(task_id: int, query: attempts.ListTaskAttempts | None = None) -> Call[Page[attempts.Attempt]]:
     """A page of the attempts of a task, in their order."""
     return read(_task(task_id, "/attempts"), Page[attempts.Attempt], query)
+
+
+def task_events(task_id: int, query: histories.ReadTaskEvents) -> Call[histories.TaskEvents]:
+    """What happened to a task, in its order."""
+    return read(_task(task_id, "/events"), histories.TaskEvents, query)
+
+
+def task_graph(task_id: int, query: histories.ReadGraph) -> Call[histories.TaskGraph]:
+    """A task with what it depends on, and what depends on it."""
+    return read(_task(task_id, "/graph"), histories.TaskGraph, query)
+
+
+def log_outline(task_id: int) -> Call[output.LogOutline]:
+    """How much output a task has, by its leases."""
+    return read(_task(task_id, "/logs/outline"), output.LogOutline)
+
+
+def search_logs(task_id: int, query: output.SearchLogs) -> Call[output.LogHits]:
+    """The lines of a task's output that contain a text."""
+    return read(_task(task_id, "/logs/search"), output.LogHits, query)
 
 
 def read_logs(task_id: int, query: output.ReadLogs) -> Call[output.LogPage]:

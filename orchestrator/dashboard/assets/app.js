@@ -73,9 +73,30 @@ function concerns(types, type) {
 }
 
 function happened(type) {
-  for (const panel of document.querySelectorAll("[data-on]")) if (concerns(panel.dataset.on, type)) due.add(panel.id);
+  for (const panel of document.querySelectorAll("[data-on]")) {
+    if (!concerns(panel.dataset.on, type)) continue;
+    const box = panel.querySelector("[data-follow]");
+    if (box && !ended(box)) box.dataset.held = "";
+    else due.add(panel.id);
+  }
   if (due.size) soon();
 }
+
+// A box with `data-follow` stays at its end while it grows. Whoever scrolls up in it reads in peace, until they are back there.
+
+function ended(box) {
+  return box.scrollHeight - box.scrollTop - box.clientHeight < 48;
+}
+
+function toEnd(box) {
+  if (box) box.scrollTop = box.scrollHeight;
+}
+
+document.addEventListener("scroll", ({ target }) => {
+  if (target.dataset?.held === undefined || !ended(target)) return;
+  due.add(target.closest("[data-on]").id);
+  soon();
+}, true);
 
 function soon() {
   if (timer || loading) return;
@@ -110,7 +131,10 @@ async function draw(address, ids) {
   const found = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const panel of [...found.body.children]) {
     const here = document.getElementById(panel.id);
-    if (here) morph(here, panel);
+    const box = here?.querySelector("[data-follow]");
+    if (!here || (box && !ended(box))) continue;
+    morph(here, panel);
+    toEnd(box);
   }
   tell();
 }
@@ -291,6 +315,7 @@ fold();
 
 // Figures of the last hour are others after a minute, whether something happened or not.
 setInterval(() => document.hidden || all(), 60000);
+document.querySelectorAll("[data-follow]").forEach(toEnd);
 setInterval(tell, 1000);
 tell();
 listen();

@@ -4,12 +4,14 @@ from orchestrator.store.reads.advice import AdviceReads
 from orchestrator.store.reads.attempts import AttemptReads
 from orchestrator.store.reads.dialect import POSTGRES, SQLITE, Dialect
 from orchestrator.store.reads.doors import DoorReads
-from orchestrator.store.reads.events import EventReads
 from orchestrator.store.reads.flows import FlowReads
+from orchestrator.store.reads.graphs import GraphReads
 from orchestrator.store.reads.hints import HintReads
+from orchestrator.store.reads.histories import HistoryReads
 from orchestrator.store.reads.holds import HoldReads
 from orchestrator.store.reads.notifications import NotificationReads
 from orchestrator.store.reads.now import NowReads
+from orchestrator.store.reads.outputs import OutputReads
 from orchestrator.store.reads.queue import Bound, Held, Obstacles, Overlap, Parent, QueueReads
 from orchestrator.store.reads.tasks import TaskReads
 from orchestrator.store.reads.triggers import TriggerReads
@@ -25,7 +27,9 @@ class Reads(
     NowReads,
     QueueReads,
     WaitingReads,
-    EventReads,
+    HistoryReads,
+    GraphReads,
+    OutputReads,
     HintReads,
     DoorReads,
     HoldReads,

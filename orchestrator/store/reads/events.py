@@ -7,7 +7,7 @@ from orchestrator.store.protocol import FeedEvent
 from orchestrator.store.reads.conditions import within
 from orchestrator.store.reads.values import Reading
 
-_COLUMNS: Final = "id, at, type, task_id, path, host, status, data, actor, origin, run_id, schedule_id"
+COLUMNS: Final = "id, at, type, task_id, path, host, status, data, actor, origin, run_id, schedule_id"
 
 
 class EventReads(Reading):
@@ -17,7 +17,7 @@ class EventReads(Reading):
         """Up to `limit` visible events with ids above `after`, in order."""
         scope = within(visible.patterns, "path")
         rows = await self._fetch(
-            f"SELECT {_COLUMNS} FROM events WHERE id > ? AND {scope.sql} ORDER BY id LIMIT ?",
+            f"SELECT {COLUMNS} FROM events WHERE id > ? AND {scope.sql} ORDER BY id LIMIT ?",
             (after, *scope.params, limit),
         )
         return [FeedEvent(*row) for row in rows]
