@@ -15,7 +15,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres bench-schedules load lock clean pictures
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres bench-schedules bench-search load lock clean pictures
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ bench-postgres: $(INSTALLED) ## PostgreSQL: ARGS=scale, backlog, snapshot, bloat
 
 bench-schedules: $(INSTALLED) ## 100,000 schedules: an idle server, and 5,000 that are due in one second; ARGS="--store sqlite"
 	@$(BIN)/python -m benchmarks.schedules $(ARGS)
+
+bench-search: $(INSTALLED) ## searching a million tasks, on both stores; into benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks search $(ARGS)
 
 load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on any error
 	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/locust $(ARGS)

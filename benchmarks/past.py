@@ -48,6 +48,7 @@ _STEPS: Final = (
         FROM tasks CROSS JOIN (SELECT 1 AS step UNION ALL SELECT 2 UNION ALL SELECT 3) steps
         WHERE step = 1 OR status = 'completed'""",
     ),
+    ("read by the index of words", "UPDATE task_index SET last_event = (SELECT max(id) FROM events)"),
     (
         "counts",
         """INSERT INTO task_counts (path, host, status, priority, n)
