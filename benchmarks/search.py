@@ -65,7 +65,7 @@ _PROMPT: Final = " || ".join((
     "CASE task_id % 2 WHEN 0 THEN ' even 任务' ELSE ' odd' END",
     "CASE task_id % 3 WHEN 0 THEN ' third' ELSE '' END",
     "CASE task_id % 1000 WHEN 7 THEN ' 请修复登录页面' ELSE '' END",
-    *(f"' {letter}' || (task_id * {number} % {201 + 97 * number})" for number, letter in enumerate("abcdefghijklmnopqrstuvwxyz", 37)),
+    *(f"' {letter}' || (task_id * {n} % {201 + 97 * n})" for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz", 37)),
 ))  # fmt: skip
 
 

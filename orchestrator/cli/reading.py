@@ -26,7 +26,7 @@ MOST = 1000
 @click.option("--schedule", metavar="SCHEDULE", help="Tasks that this schedule created, by its name or id.")
 @click.option("--workflow", metavar="WORKFLOW", help="Tasks of this workflow's runs, by its name or id.")
 @click.option("--run", "run_id", type=TASK_ID, help="Tasks of this run of a workflow.")
-@click.option("--search", "q", help="Words in title or prompt.")
+@click.option("-q", "--search", "q", help="Words in title, prompt, tags, description, result or error.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Leave out so many.")
 @connected
@@ -52,6 +52,8 @@ def list_tasks(session: Session, directories: tuple[str, ...], *, recursive: boo
     if page.total > len(page.items):
         more = "" if page.total_exact else "more than "
         shown.append(f"{len(page.items)} of {more}{page.total}; --limit and --offset show others")
+    if page.unsearched:
+        shown.append(f"the tasks up to {page.unsearched} are not searched: they are yet to be put into the index")
     session.put(page, *shown)
 
 

@@ -78,7 +78,8 @@ async def create_tasks(request: Asked) -> Answer:
 async def list_tasks(request: Asked) -> Answer:
     """List tasks, newest first.
 
-    Filters of one name are alternatives (`status=waiting&status=running`), except `tag`: a task has all of them.
+    Filters of one name are alternatives (`status=waiting&status=running`), except `tag`: a task has all of them. `q`: words in
+    title, prompt, tags, description, result or error; see docs/searching.md.
     """
     query = intake.filtered(parse(request, contract.ListTasks))
     queue: Queue = request.app.state.queue
