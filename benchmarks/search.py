@@ -36,7 +36,7 @@ from worker_client.contract.tasks import ListTasks
 
 USUAL_MS: Final = 50.0
 MOST_MS: Final = 1_000.0
-_UNREAD: Final = 1_000
+_TOGETHER: Final = 1_000
 _ONE_KEY: Final = PathScope((Pattern("/bulk/7", below=True),))
 _SEARCHES: Final[dict[str, tuple[ListTasks, PathScope]]] = {
     "rare word": (ListTasks(q="needle"), EVERYWHERE),
@@ -70,15 +70,16 @@ _PROMPT: Final = " || ".join((
 
 
 class Sizes(Struct, frozen=True):
-    """How many tasks there are, and how often each question is asked."""
+    """How many tasks there are, how often each question is asked, and how many tasks are put in then."""
 
     waiting: int = 20_000
     finished: int = 980_000
     directories: int = 1_000
     rounds: int = 20
+    more: int = 10_000
 
 
-SMALL: Final = Sizes(waiting=1_000, finished=9_000, directories=100, rounds=5)
+SMALL: Final = Sizes(waiting=1_000, finished=9_000, directories=100, rounds=5, more=1_000)
 
 
 class _Queue:
@@ -104,28 +105,32 @@ def _texts(count: int) -> list[str]:
 
 
 async def _measured(report: Report, name: str, url: str, sizes: Sizes) -> list[list[Any]]:
-    """Make the index, then ask."""
+    """Make the index, ask, and put more in."""
     opened = store(Database(url=url))
     await opened.open()
     try:
-        queue = _Queue(opened)
-        indexer = Indexer(queue)  # type: ignore[arg-type]
+        indexer = Indexer(_Queue(opened))  # type: ignore[arg-type]
+        started = time.perf_counter()
+        await indexer.catch_up()
+        report.say(f"{name}: the index of what was there was made in {time.perf_counter() - started:.0f} s.")
+        rows = [[what, name, *await _asked(opened, query, visible, sizes.rounds)] for what, (query, visible) in _SEARCHES.items()]
+        for n in range(0, sizes.more, _TOGETHER):
+            await opened.commit([Submission(Enqueue(tasks=_new(n), many=True), SYSTEM)], Rules())
+            if n == 0:
+                asked = await _asked(opened, ListTasks(q="needle"), EVERYWHERE, sizes.rounds)
+                rows.append([f"rare word, {_TOGETHER:,} unread", name, *asked])
         started, cpu = time.perf_counter(), time.process_time()
         await indexer.catch_up()
-        tasks = sizes.waiting + sizes.finished
-        report.bound(f"{name}: putting a task in", 1e6 * (time.perf_counter() - started) / tasks, " µs")
-        report.say(f"{name}: {1e6 * (time.process_time() - cpu) / tasks:.0f} µs of them are the server's processor time.")
-        rows = []
-        for what, (query, visible) in _SEARCHES.items():
-            rows.append([what, name, *await _asked(opened, query, visible, sizes.rounds)])
-        new = tuple(NewTask(path="/bulk/1", inputs=Inputs(prompt=f"Make the tests pass {n}")) for n in range(_UNREAD))
-        await opened.commit([Submission(Enqueue(tasks=new, many=True), SYSTEM)], Rules())
-        rows.append(
-            [f"rare word, {_UNREAD:,} unread", name, *await _asked(opened, ListTasks(q="nowhere"), EVERYWHERE, sizes.rounds)]
-        )
+        report.bound(f"{name}: putting a new task in", 1e6 * (time.perf_counter() - started) / sizes.more, " µs")
+        report.say(f"{name}: {1e6 * (time.process_time() - cpu) / sizes.more:.0f} µs of them are the server's processor time.")
         return rows
     finally:
         await opened.close()
+
+
+def _new(first: int) -> tuple[NewTask, ...]:
+    texts = (f"Make the tests pass in module m{n} without a regression of {n * 37} in part {n % 251}" for n in range(_TOGETHER))
+    return tuple(NewTask(path=f"/bulk/{first % 1000}", inputs=Inputs(prompt=f"{text} {first}")) for text in texts)
 
 
 async def _asked(opened: Store, query: ListTasks, visible: PathScope, rounds: int) -> tuple[int, str, float, float]:

@@ -28,6 +28,8 @@ _CHARACTERS: Final = 100_000
 """Of words in one transaction, for which others wait."""
 _BUSY: Final = 200
 """Events in a second, of a server that has other things to do."""
+_GIVES_WAY: Final = 50
+"""Times as long as it took to put something in a server that is busy has for other things."""
 _TOLD: Final = 100_000
 
 
@@ -123,7 +125,7 @@ class Indexer:
             took = loop.time() - began
             await self._rest(took)
             if feed.last_id - last > _BUSY * 2 * took:
-                await self._rest(TOGETHER_S)
+                await self._rest(_GIVES_WAY * took)
 
     async def _rest(self, seconds: float) -> None:
         """Let others go on, unless somebody searches what has to be put in first."""
