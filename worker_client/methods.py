@@ -186,6 +186,7 @@ class Methods:
     deliveries = _on(endpoints.list_deliveries, ListDeliveries)
     notification_rules = _of(endpoints.list_notification_rules, notify.ListNotificationRules)
     create_notification_rule = _of(endpoints.create_notification_rule, notify.CreateNotificationRule)
+    check_notification_rule = _of(endpoints.check_notification_rule, notify.CreateNotificationRule)
     get_notification_rule = Method(endpoints.get_notification_rule)
     update_notification_rule = _on(endpoints.update_notification_rule, notify.UpdateNotificationRule)
     delete_notification_rule = Method(endpoints.delete_notification_rule)

@@ -1,4 +1,4 @@
-"""`orchestrator apply`: schedules, workflows and commands as files declare them."""
+"""`orchestrator apply`: schedules, workflows, commands and rules of notifications as files declare them."""
 
 import sys
 from pathlib import Path
@@ -40,7 +40,7 @@ LONG = 60
 @click.option("--prune", is_flag=True, help="Delete what was created with this --label and is in the files no longer.")
 @connected
 def apply(session: Session, files: tuple[Path, ...], label: str | None, *, dry_run: bool, prune: bool) -> None:
-    """Make schedules, workflows and commands as files declare them; a second time nothing changes.
+    """Make schedules, workflows, commands and notification rules as files declare them; a second time nothing changes.
 
     Everything is read and checked before anything is changed. What the files don't name stays, unless --prune says otherwise.
 

@@ -9,6 +9,7 @@ from litestar import delete, get, post, put
 from orchestrator.domain import notification_operations as ops
 from orchestrator.domain.notification_outcomes import Again, Ruled
 from orchestrator.domain.notification_records import NotificationRule
+from orchestrator.domain.operations import Rehearse
 from orchestrator.http import notification_bodies as bodies
 from orchestrator.http import notification_views as views
 from orchestrator.http.body import read
@@ -48,12 +49,21 @@ async def list_notification_rules(request: Asked) -> Answer:
 )
 async def create_notification_rule(request: Asked) -> Answer:
     """Create a notification rule, which hears of what happens from now on, and of nothing outside of the key's directories."""
-    body = await read(request, contract.CreateNotificationRule)
-    definition = bodies.definition(body, principal(request), request.app.state.sealing)
-    op = ops.AddRule(name=body.name, enabled=body.enabled, definition=definition, managed_by=body.managed_by)
-    ruled: Ruled = await submit(request, op)
+    ruled: Ruled = await submit(request, await _new(request))
     request.app.state.announcer.changed()
     return answer(views.rule(ruled.rule), 201)
+
+
+@post(
+    "/notifications/rules/check",
+    opt=described(None, body=contract.CreateNotificationRule, status=204, **_CHANGED),
+    status_code=200,
+    scope=Scope.ADMIN,
+)
+async def check_notification_rule(request: Asked) -> Answer:
+    """Find out whether a notification rule would be created; nothing is saved."""
+    await submit(request, Rehearse(op=await _new(request)))
+    return empty()
 
 
 @get("/notifications/rules/{rule_id:str}", opt=described(contract.NotificationRule), scope=Scope.READ)
@@ -158,6 +168,13 @@ async def redeliver_notification(request: Asked) -> Answer:
     return answer(views.delivery(found, await reads.notification_rule(found.rule_id, principal(request).paths)))
 
 
+async def _new(request: Asked) -> ops.AddRule:
+    """The rule that a body asks for. Raises ValidationFailed, Forbidden."""
+    body = await read(request, contract.CreateNotificationRule)
+    definition = bodies.definition(body, principal(request), request.app.state.sealing)
+    return ops.AddRule(name=body.name, enabled=body.enabled, definition=definition, managed_by=body.managed_by)
+
+
 async def _seen(request: Asked) -> NotificationRule:
     """The rule of the path, if the caller may see it. Raises NotFound."""
     rule_id = path_id(request, "rule_id")
@@ -179,9 +196,9 @@ def _queue(request: Asked) -> Queue:
 
 HANDLERS = tagged(
     (
-        list_notification_rules, create_notification_rule, get_notification_rule, update_notification_rule,
-        delete_notification_rule, test_notification_rule, redeliver_dead_notifications, list_notifications,
-        redeliver_notification,
+        list_notification_rules, create_notification_rule, check_notification_rule, get_notification_rule,
+        update_notification_rule, delete_notification_rule, test_notification_rule, redeliver_dead_notifications,
+        list_notifications, redeliver_notification,
     ),
     "Notifications",
 )  # fmt: skip

@@ -168,7 +168,7 @@ class Tracing(Struct, frozen=True, kw_only=True):
 class SecretFiles(Section, frozen=True, kw_only=True):
     """Where secrets of tasks are: a file each, by its name. Variables APP_SECRET_<NAME> go before them.
 
-    `key`: what secrets of triggers are sealed with; of several, by commas, the first seals and all open.
+    `key`: what secrets of triggers and notifications are sealed with; of several, by commas, the first seals and all open.
     """
 
     key: str = ""

@@ -32,6 +32,8 @@ def told(server: Server) -> Iterator[Told]:
             client.undeploy_workflow(workflow.id)
             client.stop_workflow(workflow.id)
             client.delete_workflow(workflow.id)
+        for rule in client.notification_rules(limit=1000).items:
+            client.delete_notification_rule(rule.id)
         for command in client.commands(limit=1000).items:
             client.delete_command(command.name)
 
@@ -50,13 +52,13 @@ def test_the_examples_of_the_documentation(told: Told, folder: Path) -> None:
     expected = [
         "+ create command review", "+ create command git/tidy", "+ create workflow release", "> deploy workflow release",
         "    deployed_version: none -> 1", "+ create schedule nightly-review", "+ create schedule weekly-release",
-        "+ create schedule cleanup",
+        "+ create schedule cleanup", "+ create notification failures",
     ]  # fmt: skip
-    assert foreseen.splitlines() == [*expected, "7 changes to make; nothing was changed (dry run)"]
+    assert foreseen.splitlines() == [*expected, "8 changes to make; nothing was changed (dry run)"]
     assert told("command", "list").startswith("no commands")
-    assert told("apply", "-f", folder).splitlines() == [*expected, "7 changes made"]
-    assert told("apply", "-f", folder) == "nothing to do: 6 definitions are as declared\n"
-    assert told("apply", "-f", folder, "--dry-run") == "nothing to do: 6 definitions are as declared\n"
+    assert told("apply", "-f", folder).splitlines() == [*expected, "8 changes made"]
+    assert told("apply", "-f", folder) == "nothing to do: 7 definitions are as declared\n"
+    assert told("apply", "-f", folder, "--dry-run") == "nothing to do: 7 definitions are as declared\n"
     made = {one["name"]: one for one in told.json("schedule", "list")["items"]}
     assert (made["nightly-review"]["timezone"], made["cleanup"]["timezone"]) == ("Europe/Berlin", "UTC")
     assert made["weekly-release"]["workflow"]["id"] == told.json("workflow", "show", "release")["id"]
@@ -73,6 +75,8 @@ workflows:
 schedules:
   - {name: often, cron: "@hourly", task: {work_directory: ., prompt: Look}}
   - {name: runs, cron: "@daily", workflow: {name: pipeline}}
+notifications:
+  - {name: failures, events: [task.failed], work_path: [.], slack: {url: "https://example.org/T0/secret"}}
 """
 
 
@@ -82,8 +86,12 @@ def test_only_what_differs_is_changed_and_told_field_by_field(told: Told, folder
     told("apply", "-f", file)
     before = {one["name"]: one for one in told.json("schedule", "list")["items"]}
     told("schedule", "stop", "often")
+    told("notify", "off", "failures")
     file.write_text(
-        DEFINED.replace("@hourly", "@daily").replace("prompt: Look", "prompt: Look twice").replace("echo one", "echo two"),
+        DEFINED.replace("@hourly", "@daily")
+        .replace("prompt: Look", "prompt: Look twice")
+        .replace("echo one", "echo two")
+        .replace("task.failed]", "task.failed, task.expired]"),
         encoding="utf-8",
     )
     changes = [
@@ -94,8 +102,12 @@ def test_only_what_differs_is_changed_and_told_field_by_field(told: Told, folder
         "~ change schedule often",
         '    cron: "@hourly" -> "@daily"',
         '    task.prompt: "Look" -> "Look twice"',
+        "~ change notification failures",
+        '    events: ["task.failed"] -> ["task.failed","task.expired"]',
     ]
-    assert told("apply", "-f", folder).splitlines() == [*changes, "3 changes made"]
+    assert told("apply", "-f", folder).splitlines() == [*changes, "4 changes made"]
+    (rule,) = told.json("notify", "list")["items"]
+    assert (rule["enabled"], rule["slack"], rule["work_path"]) == (False, {"url": "***"}, [str(folder.resolve())])
     after = {one["name"]: one for one in told.json("schedule", "list")["items"]}
     assert after["runs"] == before["runs"]
     assert (after["often"]["id"], after["often"]["state"]) == (before["often"]["id"], "paused")
@@ -107,6 +119,10 @@ def test_only_what_differs_is_changed_and_told_field_by_field(told: Told, folder
     )
     (change,) = [one for one in told.json("apply", "-f", folder)["changes"] if one["kind"] == "schedule"]
     assert [one["field"] for one in change["fields"]] == ["task", "tasks"]
+    file.write_text(DEFINED.replace('slack: {url: "https://example.org/T0/secret"}', "email: {to: [ops@example.org]}"))
+    shown = told("apply", "-f", folder)
+    assert "T0/secret" not in shown
+    assert '    email: none -> {"to":["ops@example.org"]}' in shown
     assert told("apply", "-f", folder).startswith("nothing to do")
 
 
@@ -128,6 +144,7 @@ def test_nothing_is_changed_when_anything_is_wrong(told: Told, folder: Path) -> 
         ("kind: schedule\nname: x\ncron: '@daily'\ncommand: {name: unheard-of, work_directory: /a}\n", "unheard-of"),
         ("kind: schedule\nname: x\ncron: '@daily'\nprompt: x\n", "`prompt` is not known here"),
         ("kind: schedule\nname: x\ncron: '@daily'\n", "`task` is missing"),
+        ("kind: notification\nname: x\nevents: ['*']\n", "`webhook`, `email` and `slack`"),
         ("kind: schedule\nname: x\ncron: '@daily'\ntasks: [{prompt: x}]\n", "`tasks[0].work_directory` is missing"),
     ):
         (folder / "z.yaml").write_text(text, encoding="utf-8")
@@ -151,7 +168,13 @@ def test_pruning_deletes_what_an_apply_with_this_label_had_made_and_nothing_else
     (other / "a.yaml").write_text("kind: command\nname: theirs\nbody: x\n", encoding="utf-8")
     told("apply", "-f", other, "--label", "other", "--prune")
     (folder / "all.yaml").write_text("kind: command\nname: left\nbody: x\n", encoding="utf-8")
-    lines = ["+ create command left", "- delete schedule often", "- delete workflow pipeline", "- delete command greet"]
+    lines = [
+        "+ create command left",
+        "- delete notification failures",
+        "- delete schedule often",
+        "- delete workflow pipeline",
+        "- delete command greet",
+    ]
     assert told("apply", "-f", folder, "--label", "shop", "--prune", "--dry-run", code=Exit.DIFFERS).splitlines()[:-1] == lines
     assert told("apply", "-f", folder, "--label", "shop", "--prune").splitlines()[:-1] == lines
     assert [one["name"] for one in told.json("schedule", "list")["items"]] == ["by-hand", "runs"]

@@ -77,6 +77,7 @@ CALLS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "PUT /api/v1/schedules/{schedule_id}": (404, {"json": {"name": "x"}}),
     "POST /api/v1/schedules/{schedule_id}/backfill": (404, {"json": BEFORE}),
     "POST /api/v1/notifications/rules": (403, {"json": RULE}),
+    "POST /api/v1/notifications/rules/check": (403, {"json": RULE}),
     "PUT /api/v1/notifications/rules/{rule_id}": (404, {"json": {"name": "x"}}),
     "POST /api/v1/system/reload": (403, {}),
     "GET /api/v1/system/info": (200, {}),

@@ -53,6 +53,7 @@ from worker_client.endpoints.doors import (
     who_am_i,
 )
 from worker_client.endpoints.notifications import (
+    check_notification_rule,
     create_notification_rule,
     delete_notification_rule,
     get_notification_rule,
@@ -158,6 +159,7 @@ __all__ = [
     "cancel",
     "cancel_many",
     "cancel_run",
+    "check_notification_rule",
     "check_schedule",
     "check_workflow",
     "claim_many",

@@ -19,6 +19,11 @@ def create_notification_rule(body: notifications.CreateNotificationRule) -> Call
     return post(_RULES, notifications.NotificationRule, body)
 
 
+def check_notification_rule(body: notifications.CreateNotificationRule) -> Call[None]:
+    """Find out whether a notification rule would be created; nothing is saved."""
+    return post(f"{_RULES}/check", None, body, Repeat.SAFE)
+
+
 def get_notification_rule(rule_id: int) -> Call[notifications.NotificationRule]:
     """A notification rule."""
     return read(f"{_RULES}/{rule_id}", notifications.NotificationRule)

@@ -9,7 +9,7 @@ from msgspec import structs
 from orchestrator.cli.applying.declared import Declared
 from worker_client.contract.schedules import CreateSchedule
 from worker_client.contract.tasks import CreateTask
-from worker_client.endpoints import check_schedule, check_workflow
+from worker_client.endpoints import check_notification_rule, check_schedule, check_workflow
 from worker_client.errors import OrchestratorError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def checked(client: "Client", wanted: Sequence[Declared]) -> str:
                 client.send(check_workflow(structs.replace(one.body, name=name)))
             elif one.kind == "schedule":
                 client.send(check_schedule(structs.replace(_alone(one, commands), name=name)))
+            elif one.kind == "notification":
+                client.send(check_notification_rule(structs.replace(one.body, name=name)))
         except OrchestratorError as error:
             raise placed(error, one.place) from None
     return client.system_info().scheduler.timezone if any(one.kind == "schedule" for one in wanted) else "UTC"

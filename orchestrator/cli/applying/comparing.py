@@ -11,7 +11,7 @@ from orchestrator.cli.applying.declared import KINDS, Declared
 from orchestrator.domain import commands
 
 MASK: Final = "***"
-_SECRET: Final = ("secret", "password", "token", "private_key", "api_key", "authorization", "cookie")
+_SECRET: Final = ("secret", "password", "token", "private_key", "api_key", "authorization", "cookie", "slack")
 _REFERENCE: Final = re.compile(r"\{\{\s*secrets\.\w+\s*\}\}")
 _OWN: Final = frozenset({"name", "managed_by"})
 
@@ -57,7 +57,7 @@ def _trigger(one: Any) -> Any:
 
 def differing(declared: Declared, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """The fields of `after` that are not as they are: those that the file leaves to whoever uses the server stay."""
-    left = {"enabled"} - declared.given if declared.kind == "schedule" else set()
+    left = {"enabled"} - declared.given if declared.kind in {"schedule", "notification"} else set()
     return {name: value for name, value in after.items() if name not in left and not same(before.get(name), value)}
 
 

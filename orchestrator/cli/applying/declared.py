@@ -1,4 +1,4 @@
-"""What files declare: schedules, workflows and commands, each with its place in a file."""
+"""What files declare: schedules, workflows, commands and rules of notifications, each with its place in a file."""
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,15 +14,22 @@ from orchestrator.cli.documents import Document, Path_
 from orchestrator.cli.options import work_path
 from orchestrator.domain.paths import PathError, canonical
 from worker_client.contract.commands import CreateCommand
+from worker_client.contract.notifications import CreateNotificationRule
 from worker_client.contract.request import Request
 from worker_client.contract.schedules import CreateSchedule
 from worker_client.contract.workflows import CreateWorkflow
 from worker_client.errors import ValidationFailed
 
-KINDS: Final[dict[str, type[Request]]] = {"command": CreateCommand, "workflow": CreateWorkflow, "schedule": CreateSchedule}
+KINDS: Final[dict[str, type[Request]]] = {
+    "command": CreateCommand,
+    "workflow": CreateWorkflow,
+    "schedule": CreateSchedule,
+    "notification": CreateNotificationRule,
+}
 """In the order in which they are made: a schedule may need a workflow, a step a command."""
 _LISTS: Final = {f"{kind}s": kind for kind in KINDS}
 _DIRECTORY: Final = "work_directory"
+_DIRECTORIES: Final = "work_path"
 _COMMANDS: Final = "commands"
 
 
@@ -133,6 +140,8 @@ def _one(document: Document, path: Path_, value: Any, kind: str, folder: Path) -
     if not isinstance(value, dict):
         raise ValidationFailed(f"{document.at(path)}: expected an object")
     value = _located(value, folder)
+    if kind == "notification" and isinstance(paths := value.get(_DIRECTORIES), list):
+        value[_DIRECTORIES] = [_located({_DIRECTORY: path}, folder)[_DIRECTORY] for path in paths]
     own: dict[str, Any] = {}
     if "managed_by" in value:
         raise ValidationFailed(f"{document.at((*path, 'managed_by'))}: the label is given with --label, for all files")

@@ -10,13 +10,16 @@ from orchestrator.cli.applying.comparing import Field, differing, fields, plain
 from orchestrator.cli.applying.declared import KINDS, Declared
 from orchestrator.cli.applying.present import LABEL, Present
 from worker_client.contract.commands import CreateCommand, UpdateCommand
+from worker_client.contract.notifications import CreateNotificationRule, UpdateNotificationRule
 from worker_client.contract.schedules import CreateSchedule, UpdateSchedule, WorkflowCall
 from worker_client.contract.workflows import CreateWorkflow, UpdateWorkflow
 from worker_client.endpoints import (
     create_command,
+    create_notification_rule,
     create_schedule,
     create_workflow,
     update_command,
+    update_notification_rule,
     update_schedule,
     update_workflow,
 )
@@ -132,6 +135,8 @@ def _create(client: "Client", ids: Ids, one: Declared, label: str | None) -> Non
     elif isinstance(body, CreateWorkflow):
         made = client.send(create_workflow(structs.replace(body, managed_by=label)))
         ids[made.name] = made.id
+    elif isinstance(body, CreateNotificationRule):
+        client.send(create_notification_rule(structs.replace(body, managed_by=label)))
     else:
         client.send(create_schedule(structs.replace(body, managed_by=label)))
 
@@ -145,6 +150,10 @@ def _update(client: "Client", ids: Ids, one: Declared, before: Present, names: s
         client.send(update_command(before.id, UpdateCommand(**given)))
     elif isinstance(body, CreateWorkflow):
         client.send(update_workflow(before.id, UpdateWorkflow(version=before.version, **given)))
+    elif isinstance(body, CreateNotificationRule):
+        # Of the targets, too, one takes the place of another.
+        given = {name: value for name, value in given.items() if value is not None or name not in _TARGETS}
+        client.send(update_notification_rule(before.id, UpdateNotificationRule(version=before.version, **given)))
     else:
         # Of what it creates one takes the place of another: None is no body of its own.
         given = {name: value for name, value in given.items() if value is not None or name not in _WORK}
@@ -152,6 +161,7 @@ def _update(client: "Client", ids: Ids, one: Declared, before: Present, names: s
 
 
 _WORK = frozenset({"task", "tasks", "workflow", "command"})
+_TARGETS = frozenset({"webhook", "email", "slack"})
 
 
 def _deleting(one: Present) -> Step:
@@ -160,6 +170,8 @@ def _deleting(one: Present) -> Step:
             client.delete_schedule(one.id)
         elif one.kind == "command":
             client.delete_command(one.id)
+        elif one.kind == "notification":
+            client.delete_notification_rule(one.id)
         else:
             if one.deployed is not None:
                 client.undeploy_workflow(one.id)

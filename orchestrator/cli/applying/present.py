@@ -34,7 +34,7 @@ def present(client: "Client", wanted: Sequence[Declared]) -> dict[tuple[str, str
     """All that the caller may see, by kind and name. Raises Conflict where two have a name that is wanted."""
     names = {(one.kind, one.name) for one in wanted} | {("workflow", one.uses) for one in wanted}
     found: dict[tuple[str, str], Present] = {}
-    for one in (*_commands(client), *_workflows(client), *_schedules(client)):
+    for one in (*_commands(client), *_workflows(client), *_schedules(client), *_rules(client)):
         key = (one.kind, one.name)
         if key in found and key in names:
             raise Conflict(
@@ -83,6 +83,20 @@ def _schedules(client: "Client") -> list[Present]:
         for one in every(client.schedules)
         # Those of a deployment come and go with it.
         if one.workflow_id is None
+    ]
+
+
+def _rules(client: "Client") -> list[Present]:
+    return [
+        Present(
+            kind="notification",
+            name=one.name,
+            id=one.id,
+            body=_body("notification", msgspec.to_builtins(one)),
+            label=one.managed_by,
+            version=one.version,
+        )
+        for one in every(client.notification_rules)
     ]
 
 
