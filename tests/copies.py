@@ -100,7 +100,7 @@ def fill(rig: Rig) -> None:
     rig.add("/kept/dear", budget='{"micros":0}')
     rig.add("/kept/asking", requires_approval=True, key="k", key_hash="h")
     for n in range(5):
-        done = rig.running(f"/done/{n}", key=f"key {n}", key_hash="h")
+        done = rig.running(f"/done/{n}", key=f"key {n}", key_hash="h", tags=("night", "ä"))
         rig.do(ops.AppendLogs(task_id=done.task_id, lease=done.lease, lines=lines(*map(str, range(n * 10)), "", "\\N")))
         rig.do(ops.Heartbeat(task_id=done.task_id, lease=done.lease, outputs=Outputs(progress='"half"')))
         rig.time.pass_(1_000)

@@ -236,9 +236,9 @@ class Rig:
         """All rows that a refusal must leave alone."""
         tables = (
             "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events",
-            "directories", "task_counts", "task_rates", "task_durations", "task_usage", "api_keys", "addresses",
-            "accounts", "drains", "schedules", "fires", "workflows", "workflow_versions", "runs", "run_steps", "deliveries",
-            "trigger_states", "consumers", "notification_rules", "notifications",
+            "directories", "task_counts", "task_rates", "task_durations", "task_usage", "tag_usage", "api_keys",
+            "addresses", "accounts", "drains", "schedules", "fires", "workflows", "workflow_versions", "runs",
+            "run_steps", "deliveries", "trigger_states", "consumers", "notification_rules", "notifications",
         )  # fmt: skip
         return {table: sorted(self.fetch(f"SELECT * FROM {table}"), key=repr) for table in tables}  # noqa: S608 - names are ours
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from worker_client.contract.usage import UsageRow
 
-HEADINGS = {"day": "DAY (UTC)", "directory": "DIRECTORY", "host": "HOST", "model": "MODEL", "agent": "AGENT"}
+HEADINGS = {"day": "DAY (UTC)", "directory": "DIRECTORY", "host": "HOST", "model": "MODEL", "agent": "AGENT", "tag": "TAG"}
 
 
 def day(text: str) -> date:
@@ -40,20 +40,25 @@ def day(text: str) -> date:
 @click.option("--host", multiple=True, help="Of what this machine did; may be repeated.")
 @click.option("--model", multiple=True, help="Of this model; may be repeated.")
 @click.option("--agent", multiple=True, help="Of this agent; may be repeated.")
+@click.option("--tag", multiple=True, help="Of tasks with this tag; several need --by tag, for their sums overlap.")
+@click.option("--most", is_flag=True, help="What cost most first, in place of the latest day.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=31, show_default=True)
 @connected
-def costs(session: Session, by: tuple[str, ...], directories: tuple[str, ...], **options: Any) -> None:
-    """Say what was used: attempts, tokens and money, by day, directory, host, model or agent.
+def costs(session: Session, by: tuple[str, ...], directories: tuple[str, ...], *, most: bool, **options: Any) -> None:
+    """Say what was used: attempts, tokens and money, by day, directory, host, model, agent or tag.
 
     \b
         orchestrator costs --by directory --since 2030-01-01
         orchestrator costs --by model --by day --dir ~/src/shop
+        orchestrator costs --by tag --most
     """  # noqa: D301 - click reads the mark itself
-    from worker_client.contract.usage import UsageBy
+    from worker_client.contract.usage import UsageBy, UsageSort
 
     filters: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value for name, value in options.items() if value
     }
+    if most:
+        filters["sort"] = UsageSort.COST
     if directories:
         filters.update(work_path=[work_path(one) for one in directories], recursive=True)
     page = session.client.usage(by=[UsageBy(one) for one in by], **filters)

@@ -17,6 +17,8 @@ _COSTLY: Final = frozenset({AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, Att
 """How attempts end that count; the others were given back."""
 _NAMED: Final = 64
 """Of the name of a model or an agent so much tells it from others: a key of the ledger has little room."""
+_TAGS: Final = 16
+"""For so many tags of a task its usage is counted: each is a row that every report writes."""
 _decode: Final = msgspec.json.Decoder(Usage | None).decode
 
 
@@ -110,6 +112,7 @@ def _counted(head: Head, before: Usage | None, now: Usage | None, world: World, 
         now.cached_tokens - before.cached_tokens,
         budgets.micros(now.cost_usd) - budgets.micros(before.cost_usd),
         now.duration_ms - before.duration_ms,
+        head.tags[:_TAGS],
     )
     world.apply([change])
     return [change, *daily.noticed(head.path, head.lease_host or "", world)]

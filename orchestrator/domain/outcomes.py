@@ -246,7 +246,10 @@ class Forgotten(Struct, frozen=True):
 
 
 class UsageCounted(Struct, frozen=True):
-    """A lease used more than was known when its task was at `version`; `attempts`: 1 when that was one, and is over."""
+    """A lease used more than was known when its task was at `version`; `attempts`: 1 when that was one, and is over.
+
+    `tags`: those of the task that it is counted for.
+    """
 
     task_id: int
     version: int
@@ -260,6 +263,7 @@ class UsageCounted(Struct, frozen=True):
     cached_tokens: int
     micros: int
     duration_ms: int
+    tags: tuple[str, ...] = ()
 
 
 class BudgetReached(Struct, frozen=True):

@@ -17,9 +17,10 @@ from worker_client.contract.usage import ListUsage, UsageRow
 
 @get("/usage", opt=described(Page[UsageRow], query=ListUsage), scope=Scope.READ)
 async def list_usage(request: Asked) -> Answer:
-    """Sum up tokens, costs and attempts by day (UTC), the latest first, or by what `by` names: directory, host, model, agent.
+    """Sum up tokens, costs and attempts by day (UTC) or by what `by` names: directory, host, model, agent, tag.
 
-    What running attempts report counts at once. Kept for 400 days, longer than the tasks.
+    What running attempts report counts at once. Kept for 400 days, longer than the tasks. Sums of tags overlap: a task counts
+    in full for each of its first 16.
     """
     query = parse(request, ListUsage)
     if query.work_path is not None:

@@ -193,7 +193,7 @@ class Writes:
             *((f"forget_{what}", (change.keys_before, change.limit)) for what in ("keys", "deliveries", "notifications")),
             ("forget_rates", (minute, change.limit)),
             ("forget_durations", (hour, change.limit)),
-            ("forget_usage", (day_of(change.usage_before), change.limit)),
+            *((what, (day_of(change.usage_before), change.limit)) for what in ("forget_usage", "forget_tag_usage")),
         ]
         if change.last:
             past = self._now - _DAY

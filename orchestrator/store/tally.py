@@ -13,6 +13,7 @@ from worker_client.contract.enums import AttemptOutcome, Status
 MINUTE: Final = 60_000
 HOUR: Final = 3_600_000
 _MOST: Final = 2**60
+_NOTHING: Final = (0,) * 6
 _RATES: Final = ("created", str(Status.COMPLETED), str(Status.FAILED), str(Status.CANCELLED))
 
 
@@ -23,7 +24,8 @@ class Tally:
         self._counts: Counter[tuple[str, str, str, int]] = Counter()
         self._rates: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._durations: Counter[tuple[int, str, int]] = Counter()
-        self._used: dict[tuple[str, str, str, str], list[int]] = {}
+        self._used: dict[tuple[str, ...], list[int]] = {}
+        self._tagged: dict[tuple[str, ...], list[int]] = {}
 
     def moved(self, before: Head | None, after: Head | None) -> None:
         """A task changed its status, directory or priority; None: it was not there, or is gone."""
@@ -47,9 +49,9 @@ class Tally:
     def used(self, one: UsageCounted) -> None:
         """A lease used something."""
         more = (one.attempts, one.input_tokens, one.output_tokens, one.cached_tokens, one.micros, one.duration_ms)
-        key = one.path, one.host, one.model, one.agent
-        before = self._used.get(key, [0] * len(more))
-        self._used[key] = [min(_MOST, total + n) for total, n in zip(before, more, strict=True)]
+        _add(self._used, (one.path, one.host, one.model, one.agent), more)
+        for tag in one.tags:
+            _add(self._tagged, (one.path, tag), more)
 
     @property
     def empty(self) -> bool:
@@ -64,7 +66,13 @@ class Tally:
         minute = now // MINUTE
         yield "add_rates", [(minute, path, *(counts[name] for name in _RATES)) for path, counts in self._rates.items()]
         yield "add_durations", [(*key, n) for key, n in self._durations.items()]
-        yield "add_usage", [(day_of(now), *key, *sums) for key, sums in self._used.items()]
+        today = day_of(now)
+        yield "add_usage", [(today, *key, *sums) for key, sums in self._used.items()]
+        yield "add_tag_usage", [(today, *key, *sums) for key, sums in self._tagged.items()]
+
+
+def _add(sums: dict[tuple[str, ...], list[int]], key: tuple[str, ...], more: Sequence[int]) -> None:
+    sums[key] = [min(_MOST, total + n) for total, n in zip(sums.get(key, _NOTHING), more, strict=True)]
 
 
 def _place(head: Head) -> tuple[str, str, str, int]:

@@ -43,12 +43,14 @@ def test_costs_are_summed_up(server: Server, tmp_path: Path) -> None:
     here = str(tmp_path.resolve())
     assert "nothing was used" in server.run("costs", "--dir", here).stdout
     with Client(server.url) as client:
-        client.create(prompt="p", work_directory=here)
+        client.create(prompt="p", work_directory=here, tags=["night"])
         task = client.claim(work_path=[here], worker_id="w", wait=0)
         assert task is not None
         client.complete(task.id, lease=task.lease, usage={"cost_usd": 1.25, "input_tokens": 1234, "model": "opus"})  # type: ignore[arg-type]
     shown = server.run("costs", "--dir", here, "--by", "model", "--by", "day").stdout
     assert all(words in shown for words in ("opus", "1,234", "$1.25", "DAY (UTC)"))
     assert server.json("costs", "--dir", here, "--since", "2000-01-01", "--until", str(date.max))["items"][0]["attempts"] == 1
+    shown = server.run("costs", "--dir", here, "--by", "tag", "--tag", "night", "--most").stdout
+    assert all(words in shown for words in ("TAG", "night", "$1.25"))
     assert server.run("costs", "--since", "yesterday").returncode == Exit.USAGE
     assert "$1.25" in server.run("stats").stdout

@@ -30,7 +30,7 @@ from worker_client.contract.directories import ListDirectories, ListWaiting
 from worker_client.contract.enums import AttemptOutcome, LogStream, Priority, Status
 from worker_client.contract.statistics import ReadSeries
 from worker_client.contract.tasks import ListTasks, TaskFilter
-from worker_client.contract.usage import ListUsage, UsageBy
+from worker_client.contract.usage import ListUsage, UsageBy, UsageSort
 
 T = TypeVar("T")
 PATHS: Final = [
@@ -59,7 +59,7 @@ DAY_ZERO: Final = moment(START).date()
 HOSTS: Final = ["", "box", "Box"]
 TABLES: Final = (
     "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events",
-    "directories", "task_counts", "task_rates", "task_durations", "task_usage",
+    "directories", "task_counts", "task_rates", "task_durations", "task_usage", "tag_usage",
 )  # fmt: skip
 
 
@@ -218,7 +218,7 @@ def test_lists_of_tasks(both: Both, query: ListTasks, visible: PathScope, bounds
             page = both.same(lambda reads: reads.tasks(replace(query, offset=0, cursor=cursor), visible))  # noqa: B023 - called at once
 
 
-@pytest.mark.parametrize("needle", filter(None, NEEDLES))
+@pytest.mark.parametrize("needle", [needle for needle in NEEDLES if needle])
 def test_words_are_found_where_a_look_at_each_task_finds_them(both: Both, needle: str) -> None:
     found = {view.head.id for view in both.same(lambda reads: reads.tasks(ListTasks(q=needle, limit=1000), EVERYWHERE)).items}
     views = both.same(lambda reads: reads.tasks(ListTasks(limit=1000), EVERYWHERE)).items
@@ -298,7 +298,7 @@ def test_directories_that_wait(both: Both, query: ListWaiting, visible: PathScop
 @given(
     st.builds(
         ListUsage,
-        by=st.lists(st.sampled_from(UsageBy), min_size=1, max_size=3),
+        by=st.lists(st.sampled_from([by for by in UsageBy if by is not UsageBy.TAG]), min_size=1, max_size=3),
         since=st.none() | st.just(DAY_ZERO),
         until=st.none() | st.just(DAY_ZERO),
         work_path=st.none() | st.lists(st.sampled_from(PATHS), max_size=2),
@@ -307,10 +307,28 @@ def test_directories_that_wait(both: Both, query: ListWaiting, visible: PathScop
         model=st.none() | st.lists(st.sampled_from(["", "M\u00e4", "m"]), max_size=2),
         limit=st.integers(1, 5),
         offset=st.integers(0, 3),
+        sort=st.sampled_from(UsageSort),
     ),
     SCOPES,
 )
 def test_what_was_used(both: Both, query: ListUsage, visible: PathScope) -> None:
+    both.same(lambda reads: reads.usage(query, visible))
+
+
+@given(
+    st.builds(
+        ListUsage,
+        by=st.lists(st.sampled_from([UsageBy.DAY, UsageBy.DIRECTORY]), max_size=2).map(lambda by: [*by, UsageBy.TAG]),
+        work_path=st.none() | st.lists(st.sampled_from(PATHS), max_size=2),
+        recursive=st.booleans(),
+        tag=st.none() | st.lists(st.sampled_from(TAGS), max_size=3),
+        limit=st.integers(1, 5),
+        offset=st.integers(0, 9),
+        sort=st.sampled_from(UsageSort),
+    ),
+    SCOPES,
+)
+def test_what_was_used_by_tag(both: Both, query: ListUsage, visible: PathScope) -> None:
     both.same(lambda reads: reads.usage(query, visible))
 
 

@@ -98,14 +98,15 @@ async def test_what_was_used_is_summed_up(server: Running, directory: str) -> No
     await beat(server, task, usage={**used, "model": "opus"})
     here = {"work_path": directory, "by": ["model", "agent", "directory"]}
     page = await server.get("/usage", **here)
-    row = {"model": "opus", "agent": "claude", "work_directory": directory, "day": None, "host": None, "attempts": 0, **used}
+    apart = {"model": "opus", "agent": "claude", "work_directory": directory}
+    row = {**dict.fromkeys(("day", "host", "tag")), **apart, "attempts": 0, **used}
     assert (page["items"], page["total"], page["next_cursor"]) == ([row], 1, None)
     await server.post(f"/tasks/{task['id']}/complete", {"lease": task["lease"]})
     statistics = (await server.get("/statistics"))["usage"]
     assert statistics["today"]["attempts"] >= 1
     assert {**row, "attempts": 1, "model": None, "agent": None} in statistics["by_directory"]
     refused = await server.refused("GET", "/usage?by=week", 400)
-    assert "day, directory, host, model, agent" in refused["message"].replace('"', "").replace("'", "")
+    assert "day, directory, host, model, agent, tag" in refused["message"].replace('"', "").replace("'", "")
 
 
 async def test_pages_of_what_was_used(server: Running, directory: str) -> None:
@@ -117,3 +118,21 @@ async def test_pages_of_what_was_used(server: Running, directory: str) -> None:
     second = await server.get("/usage", **here, cursor=first["next_cursor"])
     found = [row["work_directory"] for page in (first, second) for row in page["items"]]
     assert (found, second["next_cursor"]) == ([f"{directory}/a", f"{directory}/b"], None)
+
+
+async def test_what_was_used_is_summed_up_by_tag(server: Running, directory: str) -> None:
+    await server.task(directory, tags=["网站", "night"])
+    task = await server.claim(directory)
+    await server.post(f"/tasks/{task['id']}/complete", {"lease": task["lease"], "usage": {"cost_usd": 1.5, "duration_ms": 900}})
+    here = {"work_path": directory, "by": "tag"}
+    page = await server.get("/usage", **here)
+    assert [(row["tag"], row["cost_usd"], row["duration_ms"], row["attempts"]) for row in page["items"]] == [
+        ("night", 1.5, 900, 1), ("网站", 1.5, 900, 1),
+    ]  # fmt: skip
+    assert (await server.get("/usage", **here, tag="网站", sort="cost"))["total"] == 1
+    refused = await server.refused("GET", "/usage?by=tag&by=model", 400)
+    assert (refused["details"]["field"], "leave the model out, or the tag" in refused["message"]) == ("by", True)
+    refused = await server.refused("GET", "/usage?tag=a&tag=b", 400)
+    assert (refused["details"]["field"], "by=tag" in refused["message"]) == ("tag", True)
+    refused = await server.refused("GET", "/usage?by=tag&sort=money", 400)
+    assert refused["details"]["field"] == "sort"

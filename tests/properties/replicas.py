@@ -25,7 +25,7 @@ from worker_client.errors import LeaseLost, OrchestratorError
 
 TABLES: Final = (
     "tasks", "task_inputs", "task_outputs", "dependencies", "task_keys", "attempts", "task_logs", "events", "directories",
-    "leases", "task_counts", "task_rates", "task_durations", "task_usage", "accounts", "drains", "askers",
+    "leases", "task_counts", "task_rates", "task_durations", "task_usage", "tag_usage", "accounts", "drains", "askers",
     "api_keys", "addresses",
 )  # fmt: skip
 LONG: Final = bool(os.environ.get("APP_TEST_LONG"))

@@ -1,4 +1,4 @@
-"""What was used: sums of the ledger by day (UTC), directory, host, model and agent."""
+"""What was used: sums of the ledger by day (UTC), directory, host, model, agent and tag."""
 
 from datetime import date
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from worker_client.contract.fields import Name, Paths, Several
+from worker_client.contract.fields import Name, Paths, Several, Tag
 from worker_client.contract.request import Paged
 
 
@@ -18,6 +18,14 @@ class UsageBy(StrEnum):
     HOST = "host"
     MODEL = "model"
     AGENT = "agent"
+    TAG = "tag"
+
+
+class UsageSort(StrEnum):
+    """What comes first: by what rows are told apart by, the latest day first; or what cost most, or else used most tokens."""
+
+    GROUP = "group"
+    COST = "cost"
 
 
 class Used(Struct, kw_only=True):
@@ -32,19 +40,28 @@ class Used(Struct, kw_only=True):
 
 
 class UsageRow(Used, kw_only=True):
-    """Sums of one group; what it is not told apart by is null. An empty model, agent or host was not reported."""
+    """Sums of one group; what it is not told apart by is null. An empty model, agent or host was not reported.
+
+    Of a task with several tags all of it counts for each of the first 16: sums of tags overlap.
+    """
 
     day: date | None = None
     work_directory: str | None = None
     host: str | None = None
     model: str | None = None
     agent: str | None = None
+    tag: str | None = None
 
 
 class ListUsage(Paged, kw_only=True):
-    """A page of sums; `since` and `until`: days (UTC), both included."""
+    """A page of sums; `since` and `until`: days (UTC), both included.
+
+    What was used by tag is kept by day and directory alone: `tag` goes with neither host, model nor agent. Several tags are
+    told apart with `by=tag`, for their sums overlap.
+    """
 
     by: Annotated[list[UsageBy], Meta(min_length=1, max_length=5)] = field(default_factory=lambda: [UsageBy.DAY])
+    sort: UsageSort = UsageSort.GROUP
     since: date | None = None
     until: date | None = None
     work_path: Paths | None = None
@@ -52,6 +69,7 @@ class ListUsage(Paged, kw_only=True):
     host: Annotated[list[Annotated[str, Meta(max_length=255)]], Several] | None = None
     model: Annotated[list[Annotated[str, Meta(max_length=255)]], Several] | None = None
     agent: Annotated[list[Name], Several] | None = None
+    tag: Annotated[list[Tag], Several] | None = None
 
 
 class UsageSummary(Struct, kw_only=True):

@@ -35,6 +35,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "task_rates": ("minute", "path"),
     "task_durations": ("hour", "path", "bucket"),
     "task_usage": ("day", "path", "host", "model", "agent"),
+    "tag_usage": ("day", "path", "tag"),
 }
 """Every table that is copied with its primary key; what is referred to comes first."""
 NUMBERED: Final = (

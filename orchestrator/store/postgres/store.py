@@ -108,7 +108,7 @@ class PostgresStore:
         self._pool = Readers(url, least=kept, most=readers)
         # Of its own: however much is read, the look that tells whether the database is there has its turn.
         self._window = Readers(url, most=1)
-        self._sql = fill(queries("common", "runs", "notifications", "postgres"), DIALECT)
+        self._sql = fill(queries("common", "runs", "notifications", "usage", "postgres"), DIALECT)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
         self._writer: psycopg.Connection[Any] | None = None
         self._statements: Statements | None = None

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from orchestrator.domain.budgets import day_of, usd
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.task import Millis
@@ -12,7 +14,8 @@ from orchestrator.store.reads.conditions import Condition, all_of, asked, one_of
 from orchestrator.store.reads.dialect import Dialect
 from orchestrator.store.reads.periods import Periods
 from orchestrator.store.reads.values import COUNTED, Fetch, Listing, Reading, total_of
-from worker_client.contract.usage import ListUsage, UsageBy, UsageRow, UsageSummary, Used
+from worker_client.contract.usage import ListUsage, UsageBy, UsageRow, UsageSort, UsageSummary, Used
+from worker_client.errors import ValidationFailed
 
 _EPOCH: Final = date(1970, 1, 1)
 _KEPT: Final = 400
@@ -25,7 +28,10 @@ _COLUMNS: Final = {
     UsageBy.HOST: "host",
     UsageBy.MODEL: "model",
     UsageBy.AGENT: "agent",
+    UsageBy.TAG: "tag",
 }
+_UNTAGGED: Final = (UsageBy.HOST, UsageBy.MODEL, UsageBy.AGENT)
+"""What the ledger of tags does not tell apart: with all of it, it would be a row for each combination."""
 _COUNTS: Final = ("attempts", "input_tokens", "output_tokens", "cached_tokens", "micros", "duration_ms")
 # Not as integers: of those the sum might be too large for one database and not for the other.
 _SUMS: Final = ", ".join(f"coalesce(sum({name} * 1.0), 0)" for name in _COUNTS)
@@ -63,35 +69,61 @@ class UsageReads(Reading):
         return _since(await self._days.since(today - _KEPT + 1, today, visible), today)
 
     async def usage(self, query: ListUsage, visible: PathScope) -> Listing[UsageRow]:
-        """Sums by what the query tells apart, in that order; the latest day first. Its paths must be canonical."""
-        where, columns = _where(query, visible), [_COLUMNS[by] for by in dict.fromkeys(query.by)]
+        """Sums by what the query tells apart. Its paths must be canonical. Raises ValidationFailed for what no ledger has."""
+        ledger, where, columns = _ledger(query), _where(query, visible), _columns(query)
         groups = ", ".join(columns)
         ((counted,),) = await self._fetch(
-            f"SELECT count(*) FROM (SELECT 1 AS one FROM task_usage WHERE {where.sql} GROUP BY {groups} LIMIT {COUNTED + 1}) g",
+            f"SELECT count(*) FROM (SELECT 1 AS one FROM {ledger} WHERE {where.sql} GROUP BY {groups} LIMIT {COUNTED + 1}) g",
             where.params,
         )
-        order = ", ".join(f"{name} DESC" if name == "day" else name for name in columns)
-        rows = await self._fetch(
-            f"SELECT {groups}, {_SUMS} FROM task_usage WHERE {where.sql} GROUP BY {groups} ORDER BY {order} LIMIT ? OFFSET ?",
-            (*where.params, query.limit, query.offset),
-        )
         total, exact = total_of(counted)
-        return Listing(items=[_row(columns, row) for row in rows], total=total, total_exact=exact)
+        return Listing(items=await self._usage_rows(query, visible), total=total, total_exact=exact)
 
     async def _most(self, by: UsageBy, query: ListUsage, visible: PathScope) -> list[UsageRow]:
         """The groups that cost most, or else used most tokens."""
-        where, column = _where(query, visible), _COLUMNS[by]
+        return await self._usage_rows(replace(query, by=[by], sort=UsageSort.COST), visible)
+
+    async def _usage_rows(self, query: ListUsage, visible: PathScope) -> list[UsageRow]:
+        where, columns = _where(query, visible), _columns(query)
+        groups = ", ".join(columns)
+        order = ", ".join(f"{name} DESC" if name == "day" else name for name in columns)
+        if query.sort is UsageSort.COST:
+            order = f"sum(micros * 1.0) DESC, sum(input_tokens * 1.0 + output_tokens) DESC, {order}"
         rows = await self._fetch(
-            f"SELECT {column}, {_SUMS} FROM task_usage WHERE {where.sql} GROUP BY {column}"
-            f" ORDER BY sum(micros * 1.0) DESC, sum(input_tokens * 1.0 + output_tokens) DESC, {column} LIMIT ?",
-            (*where.params, query.limit),
+            f"SELECT {groups}, {_SUMS} FROM {_ledger(query)} WHERE {where.sql} GROUP BY {groups}"
+            f" ORDER BY {order} LIMIT ? OFFSET ?",
+            (*where.params, query.limit, query.offset),
         )
-        return [_row([column], row) for row in rows]
+        return [_row(columns, row) for row in rows]
+
+
+def _columns(query: ListUsage) -> list[str]:
+    return [_COLUMNS[by] for by in dict.fromkeys(query.by)]
+
+
+def _ledger(query: ListUsage) -> str:
+    """The ledger that has what the query asks for."""
+    if UsageBy.TAG not in query.by and query.tag is None:
+        return "task_usage"
+    for other in _UNTAGGED:
+        if other in query.by or getattr(query, other) is not None:
+            field = "by" if other in query.by else str(other)
+            raise ValidationFailed(
+                f"`{field}` asks for the {other}, and what was used by tag is kept by day and directory alone:"
+                f" leave the {other} out, or the tag",
+                field=field,
+            )
+    if UsageBy.TAG not in query.by and len(set(query.tag or ())) > 1:
+        raise ValidationFailed(
+            "`tag` names several, and a task that has two of them would count twice: send one, or by=tag to tell them apart",
+            field="tag",
+        )
+    return "tag_usage"
 
 
 def _where(query: ListUsage, visible: PathScope) -> Condition:
     parts = [within(asked(query.work_path, recursive=query.recursive), "path"), within(visible.patterns, "path")]
-    names = ("host", "model", "agent")
+    names = ("host", "model", "agent", "tag")
     parts += [one_of(name, wanted) for name in names if (wanted := getattr(query, name)) is not None]
     if query.since is not None:
         parts.append(Condition("day >= ?", ((query.since - _EPOCH).days,)))

@@ -108,10 +108,6 @@ SELECT {setting} FROM directories d
 WHERE paused = 1 OR max_running IS NOT NULL OR daily_tokens IS NOT NULL OR daily_micros IS NOT NULL OR daily_attempts IS NOT NULL
    OR reached_day IS NOT NULL;
 
--- name: spent
-SELECT coalesce(sum(input_tokens * 1.0 + output_tokens), 0), coalesce(sum(micros * 1.0), 0), coalesce(sum(attempts), 0)
-FROM task_usage WHERE day = ?1 AND (path = ?2 OR (path > ?3 AND path < ?4)) AND (?5 = '' OR host = ?5);
-
 -- name: held_for_the_day
 SELECT {head} FROM tasks t
 WHERE t.status = 'parked' AND t.hold_until IS NOT NULL AND t.hold = 'budget'
@@ -237,11 +233,6 @@ DELETE FROM task_durations WHERE (hour, path, bucket) IN (
     SELECT hour, path, bucket FROM task_durations WHERE hour < ? ORDER BY hour LIMIT ?
 );
 
--- name: forget_usage
-DELETE FROM task_usage WHERE (day, path, host, model, agent) IN (
-    SELECT day, path, host, model, agent FROM task_usage WHERE day < ? ORDER BY day LIMIT ?
-);
-
 -- name: more_to_forget
 -- ?1 the time of events, ?2 of keys, ?3 the minute of rates, ?4 the hour of durations, ?6 the day of usage, ?5 as many of each go
 -- now.
@@ -262,7 +253,8 @@ AND e.id <= (SELECT last_event FROM task_index) AND e.id < coalesce((
     ) LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_rates WHERE minute < ?3 LIMIT 1 OFFSET ?5)
     OR EXISTS (SELECT 1 FROM task_durations WHERE hour < ?4 LIMIT 1 OFFSET ?5)
-    OR EXISTS (SELECT 1 FROM task_usage WHERE day < ?6 LIMIT 1 OFFSET ?5);
+    OR EXISTS (SELECT 1 FROM task_usage WHERE day < ?6 LIMIT 1 OFFSET ?5)
+    OR EXISTS (SELECT 1 FROM tag_usage WHERE day < ?6 LIMIT 1 OFFSET ?5);
 
 -- name: last_lines
 SELECT t.id, (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id) FROM tasks t WHERE t.id {in};
@@ -354,18 +346,6 @@ ON CONFLICT (minute, path) DO UPDATE SET created = task_rates.created + excluded
 -- name: add_durations
 INSERT INTO task_durations (hour, path, bucket, n) VALUES (?, ?, ?, ?)
 ON CONFLICT (hour, path, bucket) DO UPDATE SET n = task_durations.n + excluded.n;
-
--- name: add_usage
--- None counts further than 2^61, which each transaction adds at most 2^60 to: a sum that is too large would fail what it is a part of.
-INSERT INTO task_usage (day, path, host, model, agent, attempts, input_tokens, output_tokens, cached_tokens, micros, duration_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (day, path, host, model, agent) DO UPDATE SET
-    attempts = CASE WHEN task_usage.attempts >= 2305843009213693952 THEN task_usage.attempts ELSE task_usage.attempts + excluded.attempts END,
-    input_tokens = CASE WHEN task_usage.input_tokens >= 2305843009213693952 THEN task_usage.input_tokens ELSE task_usage.input_tokens + excluded.input_tokens END,
-    output_tokens = CASE WHEN task_usage.output_tokens >= 2305843009213693952 THEN task_usage.output_tokens ELSE task_usage.output_tokens + excluded.output_tokens END,
-    cached_tokens = CASE WHEN task_usage.cached_tokens >= 2305843009213693952 THEN task_usage.cached_tokens ELSE task_usage.cached_tokens + excluded.cached_tokens END,
-    micros = CASE WHEN task_usage.micros >= 2305843009213693952 THEN task_usage.micros ELSE task_usage.micros + excluded.micros END,
-    duration_ms = CASE WHEN task_usage.duration_ms >= 2305843009213693952 THEN task_usage.duration_ms ELSE task_usage.duration_ms + excluded.duration_ms END;
 
 -- name: deliveries_of_key
 SELECT {deliveries} FROM deliveries r

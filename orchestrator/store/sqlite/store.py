@@ -106,7 +106,7 @@ class SQLiteStore:
         self._nonce = nonce or Nonces()
         self._readers = readers
         self._busy_ms = busy_ms
-        self._sql = fill(queries("common", "runs", "notifications", "sqlite"), DIALECT)
+        self._sql = fill(queries("common", "runs", "notifications", "usage", "sqlite"), DIALECT)
         self._lock = FileLock(f"{path}.lock")
         self._memory = Memory()
         self._writer: engine.Connection | None = None
