@@ -15,7 +15,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-postgres bench-schedules bench-search load lock clean pictures
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-postgres bench-schedules bench-search load lock clean pictures
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ bench-budget: $(INSTALLED) ## what operations cost in processor time, beside a b
 
 bench-postgres: $(INSTALLED) ## PostgreSQL: ARGS=scale, backlog, snapshot, bloat or wake
 	@$(BIN)/python -m benchmarks.postgres $(or $(ARGS),scale)
+
+bench-listeners: $(INSTALLED) ## 2,000 listeners to events, and what the work loses by them; into benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks listeners $(ARGS)
 
 bench-schedules: $(INSTALLED) ## 100,000 schedules: an idle server, and 5,000 that are due in one second; ARGS="--store sqlite"
 	@$(BIN)/python -m benchmarks.schedules $(ARGS)

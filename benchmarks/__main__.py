@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import batches, depth, doors, machine, overload, resources, results, search, single
+from benchmarks import batches, depth, doors, listeners, machine, overload, resources, results, search, single
 from benchmarks.peers import beside
 from benchmarks.report import HEADS, Report, console, drawn
 
@@ -21,6 +21,7 @@ PARTS: dict[str, Measure] = {
     "resources": resources.measure,
     "overload": overload.measure,
     "search": search.measure,
+    "listeners": listeners.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
 QUICK = ("single", "batches", "peers")

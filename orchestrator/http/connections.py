@@ -297,6 +297,11 @@ class Protocol(HttpToolsProtocol):
         self.cycle.response_complete = True
         self.transport.close()
 
+    @property
+    def full(self) -> bool:
+        """Whether the client has to take of what was written before more is."""
+        return self.flow.write_paused
+
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written before, or has gone."""
         if self.flow.write_paused:

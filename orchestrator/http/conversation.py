@@ -11,7 +11,7 @@ from orchestrator.domain.principal import PathScope, Principal
 from orchestrator.doors.keyring import Caller
 from orchestrator.http.body import decoded
 from orchestrator.http.delivery import Line
-from orchestrator.http.events import shown_event, shown_to, topics
+from orchestrator.http.events import place, shown_event, shown_to, topics
 from orchestrator.http.measuring import METRICS_S
 from orchestrator.queue.cursor import Cursor, Told
 from orchestrator.queue.output import Output
@@ -200,8 +200,8 @@ class Conversation:
         """Write it, and know from then on where to go on; whether there was anything."""
         show = shown_to(self._by)
         for event in (*told.events, *told.hints):
-            shown = shown_event(cursor.epoch, show(event))
-            self._say(SocketEvent.TASK_EXECUTION, shown.get("id"), shown)
+            at = place(cursor.epoch, event).decode() if event.id else None
+            self._say(SocketEvent.TASK_EXECUTION, at, shown_event(cursor.epoch, show(event)))
         if told.lost is not None:
             self._say(SocketEvent.RESET, cursor.mark, told.lost)
         elif mark:

@@ -33,6 +33,10 @@ class Line(Protocol):
     def write(self, scope: Scope, status: int, headers: Iterable[Header], body: bytes) -> bool:
         """Write the answer to a request in one piece; False when that is not possible now."""
 
+    @property
+    def full(self) -> bool:
+        """Whether the client has to take of what was written before more is."""
+
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written before, or has gone."""
 

@@ -3,20 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
 from litestar import get
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
-from msgspec import Raw
+from litestar.types import Message, Receive, Scope, Send
 
 from orchestrator.domain.drafting import work_path
 from orchestrator.domain.moments import moment
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern, Principal
+from orchestrator.domain.task import Millis
 from orchestrator.http.body import ClientGoneError
-from orchestrator.http.delivery import unless_gone
+from orchestrator.http.delivery import line, unless_gone
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, principal
@@ -39,6 +39,7 @@ _HEADERS: Final = [
     (b"x-accel-buffering", b"no"),
 ]
 _encode = msgspec.json.Encoder().encode
+_EVENT: Final = b'{%b"type":%b,"at":%b,"task_id":%b,"work_directory":%b,"host":%b,"status":%b,"data":%b}'
 log = structlog.get_logger()
 Shown = Callable[[FeedEvent], FeedEvent]
 
@@ -89,28 +90,46 @@ class EventStream:
         return b"id: %s\n\n" % self._cursor.mark.encode()
 
 
-@lru_cache(4096)
 def _frame(epoch: str, event: FeedEvent) -> bytes:
-    """Made once for all who see the same."""
-    shown = shown_event(epoch, event)
-    if "id" not in shown:
-        return b"data: %s\n\n" % _encode(shown)
-    return b"id: %s\ndata: %s\n\n" % (shown["id"].encode(), _encode(shown))
+    shown = encoded(epoch, event)
+    return b"id: %b\ndata: %b\n\n" % (place(epoch, event), shown) if event.id else b"data: %b\n\n" % shown
 
 
-def shown_event(epoch: str, event: FeedEvent) -> dict[str, Any]:
-    """An Event of the contract, or a Hint when it has no place in the feed; its `data` is still text."""
-    identity = {"id": f"{epoch}-{event.id}"} if event.id else {}
-    return {
-        **identity,
-        "type": event.type,
-        "at": moment(event.at),
-        "task_id": event.task_id or None,
-        "work_directory": event.path,
-        "host": event.host,
-        "status": event.status,
-        "data": Raw(event.data.encode()),
-    }
+def place(epoch: str, event: FeedEvent) -> bytes:
+    """The id of an event."""
+    return b"%b-%d" % (epoch.encode(), event.id)
+
+
+@lru_cache(4096)
+def encoded(epoch: str, event: FeedEvent) -> bytes:
+    """An Event of the contract as JSON, or a Hint when it has no place in the feed; made once for all who see the same.
+
+    Put together from parts, which are mostly known from other events: that takes a quarter of the time.
+    """
+    identity = b'"id":"%b",' % place(epoch, event) if event.id else b""
+    about = (
+        _json(event.type),
+        _time(event.at),
+        b"%d" % event.task_id if event.task_id else b"null",
+        _json(event.path),
+        _json(event.host),
+    )
+    return _EVENT % (identity, *about, _json(event.status), event.data.encode())
+
+
+def shown_event(epoch: str, event: FeedEvent) -> msgspec.Raw:
+    """An Event of the contract, as a part of what is still to be encoded."""
+    return msgspec.Raw(encoded(epoch, event))
+
+
+@lru_cache(4096)
+def _json(text: str | None) -> bytes:
+    return _encode(text)
+
+
+@lru_cache(256)
+def _time(at: Millis) -> bytes:
+    return _encode(moment(at))
 
 
 def topics(query: ReadEvents, by: Principal) -> Topics:
@@ -166,9 +185,14 @@ class Streamed(ASGIResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, send: Send) -> None:
+        to = line(self._request.scope)
         async for frame in self._frames:
+            part: Message = {"type": "http.response.body", "body": frame, "more_body": True}
+            if to is not None and not to.full:
+                await send(part)
+                continue
             async with asyncio.timeout(_STUCK_S):
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
+                await send(part)
 
 
 @get("/events", opt=described(Event, query=ReadEvents, bare=True, media=("text/event-stream",)), scope=enums.Scope.READ)

@@ -1,6 +1,7 @@
 """The switchboard: thousands who listen share one reader of the feed, and whom an event doesn't concern sleeps on."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -16,19 +17,33 @@ MOST: Final = 500
 """Events that are kept for a listener who doesn't take them; one who misses more reads on from the feed by itself."""
 MOST_HINTS: Final = 1000
 _PAGE: Final = 500
-_REST_S: Final = 0.0005
-"""For each listener who was rung: waking and writing takes about a twentieth of it, so that the work itself has the rest."""
-_LONGEST_REST_S: Final = 0.1
+_REST_S: Final = 0.001
+"""For each listener who was rung: waking and writing takes a small part of it, so that the work itself has the rest."""
+_LONGEST_REST_S: Final = 0.15
 
 
 class Listener:
     """One who listens; made by `Board`. Joined, it is told what its topics cover; before and after that it reads by itself."""
 
     # Thousands are held: a generator for each would cost several times as much.
-    __slots__ = ("_at", "_backlog", "_board", "_hints", "_left", "_waiting", "joined", "live", "topics")
+    __slots__ = (
+        "_at",
+        "_backlog",
+        "_board",
+        "_hints",
+        "_left",
+        "_timer",
+        "_until",
+        "_waiting",
+        "joined",
+        "live",
+        "simple",
+        "topics",
+    )
 
     def __init__(self, board: "Board", topics: Topics, *, live: bool) -> None:
         self.topics = topics
+        self.simple = topics.simple
         self.live = live
         self.joined = False
         self._board = board
@@ -37,6 +52,8 @@ class Listener:
         self._backlog: list[FeedEvent] = []
         self._hints: dict[tuple[int, str], FeedEvent] = {}
         self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0
 
     def come(self) -> None:
         """Begin to listen."""
@@ -44,6 +61,8 @@ class Listener:
 
     def go(self) -> None:
         """Listen no more."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._board.leave(self)
         self._board.hints.wanted(-self.live)
 
@@ -103,12 +122,28 @@ class Listener:
         """Wait until it is rung, or so many seconds."""
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
-        timer = loop.call_later(max(0.0, within), self.ring)
+        self._until = loop.time() + max(0.0, within)
+        # Mostly it is rung before; a timer that is there already will do, and is set anew when it goes off too early.
+        if self._timer is None or self._timer.when() > self._until:
+            self._set_timer(loop)
         try:
             await self._waiting
         finally:
-            timer.cancel()
             self._waiting = None
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._until, self._time_is_over, loop)
+
+    def _time_is_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
+        if loop.time() < self._until:
+            self._set_timer(loop)
+        else:
+            self.ring()
 
 
 class Board:
@@ -162,12 +197,12 @@ class Board:
                 listener.hint(event)
                 listener.ring()
 
-    def _concerned(self, event: FeedEvent) -> set[Listener]:
-        found: set[Listener] = set()
-        for key in keys_of(event):
-            if key in self._joined:
-                found |= self._joined[key]
-        return {listener for listener in found if listener.topics.cover(event)}
+    def _concerned(self, event: FeedEvent) -> Iterable[Listener]:
+        hits = [self._joined[key] for key in keys_of(event) if key in self._joined]
+        if not hits:
+            return ()
+        found = hits[0] if len(hits) == 1 else set[Listener]().union(*hits)
+        return [listener for listener in found if listener.simple or listener.topics.cover(event)]
 
     async def _run(self) -> None:
         with self._feed.reader() as bell:

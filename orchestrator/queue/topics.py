@@ -1,6 +1,6 @@
 """What a listener wants to hear of, and may; and who wants to hear of an event, found without asking everybody."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -46,14 +46,20 @@ class Topics(Struct, frozen=True):
             found = [_ALL] if self.types is None else [("type", one) for one in self.types]
         return found or [_NONE]
 
+    @property
+    def simple(self) -> bool:
+        """Whether an event that has one of the keys is covered for sure."""
+        limited, asked = self.visible.patterns is not None, self.asked.patterns is not None
+        if self.tasks is not None or (self.types is not None and (limited or asked)) or (limited and asked):
+            return False
+        return limited or asked or self.administers
 
-def keys_of(event: FeedEvent) -> Iterator[Key]:
+
+def keys_of(event: FeedEvent) -> list[Key]:
     """All keys that an event has."""
-    yield _ALL
-    yield ("type", event.type)
-    if event.task_id:
-        yield ("task", event.task_id)
-    if event.path:
-        yield ("at", event.path)
-        for path in ancestors(event.path):
-            yield ("below", path)
+    return [_ALL, ("type", event.type), ("task", event.task_id), *_keys_at(event.path)]
+
+
+@lru_cache(4096)
+def _keys_at(path: str) -> tuple[Key, ...]:
+    return (("at", path), *(("below", above) for above in ancestors(path))) if path else ()

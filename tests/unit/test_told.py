@@ -1,5 +1,6 @@
 """What events about no task say, to whom, and in which words."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from orchestrator.cli.feed import line
 from orchestrator.domain.principal import EVERYWHERE, OPEN, PathScope, Principal, path_scope
-from orchestrator.http.events import shown_event, topics
+from orchestrator.http.events import encoded, topics
 from orchestrator.store.protocol import FeedEvent
 from worker_client.contract.enums import Scope, Status
 from worker_client.contract.events import Event, ReadEvents
@@ -17,7 +18,7 @@ PAUSED = FeedEvent(2, 0, "directory.changed", 0, "/a", "", None, '{"paused":true
 
 
 def test_an_event_about_no_task_names_none_and_nobody_who_did_it() -> None:
-    shown = shown_event("e", KEY)
+    shown = json.loads(encoded("e", KEY))
     assert shown["task_id"] is None
     assert shown.keys() == set(Event.__struct_fields__)
     assert not {"admin", "192.0.2.1"} & {str(value) for value in shown.values()}
