@@ -31,8 +31,10 @@ OTHERS_S: Final = 2.0
 """After which it is looked for what another server, which may be dead, has left."""
 SPARE_MS: Final[Millis] = 10_000
 """For so long beyond the time of a try nobody else sends it."""
-OF_A_RULE: Final = 4
-AT_ONCE: Final = 64
+FIRST_OF_A_RULE: Final = 4
+MOST_OF_A_RULE: Final = 16
+"""One more after each that was delivered, so that nobody who hangs has much."""
+AT_ONCE: Final = 128
 FAILING_AT_ONCE: Final = 32
 """Of rules whose last try failed, which may be slow to fail, one each: the rest is for all others."""
 LEAVE_S: Final = 2.0
@@ -63,6 +65,7 @@ class Notifier:
         self._shared = shared
         self._bell = asyncio.Event()
         self._busy: Counter[int] = Counter()
+        self._allowed: dict[int, int] = {}
         self._failing: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._made: Sender | None = None
@@ -121,7 +124,7 @@ class Notifier:
         return 0.0
 
     def _most(self, rule_id: int) -> int:
-        return 1 if rule_id in self._failing else OF_A_RULE
+        return 1 if rule_id in self._failing else self._allowed.get(rule_id, FIRST_OF_A_RULE)
 
     def _room(self, rules: list[int]) -> dict[int, int]:
         """How many more of each rule may be sent now."""
@@ -139,10 +142,7 @@ class Notifier:
     async def _deliver(self, row: Notification, rule: NotificationRule) -> None:
         try:
             sent = await self._sent(row, rule)
-            if sent.delivered:
-                self._failing.discard(rule.id)
-            else:
-                self._failing.add(rule.id)
+            self._judge(rule.id, sent)
             self._tell(row, rule, sent)
             await self._settle(row, sent)
         except OrchestratorError:
@@ -152,6 +152,15 @@ class Notifier:
             self._busy[rule.id] -= 1
             self._busy += Counter()
             self._bell.set()
+
+    def _judge(self, rule_id: int, sent: "Sent") -> None:
+        """Have a receiver that takes what it gets have more at a time, and one that does not little."""
+        if sent.delivered:
+            self._allowed[rule_id] = min(self._most(rule_id) + 1, MOST_OF_A_RULE)
+            self._failing.discard(rule_id)
+        else:
+            self._allowed.pop(rule_id, None)
+            self._failing.add(rule_id)
 
     async def _sent(self, row: Notification, rule: NotificationRule) -> "Sent":
         module = importlib.import_module("orchestrator.notify.message")
