@@ -34,7 +34,7 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def places(self) -> PathScope | None:
         """The directories that it names; None: it names none."""
-        return PathScope(tuple(Pattern(path, self.recursive) for path in self.work_path)) if self.work_path else None
+        return _places(self.work_path, self.recursive) if self.work_path else None
 
 
 class NotificationRule(Record, frozen=True, kw_only=True):
@@ -140,6 +140,11 @@ class Brief(Struct, frozen=True):
 def definition_of(text: str) -> Definition:
     """A definition as it was stored."""
     return msgspec.json.decode(text, type=Definition)
+
+
+@lru_cache(1024)
+def _places(paths: tuple[str, ...], recursive: bool) -> PathScope:  # noqa: FBT001 - the cache goes by places
+    return PathScope(tuple(Pattern(path, recursive) for path in paths))
 
 
 @lru_cache(1024)
