@@ -14,6 +14,7 @@ from worker_client.contract.enums import Scope
 
 PAGES: Final[Mapping[str, str]] = {
     "/": "now:NOW",
+    "/tasks": "tasks:LIST",
     "/tasks/{task_id}": "task:TASK",
     "/directories": "directories:LIST",
     "/directory": "directories:ONE",

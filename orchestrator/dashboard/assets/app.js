@@ -233,7 +233,8 @@ function sure(question) {
 
 async function act(form, button) {
   const question = button?.dataset.ask ?? form.dataset.ask;
-  if (question && !(await sure(question))) return;
+  const checked = form.querySelectorAll("input[type=checkbox]:checked:not([data-all])").length;
+  if (question && !(await sure(question.replace("{n}", checked)))) return;
   if (button) button.disabled = true;
   try {
     const body = new URLSearchParams(new FormData(form, button));
