@@ -53,6 +53,11 @@ class Form:
         except ValueError:
             raise ValidationFailed(f"`{name}` is {str(value)[:100]!r}: expected a number", field=name) from None
 
+    @property
+    def names(self) -> list[str]:
+        """The fields that were sent."""
+        return list(self._fields)
+
     def checked(self, name: str) -> bool:
         """Whether a box is checked."""
         return self.text(name) is not None

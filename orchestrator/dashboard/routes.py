@@ -15,6 +15,7 @@ from worker_client.contract.enums import Scope
 PAGES: Final[Mapping[str, str]] = {
     "/": "now:NOW",
     "/tasks": "tasks:LIST",
+    "/tasks/new": "task_new:NEW",
     "/tasks/{task_id}": "task:TASK",
     "/directories": "directories:LIST",
     "/directory": "directories:ONE",

@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 import msgspec
 
 from orchestrator.dashboard import drawing
-from orchestrator.dashboard.acting import ACTIONS
+from orchestrator.dashboard.acting import ACTIONS, FORMS
 from orchestrator.dashboard.acting.act import Done
 from orchestrator.dashboard.form import Form
 from orchestrator.dashboard.page import Page, parts, whole
+from orchestrator.dashboard.routes import PAGES
 from orchestrator.dashboard.visit import Visit
 from orchestrator.http.body import whole as body
 from orchestrator.http.envelope import NO_STORE, Answer, Header, refusal
@@ -46,7 +47,7 @@ async def act(request: Asked, action: str) -> Answer:
     try:
         done = await _acted(visit, request, action)
     except OrchestratorError as refused:
-        return refusal(refused) if scripted else _refused(visit, refused)
+        return refusal(refused) if scripted else await _again(visit, action, refused)
     if scripted:
         told = {"said": done.said, "to": done.to and visit.root + done.to}
         return Answer(msgspec.json.encode(told), headers=(*_JSON, *done.headers))
@@ -64,7 +65,21 @@ async def _acted(visit: Visit, request: Asked, action: str) -> Done:
         fields = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError as error:
         raise ValidationFailed(f"the form cannot be read: {error}", field="") from None
-    return await acting(visit, Form(fields))
+    visit.form = Form(fields)
+    return await acting(visit, visit.form)
+
+
+async def _again(visit: Visit, action: str, refused: OrchestratorError) -> Answer:
+    """The page of the form once more, with what was typed and why it was refused; for most forms just that."""
+    place = FORMS.get(action)
+    if place is None or visit.form is None:
+        return _refused(visit, refused)
+    visit.refused, visit.at = refused, place
+    try:
+        html = await whole(_page(PAGES[place]), visit)
+    except OrchestratorError as worse:
+        return _refused(visit, worse)
+    return Answer(html.encode(errors="replace"), refused.status, _HTML)
 
 
 def _refused(visit: Visit, refused: OrchestratorError) -> Answer:

@@ -12,7 +12,7 @@ FIRST: Final = "en"
 
 
 class Texts:
-    """A catalogue: `texts("tasks.count", n=3)`. A text for several numbers has the forms `one` and `other`."""
+    """A catalogue: `texts("tasks.did_retry", n=3)`. A text for several numbers has the forms `one` and `other`."""
 
     def __init__(self, language: str, entries: Mapping[str, Any]) -> None:
         self.language = language

@@ -6,11 +6,13 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlencode
 
 from orchestrator.dashboard.asking import Asking
+from orchestrator.dashboard.form import Form
 from orchestrator.dashboard.texts import Texts, catalogue, preferred
 from orchestrator.domain.task import Millis
 from orchestrator.http.scope import Asked, principal
 from worker_client.contract.enums import Scope
 from worker_client.endpoints import Call
+from worker_client.errors import OrchestratorError
 
 T = TypeVar("T")
 LANGUAGE: Final = "orchestrator_language"
@@ -29,6 +31,10 @@ class Visit:
         self.root: str = request.scope.get("root_path", "")
         self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
         self.now: Millis = request.app.state.queue.now()
+        self.form: Form | None = None
+        self.refused: OrchestratorError | None = None
+        """What was sent and why it was refused, where a page is drawn again with it."""
+        self.at: str = request.scope["path"].removeprefix(self.root)
 
     async def once(self, call: Call[T]) -> T:
         """The same as `ask` for what several panels of a page want to know: it is asked once."""
@@ -64,7 +70,7 @@ class Visit:
     def here(self, **changed: object) -> str:
         """This address with other parameters; None leaves one out."""
         query: dict[str, object] = {name: value for name, value in self.query.items() if name != "panel"} | changed
-        return self.link(self.request.scope["path"].removeprefix(self.root), **query)
+        return self.link(self.at, **query)
 
     @cached_property
     def texts(self) -> Texts:

@@ -12,3 +12,5 @@ ACTIONS: Final[Mapping[str, Act]] = MappingProxyType({
     **telling.ACTIONS,
 })  # fmt: skip
 """`POST /do/<name>`."""
+FORMS: Final[Mapping[str, str]] = MappingProxyType({"create_task": "/tasks/new"})
+"""Pages that are drawn again, with what was typed, when what their form asks for is refused."""

@@ -231,6 +231,20 @@ function sure(question) {
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
 }
 
+// What was refused is told at its field, too.
+function mark(form, error) {
+  for (const note of form.querySelectorAll(".wrong")) note.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  const field = error?.details?.field && form.elements.namedItem(error.details.field);
+  if (!(field instanceof HTMLElement)) return;
+  const note = Object.assign(document.createElement("span"), { className: "wrong", id: `wrong-${field.name}`, textContent: error.message });
+  field.after(note);
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", note.id);
+  for (let around = field.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+  field.focus();
+}
+
 async function act(form, button) {
   const question = button?.dataset.ask ?? form.dataset.ask;
   const checked = form.querySelectorAll("input[type=checkbox]:checked:not([data-all])").length;
@@ -240,6 +254,7 @@ async function act(form, button) {
     const body = new URLSearchParams(new FormData(form, button));
     const answer = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, body });
     const told = await answer.json();
+    mark(form, answer.ok ? null : told.error);
     if (!answer.ok) return say(told.error?.message ?? page.broken, true);
     say(told.said);
     if (told.to) return location.assign(told.to);
@@ -270,6 +285,11 @@ document.addEventListener("change", (event) => {
   const field = event.target;
   if (field.dataset.all !== undefined) {
     for (const box of document.querySelectorAll(`input[type=checkbox][name="${field.dataset.all}"]`)) box.checked = field.checked;
+  }
+  if (field.dataset.redraw) {
+    const address = new URL(location.href);
+    address.searchParams.set(field.name, field.value);
+    draw(address, [field.dataset.redraw]).catch(() => say(page.broken, true));
   }
   if (field.form?.dataset.filter !== undefined) field.form.requestSubmit();
 });
