@@ -64,7 +64,7 @@ class Frame:
         visit, refused = self._visit(facts, told)
         sending = _Sending(send, self._headers(facts, told, visit))
         token = logged_request_id.set(facts[REQUEST_ID])
-        traced = None if self.traces is None else self.traces.request(facts, method)
+        traced = None if self.traces is None or refused is not None else self.traces.request(facts, method)
         try:
             answer = refused or await self.dispatch(scope, receive)
             if isinstance(answer, Answer):

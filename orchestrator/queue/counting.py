@@ -20,9 +20,8 @@ def _work(decisions: Iterable[Decision], metrics: Metrics) -> None:
             if type(change) is AttemptEnded:
                 head, ended_at = change.head, change.ended_at
                 began = head.started_at or ended_at
-                waited, took = max(0, began - head.ready_at), max(0, ended_at - began)
-                metrics.attempted(head.kind, change.outcome, waited=waited / 1000, seconds=took / 1000)
-            elif type(change) is UsageCounted:
+                metrics.attempted(head.kind, change.outcome, (began - head.ready_at) / 1000, (ended_at - began) / 1000)
+            elif type(change) is UsageCounted and (change.micros or change.input_tokens or change.output_tokens):
                 tokens = {"input": change.input_tokens, "output": change.output_tokens, "cached": change.cached_tokens}
                 metrics.used(change.agent or "unknown", tokens, usd(change.micros))
 

@@ -102,13 +102,16 @@ class Metrics:
         """Count a try to deliver a notification."""
         self._notifications[via, outcome] += 1
 
-    def attempted(self, kind: str, outcome: str, *, waited: float, seconds: float) -> None:
-        """Count an attempt that is over: how long its task was ready before it, and how long it took."""
-        kind = _bounded(kind, self._attempt_seconds)
+    def attempted(self, kind: str, outcome: str, waited: float, seconds: float) -> None:
+        """Count an attempt that is over: for how many seconds its task was ready before it, and how many it took."""
+        histogram = self._attempt_seconds.get(kind)
+        if histogram is None:
+            kind = _bounded(kind, self._attempt_seconds)
+            histogram = self._attempt_seconds.setdefault(kind, Histogram(_WORK_SECONDS))
         self._attempts[kind, outcome] += 1
-        histogram = self._attempt_seconds.get(kind) or self._attempt_seconds.setdefault(kind, Histogram(_WORK_SECONDS))
-        histogram.observe(seconds)
-        self.attempt_wait_seconds.observe(waited)
+        # A clock that was set back must lower no sum.
+        histogram.observe(max(0.0, seconds))
+        self.attempt_wait_seconds.observe(max(0.0, waited))
 
     def used(self, agent: str, tokens: Mapping[str, int], cost_usd: float) -> None:
         """Count what an agent used more than was known of the attempt before."""

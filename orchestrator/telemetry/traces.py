@@ -15,7 +15,7 @@ from worker_client import tracing
 from worker_client.spans import Span, Spans, remote, sampled
 
 _HEADER: Final = b"traceparent"
-_READING: Final = frozenset({"GET", "OPTIONS"})
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FREQUENT: Final = ("/tasks/next", "/tasks/claim", "/heartbeat", "/logs")
 """Ends of paths that workers ask for all the time: a claim has its span when it gets something."""
 _UNTOLD: Final = frozenset({Phase.SHIFT, Phase.EXTEND, Phase.CLAIM})

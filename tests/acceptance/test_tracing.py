@@ -1,6 +1,7 @@
 """One trace from who puts a task in, through server and worker, to what the worker runs: real processes, a real receiver."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -94,6 +95,17 @@ def test_a_worker_that_does_not_trace_passes_the_trace_on(tmp_path: Path) -> Non
             assert server.run("add", "x", "--command", script, "--dir", str(tmp_path)).returncode == 0
         assert work(server, tmp_path).returncode == 0
     assert ((tmp_path / "0").read_text(), (tmp_path / "1").read_text()) == (f"{sent}\n", "\n")
+
+
+def test_the_program_of_the_page_puts_its_task_into_its_trace(tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tracing.md").read_text(), re.DOTALL)
+    with serving(tmp_path) as server:
+        setup = "from opentelemetry.sdk.trace import TracerProvider\nfrom opentelemetry import trace\n"
+        setup += "trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n"
+        after = "\nwith Client() as client:\n    print(client.claim(work_path=['/srv/shop'], worker_id='w', wait=0).traceparent)"
+        line = [sys.executable, "-c", setup + program + after]
+        ran = subprocess.run(line, env=environment(**server.variables), capture_output=True, text=True, check=False, timeout=60)
+        assert ran.stdout.startswith("00-"), ran.stderr
 
 
 def test_a_collector_that_is_away_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -123,6 +123,9 @@ async def test_a_task_without_a_trace_begins_one_and_looking_begins_none(server:
     for path in ("/tasks", f"/tasks/{task['id']}", "/statistics"):
         await server.get(path)
     assert [span.name for span in told.all() if span.parent is None and span.name != "commit"] == ["POST /api/v1/tasks"]
+    await server.client.head(f"/tasks/{task['id']}")
+    assert (await server.client.post("/tasks//1", json=TASK)).status_code == 404, "who is turned away at the door is no span"
+    assert len([span for span in told.all() if span.parent is None]) == 2
     await server.client.get(f"/tasks/{task['id']}", headers={"traceparent": SENT})
     assert trace_of(told.one("GET /api/v1/tasks/{task_id}")) == TRACE
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SECURITY = (DOCS / "security.md").read_text(encoding="utf-8")
 SCHEDULES = (DOCS / "schedules.md").read_text(encoding="utf-8")
+WATCHING = "".join((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("metrics", "tracing"))
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
@@ -61,7 +62,7 @@ def test_settings_that_are_named_are_there() -> None:
             assert known or name.startswith(("SECRET_", "TEST_")), f"{page.name}: APP_{name}"
 
 
-@pytest.mark.parametrize("line", re.findall(r"(?m)^orchestrator ([a-z].+)$", SECURITY + SCHEDULES))
+@pytest.mark.parametrize("line", re.findall(r"(?m)^(?:[A-Z_]+=\S+ )?orchestrator ([a-z].+)$", SECURITY + SCHEDULES + WATCHING))
 def test_commands_are_as_they_are_written(line: str) -> None:
     words = shlex.split(line.partition(" > ")[0], comments=True)
     command: click.Command = main

@@ -267,7 +267,7 @@ def test_kinds_and_agents_cannot_grow_without_bound() -> None:
     metrics = Metrics("0.1.0")
     for _ in range(2):
         for n in range(100):
-            metrics.attempted(f"kind{n}", "completed", waited=1, seconds=n)
+            metrics.attempted(f"kind{n}", "completed", 1, n)
             metrics.used(f"agent{n}", {"input": 1}, 0.5)
     got = samples(metrics.render(QueueSnapshot(by_status={})))
     assert got["task_attempts_total", (("kind", "kind0"), ("outcome", "completed"))] == 2
