@@ -258,6 +258,7 @@ def test_output_goes_into_a_file_that_is_whole(server: Server, tmp_path: Path) -
         assert claimed is not None
         client.append_logs(task, lease=claimed.lease, lines=[f"line {number}" for number in range(1000)])
         client.append_logs(task, lease=claimed.lease, lines=["the last"])
+        client.complete(task, lease=claimed.lease)
     saved = server.run("logs", str(task), "--output", "out.txt", cwd=tmp_path)
     assert (saved.returncode, saved.stdout) == (0, "")
     assert "1,001 lines" in saved.stderr
