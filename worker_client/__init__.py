@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worker_client.client import AsyncClient, Client
+    from worker_client.contract.events import Event, Hint
     from worker_client.crew import Crew
     from worker_client.errors import (
         ConfigurationError,
@@ -36,8 +37,10 @@ __all__ = [
     "Conflict",
     "Crew",
     "Done",
+    "Event",
     "Failed",
     "Forbidden",
+    "Hint",
     "LeaseLost",
     "NotFound",
     "OrchestratorError",
@@ -58,6 +61,8 @@ __all__ = [
 _MODULES = {
     "AsyncClient": "client",
     "Client": "client",
+    "Event": "contract.events",
+    "Hint": "contract.events",
     "Retries": "exchange",
     "Reset": "feed",
     "RunContext": "runners.base",
