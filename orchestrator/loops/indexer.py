@@ -26,6 +26,8 @@ _TASKS: Final = 20
 """Whose texts are read at once: others are served in between."""
 _CHARACTERS: Final = 100_000
 """Of words in one transaction, for which others wait."""
+_LONG: Final = 2_000
+"""Characters of words that are made before others have their turn."""
 _BUSY: Final = 200
 """Events in a second, of a server that has other things to do."""
 _GIVES_WAY: Final = 50
@@ -82,9 +84,11 @@ class Indexer:
         size = read = 0
         while read < len(tasks) and size < _CHARACTERS:
             texts = await self._queue.reads.texts(tasks[read : read + _TASKS])
-            new = [(task_id, " ".join(words(text))) for task_id, text in texts.items()]
-            found += new
-            size += sum(len(text) for _, text in new)
+            for task_id, text in texts.items():
+                found.append((task_id, " ".join(words(text))))
+                size += len(found[-1][1])
+                if len(found[-1][1]) > _LONG:
+                    await asyncio.sleep(0)
             read = min(read + _TASKS, len(tasks))
         return read, tuple(found)
 

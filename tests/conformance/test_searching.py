@@ -103,18 +103,28 @@ def found(rig: Rig, q: str, visible: PathScope = EVERYWHERE, **facts: Any) -> li
     return [view.head.id for view in listing.items]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_random_texts(rig: Rig, seed: int) -> None:
+def test_random_texts(rig: Rig) -> None:
+    assert random_texts(rig, 2, rounds=6, questions=20) > 40
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("seed", range(10, 13))
+def test_many_random_texts(rig: Rig, seed: int) -> None:
+    assert random_texts(rig, seed, rounds=10, questions=40) > 100
+
+
+def random_texts(rig: Rig, seed: int, *, rounds: int, questions: int) -> int:
+    """How many tasks were found, of those that had to be."""
     chance = random.Random(seed)
     ids: list[int] = []
     hits = 0
-    for _ in range(6):
+    for _ in range(rounds):
         for _ in range(15):
             change(rig, chance, ids)
         # Anything from nothing to all of it.
         index(rig, chance.choice((0, 1, 10_000)))
         views = every(rig)
-        for _ in range(20):
+        for _ in range(questions):
             q = asked(chance)
             expected = [view.head.id for view in views if has_words(view, q)]
             assert found(rig, q) == expected, q
@@ -128,7 +138,7 @@ def test_random_texts(rig: Rig, seed: int) -> None:
             assert found(rig, q, status=[Status.WAITING]) == waiting
             bulk = read(rig, rig.store.reads.task_ids(TaskFilter(q=q), EVERYWHERE, statuses=list(Status), after=0, limit=1000))
             assert bulk == sorted(expected)
-    assert hits > 50
+    return hits
 
 
 def test_at_once_and_gone_at_once(rig: Rig) -> None:
@@ -290,3 +300,34 @@ def test_an_upgraded_database(tmp_path: Path) -> None:
     migrate(path)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT last_event, unread FROM task_index").fetchone() == (0, 2)
+
+
+SIGNS = list(map(chr, range(0x4E00, 0x4E00 + 500)))
+
+
+@pytest.mark.parametrize(
+    "q",
+    ["".join(SIGNS), " ".join(SIGNS[:250]), " ".join(f"{n:x}g" for n in range(160))[:500], '"' * 500, ".".join(SIGNS[:250])],
+    ids=["one phrase", "many phrases", "many words", "quotes", "a phrase of parts"],
+)
+def test_the_longest_question(rig: Rig, q: str) -> None:
+    task_id = rig.add(prompt=q)
+    rig.add(prompt=q[:100])
+    index(rig)
+    expected = [view.head.id for view in every(rig) if has_words(view, q)]
+    assert found(rig, q) == expected
+    assert (task_id in expected) == bool(q.strip('"'))
+
+
+def test_long_texts(rig: Rig) -> None:
+    """As much as counts, of each kind, and beyond it."""
+    prompts = ["页面" * 10_000, "ab " * 10_000, " ".join(map(str, range(5_000))), "x" * 20_000, f"{'y ' * 4_998}end beyond"]
+    ids = [rig.add(prompt=prompt) for prompt in prompts]
+    for _ in range(2):
+        assert found(rig, "页面页面") == [ids[0]]
+        assert found(rig, "ab") == [ids[1]]
+        assert found(rig, "1234") == [ids[2]]
+        assert found(rig, "x" * 300) == [ids[3]]
+        assert found(rig, "end") == [ids[4]]
+        assert found(rig, "beyond") == []
+        index(rig)

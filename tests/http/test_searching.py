@@ -141,7 +141,7 @@ async def test_of_two_servers_one_puts_things_in(tmp_path: Path) -> None:
         for n in range(20):
             await one.add(title=f"task {n}")
         done = await asyncio.gather(*(Indexer(server.queue).once() for server in (one, other) for _ in range(2)))
-        assert sorted(map(str, done)) == ["None", "None", "None", "True"]
+        assert done.count(True) == 1, done
         assert await Indexer(one.queue).once() is False
         search = await other.queue.reads._search("task", ())
         assert search is not None

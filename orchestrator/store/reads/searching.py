@@ -1,5 +1,6 @@
 """Looking for words: in the index, and directly in what has happened since it was read."""
 
+import asyncio
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,8 @@ from worker_client.errors import Overloaded
 
 SLICE: Final = 100
 """Tasks whose texts are read at once; between two slices everybody else goes on."""
+_LONG: Final = 500
+"""Words of a task that are looked at before others have their turn."""
 _UNREAD_EVENTS: Final = 30_000
 _UNREAD_TASKS: Final = 10_000
 _NEWEST: Final = 2_000
@@ -136,11 +139,13 @@ class SearchReads(Reading):
         found = []
         for first in range(0, len(ids), SLICE):
             texts = await self.texts(ids[first : first + SLICE])
-            found += [
-                task_id
-                for task_id in ids[first : first + SLICE]
-                if task_id in texts and may_find(asked, texts[task_id]) and finds(asked, words(texts[task_id]))
-            ]
+            for task_id in ids[first : first + SLICE]:
+                if task_id in texts and may_find(asked, texts[task_id]):
+                    among = words(texts[task_id])
+                    if finds(asked, among):
+                        found.append(task_id)
+                    if len(among) > _LONG:
+                        await asyncio.sleep(0)
         return found
 
     async def _next(self, search: Search, place: int | None, *, descending: bool) -> Chunk:
