@@ -21,7 +21,12 @@ class Picture(Struct, frozen=True):
     ready: str
 
 
-PICTURES: Final = (Picture("now", "/", "main"),)
+PICTURES: Final = (
+    Picture("now", "/", "main"),
+    Picture("workers", "/workers", "main"),
+    Picture("schedules", "/schedules", "main"),
+    Picture("costs", "/costs", "main"),
+)
 
 
 def taken(tab: Tab, file: Path) -> None:
