@@ -1,9 +1,11 @@
 """Libraries that others import, and that we seldom or never need: loaded when something of them is asked for."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 
 class _Deferred(ModuleType):
@@ -18,3 +20,22 @@ class _Deferred(ModuleType):
 def defer(name: str) -> None:
     """Have an import of a module load it at the first use of what is in it."""
     sys.modules.setdefault(name, _Deferred(name))
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """Within it, imports do as if a module were not there, where they can do without it."""
+    before = sys.modules.get(name)
+    sys.modules[name] = cast("ModuleType", None)  # by which Python knows that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+
+
+def plain_tracebacks() -> None:
+    """Load structlog without rich, with which it would draw tracebacks: 5 MB, and ours are plain."""
+    with without("rich"):
+        import_module("structlog")

@@ -9,6 +9,7 @@ import rich_click as click
 
 from orchestrator.cli.configured import config_option, database_option, load, read, unknown_variables
 from orchestrator.cli.exits import Exit, fail
+from orchestrator.deferring import plain_tracebacks
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -59,6 +60,7 @@ def serve(
             "--with-worker can't be combined with [server] tls_certfile: the certificate is for another name than the address "
             "that such a worker uses. Start it by itself: orchestrator-worker run --dir DIR --url https://NAME:PORT"
         )
+    plain_tracebacks()
     with problems(settings):
         from orchestrator import app
         from orchestrator.companion import Manned

@@ -37,3 +37,11 @@ def test_nor_the_commands_that_it_is_not() -> None:
 def test_it_is_there_as_soon_as_it_is_used(use: str) -> None:
     code = f"import json, sys; import orchestrator.app\n{use}('a: 1')\nprint(json.dumps(sys.modules['yaml'].__spec__.name))"
     assert told(code) == "yaml"
+
+
+def test_a_server_does_not_draw_tracebacks() -> None:
+    code = (
+        "import json, sys\nfrom orchestrator.deferring import plain_tracebacks\nplain_tracebacks()\n"
+        "import orchestrator.app\nbefore = 'rich' in sys.modules\nimport rich.console\nprint(json.dumps([before, rich.__name__]))"
+    )
+    assert told(code) == [False, "rich"]
