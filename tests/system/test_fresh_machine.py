@@ -58,6 +58,7 @@ def test_the_wheel_brings_its_files_and_the_sdk_runs_alone(tmp_path: Path) -> No
         "from worker_client import AsyncClient, Client, Worker",
         "from worker_client.hiring import Shift, Wanted, hire; hire(Wanted(directories=('.',), agents=('claude',)), Shift())",
         "from orchestrator import resources as r; assert list(r.migrations().glob('0001_*.sql'))",
+        "from orchestrator.cli.monitoring import FILES, config; assert all((config() / name).is_file() for name in FILES)",
         "from orchestrator import resources as r, settings as s; s.load([r.config()], {'APP_ENV': 'production'})",
         "from importlib.util import find_spec as f; assert not any(map(f, ['litestar', 'aiosqlite', 'structlog']))",
     ):
