@@ -87,6 +87,12 @@ async def _state(visit: Visit) -> Facts:
     return facts
 
 
+async def _advice(visit: Visit) -> Facts:
+    task = await _task(visit)
+    failed = task.error is not None and task.status not in {Status.COMPLETED, Status.CANCELLED}
+    return {"items": (await visit.ask(endpoints.task_advice(task.id))).items if failed else []}
+
+
 def _bounded(visit: Visit, name: str, text: str) -> Facts:
     """A text as far as it is shown: all of it where the address asks for that, within reason."""
     most = _LONG if visit.one("whole") == name else _SHORT
@@ -179,6 +185,7 @@ TASK: Final = Page(
     panels=(
         Panel("task-head", _head, on=(*CHANGES, *_on("progress"))),
         Panel("task-state", _state, on=CHANGES),
+        Panel("task-advice", _advice, on=CHANGES),
         Panel("task-result", _result, on=_on("completed", "retried")),
         Panel("task-log", _log, on=(*_on("output"), *CHANGES)),
         Panel("task-prompt", _prompt, on=_on("updated")),
