@@ -139,6 +139,7 @@ def topics(query: ReadEvents, by: Principal) -> Topics:
         asked=EVERYWHERE if paths is None else PathScope(tuple(Pattern(path, query.recursive) for path in paths)),
         types=None if query.type is None else frozenset(query.type),
         tasks=None if query.task_id is None else frozenset(query.task_id),
+        runs=None if query.run_id is None else frozenset(query.run_id),
         visible=by.paths,
         administers=by.administers,
     )

@@ -62,6 +62,9 @@ async def list_workflows(request: Asked) -> Answer:
     query = parse(request, contract.ListWorkflows)
     found = await _queue(request).reads.workflows(query, principal(request).paths, place(query))
     items = [views.workflow(one) for one in found.items]
+    if query.runs:
+        last = await _queue(request).reads.last_runs([one.id for one in items], query.runs, principal(request).paths)
+        items = [replace(one, runs=last.get(one.id, [])) for one in items]
     return answer(page(items, query, total=found.total, total_exact=found.total_exact))
 
 

@@ -22,6 +22,7 @@ class Topics(Struct, frozen=True):
     asked: PathScope = EVERYWHERE
     types: frozenset[str] | None = None
     tasks: frozenset[int] | None = None
+    runs: frozenset[int] | None = None
     visible: PathScope = EVERYWHERE
     administers: bool = False
 
@@ -30,6 +31,7 @@ class Topics(Struct, frozen=True):
         return (
             (self.types is None or event.type in self.types)
             and (self.tasks is None or event.task_id in self.tasks)
+            and (self.runs is None or event.run_id in self.runs)
             and (self.visible.covers(event.path) if event.path else self.administers)
             and self.asked.covers(event.path)
         )
@@ -40,6 +42,8 @@ class Topics(Struct, frozen=True):
         patterns = self.visible.patterns if self.asked.patterns is None else self.asked.patterns
         if self.tasks is not None:
             found: list[Key] = [("task", task_id) for task_id in self.tasks]
+        elif self.runs is not None:
+            found = [("run", run_id) for run_id in self.runs]
         elif patterns is not None:
             found = [("below" if pattern.below else "at", pattern.path) for pattern in patterns]
         else:
@@ -50,14 +54,16 @@ class Topics(Struct, frozen=True):
     def simple(self) -> bool:
         """Whether an event that has one of the keys is covered for sure."""
         limited, asked = self.visible.patterns is not None, self.asked.patterns is not None
-        if self.tasks is not None or (self.types is not None and (limited or asked)) or (limited and asked):
+        narrow = self.tasks is not None or self.runs is not None
+        if narrow or (self.types is not None and (limited or asked)) or (limited and asked):
             return False
         return limited or asked or self.administers
 
 
 def keys_of(event: FeedEvent) -> list[Key]:
     """All keys that an event has."""
-    return [_ALL, ("type", event.type), ("task", event.task_id), *_keys_at(event.path)]
+    runs: list[Key] = [("run", event.run_id)] if event.run_id else []
+    return [_ALL, ("type", event.type), ("task", event.task_id), *_keys_at(event.path), *runs]
 
 
 @lru_cache(4096)

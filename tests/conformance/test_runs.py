@@ -9,8 +9,9 @@ import pytest
 
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import operations as ops
-from orchestrator.domain.principal import OPEN
+from orchestrator.domain.principal import OPEN, PathScope, Pattern
 from tests.flows import Flows, step
+from tests.reading import read
 from tests.rig import Rig
 from worker_client.contract.workflows import CreateWorkflow
 from worker_client.errors import Conflict, NotFound
@@ -289,3 +290,14 @@ def test_a_name_is_taken_once_and_a_change_meets_the_version_that_it_was_made_fr
         flows.save(step("a"), name="one")
     with pytest.raises(Conflict, match="is at version 1, not 2"):
         flows.rig.do(flow.SaveWorkflow(workflow_id=workflow_id, base=2, name="one", definition="{}"))
+
+
+def test_lists_of_workflows_know_their_last_runs(flows: Flows) -> None:
+    one, other = flows.save(step("a"), name="one"), flows.save(step("a"), name="other")
+    begun = [flows.begin(one) for _ in range(4)]
+    alone = flows.begin(other)
+    reads = flows.rig.store.reads
+    found = read(flows.rig, reads.last_runs([one, other, "no-such"], 3, OPEN.paths))
+    assert {key: [run.id for run in runs] for key, runs in found.items()} == {one: begun[:0:-1], other: [alone]}
+    assert found[other][0].status == "running"
+    assert read(flows.rig, reads.last_runs([one] + ["no-such"] * 120, 3, PathScope((Pattern("/b", below=True),)))) == {}

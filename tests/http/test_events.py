@@ -184,6 +184,19 @@ async def test_a_stream_can_be_narrowed(server: Running, directory: str) -> None
             assert await one.types(1) == [claimed]
 
 
+async def test_a_stream_follows_a_run_and_its_tasks(server: Running, directory: str) -> None:
+    steps = [{"id": "one", "task": {"work_directory": directory, "prompt": "do"}}]
+    workflow = await server.post("/workflows", {"name": directory[-60:], "steps": steps})
+    other = await server.post(f"/workflows/{workflow['id']}/execute", {"input": {}})
+    run = await server.post(f"/workflows/{workflow['id']}/execute", {"input": {}})
+    async with reading(server, run_id=run["id"]) as stream:
+        await server.task(directory)
+        await server.post(f"/runs/{other['id']}/cancel")
+        await server.post(f"/runs/{run['id']}/cancel")
+        ended = [await stream.types(1) for _ in range(2)]
+        assert {kind for ((kind, _),) in ended} == {"task.cancelled", "run.cancelled"}
+
+
 async def test_a_question_that_makes_no_sense_is_refused(server: Running) -> None:
     for query, field in (({"work_path": "here"}, "work_path"), ({"task_id": "x"}, "task_id"), ({"kind": "x"}, "kind")):
         error = await server.refused("GET", "/events", 400, params=query)

@@ -42,11 +42,15 @@ class Hint(Struct, kw_only=True):
 
 
 class ReadEvents(Request, kw_only=True):
-    """Which events; `after` resumes as Last-Event-ID does, `live` asks for hints, too."""
+    """Which events; with `run_id` those of runs and of their tasks.
+
+    `after` resumes as Last-Event-ID does, `live` asks for hints, too.
+    """
 
     work_path: Paths | None = None
     recursive: bool = True
     type: Annotated[list[Name], Several] | None = None
     task_id: Annotated[list[Id], Several] | None = None
+    run_id: Annotated[list[Id], Several] | None = None
     after: Name | None = None
     live: bool = False

@@ -73,8 +73,17 @@ class UpdateWorkflow(Request, kw_only=True):
     timeout_seconds: TimeoutSeconds | UnsetType | None = UNSET
 
 
+class RunState(Struct, kw_only=True):
+    """Where a run stands."""
+
+    id: int
+    status: RunStatus
+    created_at: datetime
+    finished_at: datetime | None
+
+
 class Workflow(Struct, kw_only=True):
-    """A workflow in its latest version, or the one asked for."""
+    """A workflow in its latest version, or the one asked for; `runs`: its last ones, where a list was asked for them."""
 
     id: str
     version: int
@@ -89,13 +98,15 @@ class Workflow(Struct, kw_only=True):
     updated_at: datetime
     created_by: str
     managed_by: str | None = None
+    runs: list[RunState] = []
 
 
 class ListWorkflows(Paged, kw_only=True):
-    """A page of workflows, by name."""
+    """A page of workflows, by name; `runs`: with so many of the last runs of each."""
 
     q: Annotated[str, Meta(max_length=500)] | None = None
     deployed: bool | None = None
+    runs: Annotated[int, Meta(ge=0, le=50)] = 0
 
 
 class WorkflowVersion(Request, kw_only=True):

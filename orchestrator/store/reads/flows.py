@@ -1,21 +1,25 @@
 """Workflows and runs as people look at them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.domain.moments import moment, perhaps
 from orchestrator.domain.principal import PathScope
 from orchestrator.domain.records import Run, RunStep, Workflow, WorkflowVersion
 from orchestrator.store.reads.conditions import Condition, all_of, reaching
 from orchestrator.store.reads.tasks import refuse_both
 from orchestrator.store.reads.values import COUNTED, Listing, Reading, cursor_at, place_of, total_of
 from orchestrator.store.rows import RECORD_COLUMNS, record_of
-from worker_client.contract.workflows import ListRuns, ListWorkflows
+from worker_client.contract.enums import RunStatus
+from worker_client.contract.workflows import ListRuns, ListWorkflows, RunState
 
 MOST_RESULTS: Final = 4_000_000
 """Characters of results that one answer has."""
+_AT_ONCE: Final = 50
+"""Workflows whose last runs are asked for at once: databases bound how long a query may be."""
 _WORKFLOW: Final = RECORD_COLUMNS[Workflow.TABLE]
 _VERSION: Final = RECORD_COLUMNS[WorkflowVersion.TABLE].replace("r.", "v.")
 _RUN: Final = RECORD_COLUMNS[Run.TABLE]
@@ -102,6 +106,24 @@ class FlowReads(Reading):
         cursor = cursor_at(f"r{found[-1].id}") if len(rows) > query.limit else None
         views = [RunView(run, steps.get(run.id, [])) for run in found]
         return Listing(items=views, total=total, total_exact=exact, next_cursor=cursor)
+
+    async def last_runs(self, workflow_ids: Sequence[str], count: int, visible: PathScope) -> dict[str, list[RunState]]:
+        """The last runs of each of these workflows, newest first."""
+        seen = reaching(visible, "r.paths", self._dialect)
+        one = (
+            "SELECT * FROM (SELECT r.workflow_id, r.id, r.status, r.created_at, r.finished_at FROM runs r"
+            f" WHERE r.workflow_id = ? AND {seen.sql} ORDER BY r.id DESC LIMIT ?) AS last"
+        )
+        found: dict[str, list[RunState]] = {}
+        for start in range(0, len(workflow_ids), _AT_ONCE):
+            some = workflow_ids[start : start + _AT_ONCE]
+            params = [value for workflow_id in some for value in (workflow_id, *seen.params, count)]
+            for workflow_id, run_id, status, created, finished in await self._fetch(
+                " UNION ALL ".join([one] * len(some)), params
+            ):
+                state = RunState(id=run_id, status=RunStatus(status), created_at=moment(created), finished_at=perhaps(finished))
+                found.setdefault(workflow_id, []).append(state)
+        return {workflow_id: sorted(states, key=lambda state: -state.id) for workflow_id, states in found.items()}
 
     async def run_status(self, run_id: int, visible: PathScope) -> str | None:
         """Where a run stands; None when there is none or it cannot be seen."""
