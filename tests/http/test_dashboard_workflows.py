@@ -50,8 +50,8 @@ async def test_a_workflow_is_run_and_its_runs_are_a_grid(server: Running, browse
     empty = text(await page(browser, f"/workflows/{workflow['id']}"))
     assert "No runs" in empty
     sent = {
-        "workflow_id": workflow["id"], "whole": "1", "input.name": "wall", "input.floors": "3", "input.parts": '["b", "c"]',
-        "input.note": "", "more": '{"extra": {"x": 1}}',
+        "workflow_id": workflow["id"], "field": list(known), "input.name": "wall", "input.floors": "3",
+        "input.parts": '["b", "c"]', "input.note": "", "more": '{"extra": {"x": 1}}',
     }  # fmt: skip
     begun = await browser.post("/do/execute_workflow", data=sent)
     assert begun.status_code == 303, begun.text

@@ -17,10 +17,8 @@ async def _execute(visit: Visit, form: Form) -> Done:
     """Begin a run: a field for each of the defaults of the input, of the type that the default has, and JSON for the rest."""
     workflow_id = form.needed("workflow_id")
     workflow = await visit.ask(endpoints.get_workflow(workflow_id))
-    fields = {name: f"input.{name}" for name in workflow.input}
-    given = {
-        name: _given(form, field, workflow.input[name]) for name, field in fields.items() if form.has(field) or form.has("whole")
-    }
+    # A box that is not checked is not sent: which fields there were is.
+    given = {name: _given(form, f"input.{name}", workflow.input[name]) for name in form.all("field") if name in workflow.input}
     more = _json(form, "more", {})
     if not isinstance(more, dict):
         raise ValidationFailed('`more` is no JSON object: write it as {"name": value}', field="more")

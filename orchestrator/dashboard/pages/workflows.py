@@ -1,11 +1,13 @@
 """Workflows: the graph of each, its definition and its runs as a grid; and one run, as it goes on."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from orchestrator.dashboard.graphs import Edge, Node, drawing
+from orchestrator.dashboard.measures import shown
 from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
 from worker_client import endpoints
@@ -21,6 +23,7 @@ _CELLS: Final = 1200
 _MOST_STEPS: Final = 200
 _MOST_TASKS: Final = 8
 _RESULT: Final = 300
+_MOST_FIELDS: Final = 30
 _LARGEST: Final = 2**63
 _RUNS: Final = ("run.*",)
 
@@ -47,15 +50,22 @@ async def _subject(visit: Visit) -> Facts:
     return {"workflow": await _workflow(visit)}
 
 
+def _fields(known: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Name, kind and value of the fields for an input: for what can be shown as it is, the rest keeps its default."""
+    for name, value in list(known.items())[:_MOST_FIELDS]:
+        kind = "text" if isinstance(value, str) else "json"
+        if isinstance(value, bool | int | float):
+            kind = "box" if isinstance(value, bool) else "number"
+        told = json.dumps(value, ensure_ascii=False) if kind == "json" else value
+        if shown(name) == name and (not isinstance(told, str) or shown(told) == told):
+            yield name, kind, told
+
+
 async def _head(visit: Visit) -> Facts:
     workflow = await _workflow(visit)
     newest = await visit.once(endpoints.get_workflow(workflow.id, WorkflowVersion()))
-    return {
-        "workflow": workflow,
-        "latest": newest.version,
-        "may_run": visit.may(Scope.SUBMIT),
-        "may_deploy": visit.may(Scope.ADMIN),
-    }
+    may = {"may_run": visit.may(Scope.SUBMIT), "may_deploy": visit.may(Scope.ADMIN)}
+    return {"workflow": workflow, "latest": newest.version, "fields": list(_fields(newest.input)), **may}
 
 
 async def _graph(visit: Visit) -> Facts:
@@ -69,14 +79,14 @@ async def _graph(visit: Visit) -> Facts:
 
 def _drawn(steps: Sequence[Step], states: Mapping[str, tuple[str, str, str]]) -> Any:
     """The graph of steps; what is known of their states: status, note and link."""
-    shown = steps[:_MOST_STEPS]
+    drawn = steps[:_MOST_STEPS]
     nodes = []
-    for step in shown:
+    for step in drawn:
         fans = "" if step.for_each is None else "\N{MULTIPLICATION SIGN} n"
         status, note, link = states.get(step.id, ("", fans or str(step.task.get("kind") or "agent"), ""))
         nodes.append(Node(id=step.id, name=step.id, status=status, note=note, link=link))
-    known = {step.id for step in shown}
-    return drawing(nodes, [Edge(parent, step.id) for step in shown for parent in step.depends_on if parent in known])
+    known = {step.id for step in drawn}
+    return drawing(nodes, [Edge(parent, step.id) for step in drawn for parent in step.depends_on if parent in known])
 
 
 async def _grid(visit: Visit) -> Facts:
@@ -165,9 +175,9 @@ async def _run_graph(visit: Visit) -> Facts:
 
 async def _run_steps(visit: Visit) -> Facts:
     run = await _run(visit)
-    shown = list(run.steps.items())[:_MOST_STEPS]
-    rows = [(name, step, step.task_ids[:_MOST_TASKS], _short(step.result)) for name, step in shown]
-    return {"run": run, "rows": rows, "left": len(run.steps) - len(shown)}
+    listed = list(run.steps.items())[:_MOST_STEPS]
+    rows = [(name, step, step.task_ids[:_MOST_TASKS], _short(step.result)) for name, step in listed]
+    return {"run": run, "rows": rows, "left": len(run.steps) - len(listed)}
 
 
 def _short(result: Any) -> str:
