@@ -193,7 +193,7 @@ async def test_a_stream_follows_a_run_and_its_tasks(server: Running, directory: 
         await server.task(directory)
         await server.post(f"/runs/{other['id']}/cancel")
         await server.post(f"/runs/{run['id']}/cancel")
-        told = set()
+        told: set[tuple[str, int | None]] = set()
         while "run.cancelled" not in {kind for kind, _ in told} or "task.cancelled" not in {kind for kind, _ in told}:
             told |= set(await stream.types(1))
         (task_id,) = (await server.get(f"/runs/{run['id']}"))["steps"]["one"]["task_ids"]
