@@ -10,6 +10,7 @@ HEIGHT: Final = 100.0
 """Of the drawing; it is stretched to the place that there is."""
 _GAP: Final = 0.2
 _COUNTS: Final = tuple(step * 10**power for power in range(9) for step in (2, 4, 10))
+_AMOUNTS: Final = tuple(step * 10**power / 100 for power in range(12) for step in (1, 2, 4, 6, 8))
 _SECOND: Final = 1_000
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
@@ -57,6 +58,12 @@ class Chart(Struct, frozen=True):
 def counts(columns: Sequence[Column], kinds: Sequence[str], told: Callable[[float], str]) -> Chart:
     """Values on top of each other, as those of different things that add up."""
     most = _least_of(_COUNTS, max((sum(column.values) for column in columns), default=0))
+    return _chart(columns, kinds, most, told, stacked=True)
+
+
+def amounts(columns: Sequence[Column], kinds: Sequence[str], told: Callable[[float], str]) -> Chart:
+    """Dollars and the like on top of each other, down to a hundredth."""
+    most = _least_of(_AMOUNTS, max((sum(column.values) for column in columns), default=0))
     return _chart(columns, kinds, most, told, stacked=True)
 
 

@@ -1,33 +1,34 @@
 """Costs: what was used by day, and by whatever one wants to tell apart."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
+from orchestrator.dashboard import charts, measures
 from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
 from orchestrator.domain.moments import moment
 from worker_client import endpoints
-from worker_client.contract.usage import ListUsage, UsageBy, UsageRow
+from worker_client.contract.usage import ListUsage, UsageBy, UsageRow, UsageSort, Used
 
 PERIODS: Final = (7, 30, 90, 365)
-_SHOWN: Final = 15
+_KEPT: Final = 400
+_SHOWN: Final = 10
+_LEAST: Final = 0.01
+"""A cent: what costs less in all is worth no comparison."""
 
 
-class Bar(Struct, frozen=True):
-    """A day of the chart: `height` in percent of the highest."""
+class Group(Struct, frozen=True):
+    """What cost most of one sort: `bars` in percent of the first, `shares` of all; `more`: how many are not shown."""
 
-    day: date
-    row: UsageRow | None
-    height: float
-
-
-def _query(visit: Visit, by: UsageBy, limit: int) -> ListUsage:
-    path = visit.one("work_path")
-    since = (moment(visit.now) - timedelta(days=period(visit) - 1)).date()
-    return ListUsage(by=[by], since=since, work_path=[path] if path else None, recursive=True, limit=limit)
+    kind: str
+    rows: Sequence[UsageRow]
+    bars: Sequence[float]
+    shares: Sequence[float]
+    more: int
 
 
 def period(visit: Visit) -> int:
@@ -36,31 +37,84 @@ def period(visit: Visit) -> int:
     return wanted if wanted in PERIODS else 30
 
 
+def _today(visit: Visit) -> date:
+    return moment(visit.now).date()
+
+
+def _query(visit: Visit, by: UsageBy, days: int, **more: Any) -> ListUsage:
+    path, tag = visit.one("work_path"), visit.one("tag")
+    return ListUsage(
+        by=[by],
+        since=_today(visit) - timedelta(days=days - 1),
+        work_path=[path] if path else None,
+        recursive=True,
+        tag=[tag] if tag else None,
+        **more,
+    )
+
+
+async def _by_day(visit: Visit) -> tuple[list[UsageRow], list[UsageRow]]:
+    """The days of the period, and those of the one before it."""
+    days = period(visit)
+    # The days of the period before are wanted only where all of them are kept.
+    asked = 2 * days if 2 * days <= _KEPT else days
+    rows = (await visit.once(endpoints.list_usage(_query(visit, UsageBy.DAY, asked, limit=_KEPT)))).items
+    first = _today(visit) - timedelta(days=days - 1)
+    return [row for row in rows if row.day and row.day >= first], [row for row in rows if row.day and row.day < first]
+
+
+def _sum(rows: Sequence[UsageRow]) -> Used:
+    return Used(**{name: sum(getattr(row, name) for row in rows) for name in Used.__struct_fields__})
+
+
+def _amount(used: Used, *, in_tokens: bool) -> float:
+    return used.input_tokens + used.output_tokens if in_tokens else used.cost_usd
+
+
 async def _days(visit: Visit) -> Facts:
-    rows = (await visit.ask(endpoints.list_usage(_query(visit, UsageBy.DAY, 400)))).items
-    today, days = moment(visit.now).date(), period(visit)
-    by_day = {row.day: row for row in rows}
+    rows, before = await _by_day(visit)
+    total, days = _sum(rows), period(visit)
     # Whoever pays by subscription has no costs: then the tokens are what there is to be shown.
-    in_tokens = not any(row.cost_usd for row in rows)
-    amounts = {row.day: _amount(row, in_tokens=in_tokens) for row in rows}
-    highest = max(amounts.values(), default=0) or 1
-    shown = [today - timedelta(days=days - 1 - place) for place in range(days)]
-    bars = [Bar(day, by_day.get(day), 100 * amounts.get(day, 0) / highest) for day in shown]
-    return {"bars": bars, "rows": rows, "in_tokens": in_tokens, "highest": highest, "days": days, "periods": PERIODS}
+    in_tokens = not total.cost_usd
+    earlier = _sum(before).cost_usd
+    first = _today(visit) - timedelta(days=days - 1)
+    by_day = {row.day: row for row in rows}
+    shown = [(day, by_day.get(day, Used())) for day in (first + timedelta(days=place) for place in range(days))]
+    columns = [charts.Column((_amount(used, in_tokens=in_tokens),), _title(visit, day, used)) for day, used in shown]
+    chart = charts.amounts(columns, ("c",), measures.large if in_tokens else measures.money)
+    return {
+        "total": total,
+        "change": total.cost_usd / earlier - 1 if earlier >= _LEAST else None,
+        "chart": chart,
+        "highest": max(rows, key=lambda row: _amount(row, in_tokens=in_tokens), default=None),
+        "in_tokens": in_tokens,
+        "days": days,
+        "labels": [shown[place * (days - 1) // 2][0] for place in range(3)],
+    }
 
 
-def _amount(row: UsageRow, *, in_tokens: bool) -> float:
-    return row.input_tokens + row.output_tokens if in_tokens else row.cost_usd
+def _title(visit: Visit, day: date, used: Used) -> str:
+    tokens = visit.texts("costs.tokens", n=used.input_tokens + used.output_tokens)
+    return f"{day} · {measures.money(used.cost_usd)} · {tokens}"
 
 
 async def _groups(visit: Visit) -> Facts:
-    kinds = (UsageBy.DIRECTORY, UsageBy.MODEL, UsageBy.AGENT)
-    pages = await asyncio.gather(*(visit.ask(endpoints.list_usage(_query(visit, kind, 1000))) for kind in kinds))
-    found = {}
+    # By tag there is no ledger of models and agents.
+    kinds = (UsageBy.DIRECTORY,) if visit.one("tag") else (UsageBy.DIRECTORY, UsageBy.TAG, UsageBy.MODEL, UsageBy.AGENT)
+    queries = (_query(visit, kind, period(visit), sort=UsageSort.COST, limit=_SHOWN) for kind in kinds)
+    asked = asyncio.gather(*(visit.ask(endpoints.list_usage(query)) for query in queries))
+    (rows, _), pages = await asyncio.gather(_by_day(visit), asked)
+    total = _sum(rows)
+    in_tokens = not total.cost_usd
+    whole = _amount(total, in_tokens=in_tokens)
+    groups = []
     for kind, page in zip(kinds, pages, strict=True):
-        most = sorted(page.items, key=lambda row: (row.cost_usd, row.input_tokens + row.output_tokens), reverse=True)
-        found[str(kind)] = most[:_SHOWN]
-    return {"groups": found}
+        amounts = [_amount(row, in_tokens=in_tokens) for row in page.items]
+        bars = [100 * amount / (amounts[0] or 1) for amount in amounts]
+        shares = [100 * amount / (whole or 1) for amount in amounts]
+        groups.append(Group(str(kind), page.items, bars, shares, page.total - len(page.items)))
+    # The longest lists are beside each other.
+    return {"columns": [groups[::3], groups[1:3]] if len(groups) > 1 else [groups]}
 
 
 LIST: Final = Page(
