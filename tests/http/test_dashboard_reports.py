@@ -79,6 +79,34 @@ async def test_costs_add_up(server: Running, browser: httpx.AsyncClient) -> None
     assert "$1.25" not in (await browser.get("/costs", params={"work_path": "/elsewhere", "days": "nonsense"})).text
 
 
+async def test_costs_by_tag_lead_to_what_a_tag_cost(server: Running, browser: httpx.AsyncClient) -> None:
+    for name, tags in (("one", ["<b>ship\u202eit</b>", "二"]), ("two", ["二"])):
+        await server.task(f"/srv/tagged/{name}", tags=tags)
+        claimed = await server.claim(f"/srv/tagged/{name}")
+        await server.post(f"/tasks/{claimed['id']}/complete", {"lease": claimed["lease"], "usage": USED})
+    page = (await browser.get("/costs", params={"work_path": "/srv/tagged"})).text
+    assert "&lt;b&gt;ship\N{REPLACEMENT CHARACTER}it&lt;/b&gt;" in page
+    assert "$2.50" in page
+    assert "overlap" in page
+    one = (await browser.get("/costs", params={"work_path": "/srv/tagged", "tag": "<b>ship\u202eit</b>", "days": "365"})).text
+    assert "/srv/tagged/one" in one
+    assert "/srv/tagged/two" not in one
+    assert "By model" not in one
+    assert len(one) < 60_000
+    # Hostile addresses are told what is wrong with them.
+    assert "tag" in (await browser.get("/costs", params={"tag": "x" * 200})).text
+
+
+async def test_costs_without_money_are_tokens(server: Running, browser: httpx.AsyncClient) -> None:
+    await server.task("/srv/subscribed", tags=["flat"])
+    claimed = await server.claim("/srv/subscribed")
+    await server.post(f"/tasks/{claimed['id']}/complete", {"lease": claimed["lease"], "usage": {"input_tokens": 50_000}})
+    page = (await browser.get("/costs", params={"work_path": "/srv/subscribed"})).text
+    assert "Tokens by day" in page
+    assert "100 %" in page
+    assert "Tokens by week" in (await browser.get("/costs", params={"work_path": "/srv/subscribed", "days": "365"})).text
+
+
 async def test_who_may_not_administer_is_told_so(anyio_backend: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("closed")
     async with serving(folder / "tasks.db", auth=Auth(bootstrap_key=BOOTSTRAP)) as closed:

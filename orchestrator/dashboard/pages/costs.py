@@ -1,6 +1,7 @@
 """Costs: what was used by day, and by whatever one wants to tell apart."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
@@ -17,6 +18,8 @@ from worker_client.contract.usage import ListUsage, UsageBy, UsageRow, UsageSort
 PERIODS: Final = (7, 30, 90, 365)
 _KEPT: Final = 400
 _SHOWN: Final = 10
+_WEEKLY: Final = 100
+"""Of more days the bars are weeks: they would be too thin to be told apart."""
 _LEAST: Final = 0.01
 """A cent: what costs less in all is worth no comparison."""
 
@@ -29,6 +32,19 @@ class Group(Struct, frozen=True):
     bars: Sequence[float]
     shares: Sequence[float]
     more: int
+
+
+class Bar(Struct, frozen=True):
+    """What was used from one day to another."""
+
+    first: date
+    last: date
+    used: Used
+
+    @property
+    def name(self) -> str:
+        """The day, or both."""
+        return str(self.first) if self.first == self.last else f"{self.first} \N{EN DASH} {self.last}"
 
 
 def period(visit: Visit) -> int:
@@ -77,25 +93,35 @@ async def _days(visit: Visit) -> Facts:
     # Whoever pays by subscription has no costs: then the tokens are what there is to be shown.
     in_tokens = not total.cost_usd
     earlier = _sum(before).cost_usd
-    first = _today(visit) - timedelta(days=days - 1)
-    by_day = {row.day: row for row in rows}
-    shown = [(day, by_day.get(day, Used())) for day in (first + timedelta(days=place) for place in range(days))]
-    columns = [charts.Column((_amount(used, in_tokens=in_tokens),), _title(visit, day, used)) for day, used in shown]
+    bars = _bars(rows, _today(visit), days)
+    columns = [charts.Column((_amount(bar.used, in_tokens=in_tokens),), _title(visit, bar)) for bar in bars]
     chart = charts.amounts(columns, ("c",), measures.large if in_tokens else measures.money)
     return {
         "total": total,
         "change": total.cost_usd / earlier - 1 if earlier >= _LEAST else None,
         "chart": chart,
-        "highest": max(rows, key=lambda row: _amount(row, in_tokens=in_tokens), default=None),
+        "highest": max(bars, key=lambda bar: _amount(bar.used, in_tokens=in_tokens)) if rows else None,
         "in_tokens": in_tokens,
         "days": days,
-        "labels": [shown[place * (days - 1) // 2][0] for place in range(3)],
+        "each": "week" if days > _WEEKLY else "day",
+        "labels": [bars[0].first, bars[(len(bars) - 1) // 2].first, bars[-1].last],
     }
 
 
-def _title(visit: Visit, day: date, used: Used) -> str:
-    tokens = visit.texts("costs.tokens", n=used.input_tokens + used.output_tokens)
-    return f"{day} · {measures.money(used.cost_usd)} · {tokens}"
+def _bars(rows: Sequence[UsageRow], today: date, days: int) -> list[Bar]:
+    """A bar for each day or week, the last one ends today."""
+    size = 7 if days > _WEEKLY else 1
+    found: defaultdict[int, list[UsageRow]] = defaultdict(list)
+    for row in rows:
+        if row.day is not None:
+            found[(today - row.day).days // size].append(row)
+    ends = [(place, today - timedelta(days=place * size)) for place in reversed(range(-(-days // size)))]
+    return [Bar(last - timedelta(days=size - 1), last, _sum(found[place])) for place, last in ends]
+
+
+def _title(visit: Visit, bar: Bar) -> str:
+    tokens = visit.texts("costs.tokens", n=bar.used.input_tokens + bar.used.output_tokens)
+    return f"{bar.name} · {measures.money(bar.used.cost_usd)} · {tokens}"
 
 
 async def _groups(visit: Visit) -> Facts:
