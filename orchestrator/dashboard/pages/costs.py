@@ -11,6 +11,7 @@ from msgspec import Struct
 from orchestrator.dashboard import charts, measures
 from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
+from orchestrator.domain.budgets import micros, usd
 from orchestrator.domain.moments import moment
 from worker_client import endpoints
 from worker_client.contract.usage import ListUsage, UsageBy, UsageRow, UsageSort, Used
@@ -80,7 +81,9 @@ async def _by_day(visit: Visit) -> tuple[list[UsageRow], list[UsageRow]]:
 
 
 def _sum(rows: Sequence[UsageRow]) -> Used:
-    return Used(**{name: sum(getattr(row, name) for row in rows) for name in Used.__struct_fields__})
+    sums = {name: sum(getattr(row, name) for row in rows) for name in Used.__struct_fields__}
+    # As the ledger counts: a sum of fractions is a little off, and then some cents are others than in the tables below.
+    return Used(**{**sums, "cost_usd": usd(sum(micros(row.cost_usd) for row in rows))})
 
 
 def _amount(used: Used, *, in_tokens: bool) -> float:
