@@ -96,7 +96,9 @@ def gauges(queue: QueueSnapshot) -> Iterator[Metric]:
         "workers", "Workers that asked for work in the last 10 minutes, and whether they ask right now", "state", queue.workers
     )
     yield GaugeMetricFamily("parked_polls", "Workers that wait for a task", queue.parked_polls)
-    yield GaugeMetricFamily("event_listeners", "Readers of the event streams", queue.listeners)
+    yield GaugeMetricFamily(
+        "event_listeners", "Readers of events, by SSE and WebSocket, and of output that is downloaded", queue.listeners
+    )
     yield GaugeMetricFamily("open_connections", "Connections of clients", queue.connections)
     yield GaugeMetricFamily("commit_backlog", "Operations that wait for a commit", queue.backlog)
     if queue.undelivered_seconds is not None:
