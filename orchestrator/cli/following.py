@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,10 @@ def _write(file: Path, lines: "Iterator[str]") -> None:
 @click.option("--dir", "directories", multiple=True, help="Only this directory and those below; may be repeated.")
 @connected
 def watch(session: Session, directories: tuple[str, ...]) -> None:
-    """Watch what runs, what waits and what happens, until Ctrl-C.
+    """Watch what runs, what waits and why, what needs a person and what happens, until q or Ctrl-C.
 
-    On a terminal a table that is kept up to date; elsewhere, and with --json, a line per event.
+    On a terminal a screen that is kept up to date, on which tasks are answered, approved, cancelled and retried: ? tells by which
+    keys. Elsewhere, and with --json, a line per event.
     """
     from orchestrator.cli import output
     from orchestrator.cli.live import Watching
@@ -84,7 +86,7 @@ def watch(session: Session, directories: tuple[str, ...]) -> None:
     session.client.list(limit=1)
     watching = Watching(session.client.url, session.api_key, [work_path(one) for one in directories])
     with contextlib.suppress(KeyboardInterrupt):
-        if session.as_json or not output.console().is_terminal:
+        if session.as_json or not output.console().is_terminal or output.console().is_dumb_terminal:
             asyncio.run(watching.lines(as_json=session.as_json))
-        else:
-            asyncio.run(watching.screen())
+        elif code := asyncio.run(watching.screen()):
+            sys.exit(code)
