@@ -321,14 +321,14 @@ def test_watch_prints_a_line_per_event_where_there_is_no_terminal(server: Server
         assert "Traceback" not in watching.stderr.read()
 
 
-def test_watch_keeps_a_table_on_a_terminal(server: Server, tmp_path: Path) -> None:
+def test_watch_keeps_a_screen_on_a_terminal(server: Server, tmp_path: Path) -> None:
     add(server, tmp_path, "Waits already")
     leader, follower = os.openpty()
     with server.start("watch", "--dir", str(tmp_path), stdout=follower, stderr=follower) as watching:
         os.close(follower)
         assert until(leader, "Waits already")
         add(server, tmp_path, "Comes later")
-        assert until(leader, "Comes later")
+        assert until(leader, "2 x")
         assert end(watching, signal.SIGINT) == 0
     os.close(leader)
 

@@ -93,9 +93,9 @@ class Looking:
         if state.detail is None or state.detail.task.id != task_id:
             return
         found = await self.detail(task_id)
-        if state.detail is not None and state.detail.task.id == task_id:
-            back = state.detail.back
-            state.detail = None if found is None else structs.replace(found, back=back)
+        still = self._state.detail
+        if still is not None and still.task.id == task_id:
+            state.detail = None if found is None else structs.replace(found, back=still.back)
 
     async def _ask(self, call: Call[T]) -> T:
         return await self._client.send(call, ONCE)

@@ -25,8 +25,10 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines."""
-        return os.get_terminal_size(self._out)
+        """Columns and lines; of a terminal that doesn't tell, what is usual."""
+        width, height = os.get_terminal_size(self._out)
+        usual = self._console.size
+        return (width, height) if width and height else (usual.width, usual.height)
 
     def __enter__(self) -> Self:
         self.enter()
