@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.domain import operations as ops
 from orchestrator.domain.indexing import Index
+from orchestrator.domain.moments import moment
 from orchestrator.domain.outcomes import Done, Removed
 from orchestrator.domain.principal import EVERYWHERE, PathScope, Pattern
 from orchestrator.domain.task import Inputs, TaskView
@@ -18,9 +19,9 @@ from orchestrator.store.reads.searching import BehindError
 from orchestrator.store.sqlite.engine import sqlite3
 from orchestrator.store.sqlite.migrate import migrate
 from tests.reading import read
-from tests.rig import Rig, interest, meddle
+from tests.rig import START, Rig, interest, meddle
 from tests.searching import has_words, index
-from worker_client.contract.enums import Status
+from worker_client.contract.enums import Priority, Status
 from worker_client.contract.tasks import ListTasks, TaskFilter
 
 PATHS = ["/", "/a", "/a/b", "/a-b", "/srv/shop", "C:\\x", "/ä b"]
@@ -300,6 +301,41 @@ def test_an_upgraded_database(tmp_path: Path) -> None:
     migrate(path)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT last_event, unread FROM task_index").fetchone() == (0, 2)
+
+
+EACH: dict[str, Any] = {
+    "status": [Status.WAITING],
+    "priority": [Priority.NORMAL],
+    "kind": ["agent"],
+    "tag": ["登录"],
+    "work_path": ["/a"],
+    "recursive": True,
+    "agent": "claude",
+    "worker_id": "w",
+    "schedule_id": 1,
+    "workflow_id": "w",
+    "run_id": 1,
+    "q": "fix",
+    "created_after": moment(START - 1),
+    "created_before": moment(START + 10**9),
+    "waits_for": 1,
+    "needs_person": True,
+}
+
+
+def test_words_go_together_with_each_filter(rig: Rig) -> None:
+    assert EACH.keys() == set(TaskFilter.__struct_fields__)
+    parent = rig.add()
+    facts: dict[str, Any] = {"tags": ("登录",), "schedule_id": 1, "workflow_id": "w", "run_id": 1, "agent": "claude"}
+    for n in range(3):
+        rig.add(title="fix" if n else "other", depends_on=(parent,) if n == 1 else (), requires_approval=n == 2, **facts)
+    index(rig)
+    for name, value in EACH.items():
+        plain = read(rig, rig.store.reads.tasks(ListTasks(**{name: value}), EVERYWHERE)).items
+        expected = [view.head.id for view in plain if has_words(view, "fix")]
+        assert found(rig, **{"q": "fix", name: value}) == expected, name
+        bulk = TaskFilter(**{"q": "fix", name: value})
+        assert read(rig, rig.store.reads.task_ids(bulk, EVERYWHERE, statuses=list(Status), after=0, limit=9)) == expected[::-1]
 
 
 SIGNS = list(map(chr, range(0x4E00, 0x4E00 + 500)))

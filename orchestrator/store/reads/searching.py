@@ -36,7 +36,7 @@ _FILTERED: Final = ", ".join(
     f"t.{name}"
     for name in (
         "id", "path", "status", "priority", "kind", "tags", "agent", "worker_id", "schedule_id", "workflow_id", "run_id",
-        "created_at",
+        "created_at", "hold", "hold_until",
     )
 )  # fmt: skip
 """What conditions are about."""
