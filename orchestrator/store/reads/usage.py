@@ -51,16 +51,16 @@ class UsageReads(Reading):
         month = ListUsage(limit=_TOP, since=_date(today - _MONTH + 1))
         days, models, directories = await asyncio.gather(
             self._days.since(today - _KEPT + 1, today, visible),
-            self._most(UsageBy.MODEL, month, visible),
-            self._most(UsageBy.DIRECTORY, month, visible),
+            self._dearest(replace(month, by=[UsageBy.MODEL]), visible),
+            self._dearest(replace(month, by=[UsageBy.DIRECTORY]), visible),
         )
         return UsageSummary(
             today=_since(days, today),
             last_7_days=_since(days, today - _WEEK + 1),
             last_30_days=_since(days, today - _MONTH + 1),
             total=_since(days, 0),
-            by_model=models,
-            by_directory=directories,
+            by_model=models.items,
+            by_directory=directories.items,
         )
 
     async def used_today(self, now: Millis, visible: PathScope) -> Used:
@@ -70,31 +70,37 @@ class UsageReads(Reading):
 
     async def usage(self, query: ListUsage, visible: PathScope) -> Listing[UsageRow]:
         """Sums by what the query tells apart. Its paths must be canonical. Raises ValidationFailed for what no ledger has."""
+        if query.sort is UsageSort.COST:
+            return await self._dearest(query, visible)
         ledger, where, columns = _ledger(query), _where(query, visible), _columns(query)
         groups = ", ".join(columns)
-        ((counted,),) = await self._fetch(
-            f"SELECT count(*) FROM (SELECT 1 AS one FROM {ledger} WHERE {where.sql} GROUP BY {groups} LIMIT {COUNTED + 1}) g",
-            where.params,
-        )
-        total, exact = total_of(counted)
-        return Listing(items=await self._usage_rows(query, visible), total=total, total_exact=exact)
-
-    async def _most(self, by: UsageBy, query: ListUsage, visible: PathScope) -> list[UsageRow]:
-        """The groups that cost most, or else used most tokens."""
-        return await self._usage_rows(replace(query, by=[by], sort=UsageSort.COST), visible)
-
-    async def _usage_rows(self, query: ListUsage, visible: PathScope) -> list[UsageRow]:
-        where, columns = _where(query, visible), _columns(query)
-        groups = ", ".join(columns)
+        total, exact = total_of(await self._count_groups(query, visible))
         order = ", ".join(f"{name} DESC" if name == "day" else name for name in columns)
-        if query.sort is UsageSort.COST:
-            order = f"sum(micros * 1.0) DESC, sum(input_tokens * 1.0 + output_tokens) DESC, {order}"
         rows = await self._fetch(
-            f"SELECT {groups}, {_SUMS} FROM {_ledger(query)} WHERE {where.sql} GROUP BY {groups}"
-            f" ORDER BY {order} LIMIT ? OFFSET ?",
+            f"SELECT {groups}, {_SUMS} FROM {ledger} WHERE {where.sql} GROUP BY {groups} ORDER BY {order} LIMIT ? OFFSET ?",
             (*where.params, query.limit, query.offset),
         )
-        return [_row(columns, row) for row in rows]
+        return Listing(items=[_row(columns, row) for row in rows], total=total, total_exact=exact)
+
+    async def _count_groups(self, query: ListUsage, visible: PathScope) -> int:
+        where, groups = _where(query, visible), ", ".join(_columns(query))
+        among = f"SELECT 1 AS one FROM {_ledger(query)} WHERE {where.sql} GROUP BY {groups} LIMIT {COUNTED + 1}"
+        ((counted,),) = await self._fetch(f"SELECT count(*) FROM ({among}) g", where.params)
+        return int(counted)
+
+    async def _dearest(self, query: ListUsage, visible: PathScope) -> Listing[UsageRow]:
+        """The groups that cost most, or else used most tokens."""
+        where, columns = _where(query, visible), _columns(query)
+        groups = ", ".join(columns)
+        # All groups are summed up to find the dearest: to count them meanwhile costs nothing, and after that as much again.
+        rows = await self._fetch(
+            f"SELECT {groups}, {_SUMS}, count(*) OVER () FROM {_ledger(query)} WHERE {where.sql} GROUP BY {groups}"
+            f" ORDER BY sum(micros * 1.0) DESC, sum(input_tokens * 1.0 + output_tokens) DESC, {groups} LIMIT ? OFFSET ?",
+            (*where.params, query.limit, query.offset),
+        )
+        counted = rows[0][-1] if rows else await self._count_groups(query, visible)
+        total, exact = total_of(counted)
+        return Listing(items=[_row(columns, row[:-1]) for row in rows], total=total, total_exact=exact)
 
 
 def _columns(query: ListUsage) -> list[str]:
