@@ -1,17 +1,18 @@
-"""What is said over one WebSocket: events, output and numbers as they are asked for, and what the client asks for meanwhile."""
+"""What is said over one WebSocket: events, output and numbers as asked for, and what the client asks; loaded for the first."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import msgspec
 from litestar.datastructures import State
 
-from orchestrator.domain.principal import PathScope, Principal
+from orchestrator.domain.principal import PathScope
 from orchestrator.doors.keyring import Caller
 from orchestrator.http.body import decoded
 from orchestrator.http.delivery import Line
 from orchestrator.http.events import place, shown_event, shown_to, topics
+from orchestrator.http.frames import Socket
 from orchestrator.http.measuring import METRICS_S
 from orchestrator.queue.cursor import Cursor, Told
 from orchestrator.queue.output import Output
@@ -19,9 +20,6 @@ from orchestrator.queue.topics import Topics
 from orchestrator.store.protocol import FeedEvent
 from worker_client.contract.sockets import ReadSocket, SocketEvent, Subscribe, Wanted
 from worker_client.errors import OrchestratorError, RateLimited, ValidationFailed
-
-if TYPE_CHECKING:
-    from orchestrator.http.frames import Socket
 
 MESSAGE_BYTES: Final = 64 * 1024
 FRAMES_A_SECOND: Final = 200
@@ -50,14 +48,12 @@ class Ended(msgspec.Struct, frozen=True):
 class Conversation:
     """One client; `to` is the way to it. What it is sent is written as it takes it, so that nothing gathers."""
 
-    def __init__(
-        self, state: State, caller: Caller, query: ReadSocket, socket: "Callable[[int], Socket]", to: Line | None
-    ) -> None:
+    def __init__(self, state: State, caller: Caller, query: ReadSocket, to: Line | None) -> None:
         self._state = state
         self._caller = caller
         self._by = caller.principal
         self._query = query
-        self._socket = socket(MESSAGE_BYTES)
+        self._socket = Socket(MESSAGE_BYTES)
         self._to = to
         self._place = query.after
         self._changed = asyncio.Event()
@@ -65,11 +61,6 @@ class Conversation:
         self._ended: Ended | None = None
         self._heard_at = self._now()
         self._second, self._budget = 0, 0
-
-    @staticmethod
-    def check(query: ReadSocket, by: Principal) -> None:
-        """Raise ValidationFailed for a subscription that makes no sense."""
-        topics(query, by)
 
     @staticmethod
     def _now() -> float:
@@ -95,7 +86,7 @@ class Conversation:
         try:
             self._count()
             query = _subscription(message)
-            self.check(query, self._by)
+            topics(query, self._by)
         except RateLimited as error:
             self._end(Ended(_POLICY, error.message[:100]))
         except OrchestratorError as error:

@@ -11,10 +11,10 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from orchestrator.http.body import ClientGoneError
-from orchestrator.http.conversation import Conversation, Ended
 from orchestrator.http.cors import Cors
 from orchestrator.http.delivery import line, unless_gone
 from orchestrator.http.envelope import Header
+from orchestrator.http.events import topics
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import Asked, caller, hold, principal
@@ -26,7 +26,7 @@ from worker_client.contract.sockets import ReadSocket, SocketMessage
 from worker_client.errors import Forbidden, Overloaded, Unauthorized, ValidationFailed
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from orchestrator.http.conversation import Conversation, Ended
 
 PROTOCOL: Final = "orchestrator"
 _POLICY: Final = 1008
@@ -45,25 +45,26 @@ class Switching(Protocol):
 class Upgraded(ASGIResponse):
     """A WebSocket, from the handshake to its end."""
 
-    __slots__ = ("_frames", "_query", "_request")
+    __slots__ = ("_query", "_request")
 
-    def __init__(self, request: Asked, query: ReadSocket, frames: "ModuleType") -> None:
+    def __init__(self, request: Asked, query: ReadSocket) -> None:
         self._request = request
         self._query = query
-        self._frames = frames
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Talk until one of both has had enough. Raises RateLimited, ValidationFailed."""
+        from orchestrator.http.conversation import Conversation  # noqa: PLC0415 - see `_opened`
+        from orchestrator.http.frames import shake  # noqa: PLC0415 - see `_opened`
+
         request = self._request
         facts = cast("dict[str, Any]", scope)
         with slot(request, "streams"):
             to = line(scope)
-            talk = Conversation(request.app.state, caller(request), self._query, self._frames.Socket, to)
+            talk = Conversation(request.app.state, caller(request), self._query, to)
 
             def answer(more: list[Header]) -> bytes:
                 chosen = [(b"sec-websocket-protocol", PROTOCOL.encode())] if _offers(facts) else []
-                shaken: bytes = self._frames.shake(facts["path"], facts["headers"], [*more, *chosen])
-                return shaken
+                return shake(facts["path"], facts["headers"], [*more, *chosen])
 
             if to is None or not cast("Switching", send).switch(scope, answer, talk.hear):
                 raise ValidationFailed(
@@ -76,7 +77,9 @@ class Upgraded(ASGIResponse):
             finally:
                 to.finish()
 
-    async def _talked(self, talk: Conversation) -> Ended | None:
+    async def _talked(self, talk: "Conversation") -> "Ended | None":
+        from orchestrator.http.conversation import Ended  # noqa: PLC0415 - see `_opened`
+
         try:
             return await unless_gone(self._request, asyncio.ensure_future(talk.run()))
         except ClientGoneError:
@@ -117,10 +120,10 @@ async def open_socket_at_root(request: Asked) -> Upgraded:
 async def _opened(request: Asked) -> Upgraded:
     query = parse(request, ReadSocket)
     _refuse_foreign(request)
-    Conversation.check(query, principal(request))
-    # Loading takes a moment, in which others want to be answered.
-    frames = await asyncio.to_thread(importlib.import_module, "orchestrator.http.frames")
-    return Upgraded(request, query, frames)
+    topics(query, principal(request))
+    # Whoever opens none does not pay for its library; and loading takes a moment, in which others want to be answered.
+    await asyncio.to_thread(importlib.import_module, "orchestrator.http.conversation")
+    return Upgraded(request, query)
 
 
 def _refuse_foreign(request: Asked) -> None:
