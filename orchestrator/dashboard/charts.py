@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-WIDTH: Final = 600.0
-HEIGHT: Final = 100.0
+WIDTH: Final = 1200
+HEIGHT: Final = 1000
 """Of the drawing; it is stretched to the place that there is."""
 _GAP: Final = 0.2
 _COUNTS: Final = tuple(step * 10**power for power in range(9) for step in (2, 4, 10))
@@ -33,15 +33,15 @@ class Piece(Struct, frozen=True):
     """A part of a bar; `kind` is the class of its colour."""
 
     kind: str
-    y: float
-    height: float
+    y: int
+    height: int
 
 
 class Bar(Struct, frozen=True):
     """A bar, in units of the drawing from the top left."""
 
-    x: float
-    width: float
+    x: int
+    width: int
     pieces: Sequence[Piece]
     title: str
 
@@ -51,8 +51,8 @@ class Chart(Struct, frozen=True):
 
     bars: Sequence[Bar]
     ticks: Sequence[str]
-    width: float = WIDTH
-    height: float = HEIGHT
+    width: int = WIDTH
+    height: int = HEIGHT
 
 
 def counts(columns: Sequence[Column], kinds: Sequence[str], told: Callable[[float], str]) -> Chart:
@@ -82,12 +82,12 @@ def _chart(columns: Sequence[Column], kinds: Sequence[str], most: float, told: C
     step = WIDTH / max(1, len(columns))
     bars = []
     for place, column in enumerate(columns):
-        pieces, foot = [], HEIGHT
+        pieces, foot = [], float(HEIGHT)
         for kind, value in zip(kinds, column.values, strict=True):
             height = HEIGHT * value / most
             if height > 0:
-                pieces.append(Piece(kind, round(foot - height, 2), round(height, 2)))
+                pieces.append(Piece(kind, round(foot - height), max(1, round(height))))
             if stacked:
                 foot -= height
-        bars.append(Bar(round(place * step, 2), round(step * (1 - _GAP), 2), pieces, column.title))
+        bars.append(Bar(round(place * step), round(step * (1 - _GAP)), pieces, column.title))
     return Chart(bars, (told(most), told(most / 2), told(0)))

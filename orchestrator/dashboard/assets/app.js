@@ -249,9 +249,10 @@ async function act(form, button) {
   const question = button?.dataset.ask ?? form.dataset.ask;
   const checked = form.querySelectorAll("input[type=checkbox]:checked:not([data-all])").length;
   if (question && !(await sure(question.replace("{n}", checked)))) return;
+  // Before the button is disabled: what is disabled is not sent.
+  const body = new URLSearchParams(new FormData(form, button));
   if (button) button.disabled = true;
   try {
-    const body = new URLSearchParams(new FormData(form, button));
     const answer = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, body });
     const told = await answer.json();
     mark(form, answer.ok ? null : told.error);

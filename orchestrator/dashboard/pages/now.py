@@ -14,10 +14,10 @@ from worker_client.contract.logs import LastLine, ReadLastLines
 from worker_client.contract.statistics import HourDurations, MinuteCounts, ReadSeries
 from worker_client.contract.tasks import ListTasks, Task
 
-_ASKING: Final = 10
-_RUNNING: Final = 50
-_WAITING: Final = 12
-_FAILED: Final = 8
+_ASKING: Final = 6
+_RUNNING: Final = 30
+_WAITING: Final = 10
+_FAILED: Final = 6
 _LATELY: Final = 100
 """The newest tasks that failed, of which those are shown that did so last."""
 _EXCERPT: Final = 300
