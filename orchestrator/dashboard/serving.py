@@ -1,5 +1,6 @@
 """Requests for pages, for what belongs to them, and from their forms, into answers."""
 
+import gzip
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ _JSON: Final[tuple[Header, ...]] = ((b"content-type", b"application/json"), *NO_
 # Pages name them with what is in them, so that a new one has a new address.
 _KEPT: Final[Header] = (b"cache-control", b"public, max-age=31536000, immutable")
 _MOST_FIELDS: Final = 2000
+_LEVEL: Final = 3
 
 
 async def show(request: Asked, place: str) -> Answer:
@@ -37,7 +39,7 @@ async def show(request: Asked, place: str) -> Answer:
         html = await (parts(_page(place), wanted, visit) if wanted else whole(_page(place), visit))
     except OrchestratorError as refused:
         return _refused(visit, refused)
-    return Answer(html.encode(errors="replace"), headers=_HTML)
+    return _html(visit, html)
 
 
 async def act(request: Asked, action: str) -> Answer:
@@ -79,12 +81,20 @@ async def _again(visit: Visit, action: str, refused: OrchestratorError) -> Answe
         html = await whole(_page(PAGES[place]), visit)
     except OrchestratorError as worse:
         return _refused(visit, worse)
-    return Answer(html.encode(errors="replace"), refused.status, _HTML)
+    return _html(visit, html, refused.status)
+
+
+def _html(visit: Visit, html: str, status: int = 200) -> Answer:
+    """A page, packed where the browser takes that: a seventh of the bytes for a millisecond; no page has a secret in it."""
+    whole_page = html.encode(errors="replace")
+    if "gzip" not in visit.request.headers.get("accept-encoding", ""):
+        return Answer(whole_page, status, _HTML)
+    return Answer(gzip.compress(whole_page, _LEVEL, mtime=0), status, (*_HTML, (b"content-encoding", b"gzip")))
 
 
 def _refused(visit: Visit, refused: OrchestratorError) -> Answer:
     html = drawing.drawn("error.html", visit, refused=refused, part="", page="error", mark="", stream="")
-    return Answer(html.encode(errors="replace"), refused.status, _HTML)
+    return _html(visit, html, refused.status)
 
 
 def asset(name: str) -> Answer:

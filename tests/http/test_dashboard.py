@@ -70,6 +70,16 @@ async def test_a_page_shows_texts_of_others_as_texts(open_server: Running, brows
     assert "49" not in re.findall(r"foreign\">([^<]*)<", page.text)
 
 
+async def test_a_page_is_packed_for_who_takes_that(open_server: Running) -> None:
+    async with httpx.AsyncClient(base_url=open_server.address, headers=HTML) as client:
+        packed = await client.get("/tasks")
+        plain = await client.get("/tasks", headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(packed.content) / 2
+    assert "content-encoding" not in plain.headers
+    assert plain.text.rstrip().endswith("</html>")
+
+
 async def test_panels_come_alone(open_server: Running, browser: httpx.AsyncClient) -> None:
     await open_server.task("/alone")
     part = (await browser.get("/", params={"panel": ["now-running", "nothing-of-this-name"]})).text
