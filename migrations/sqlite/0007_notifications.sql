@@ -52,6 +52,7 @@ CREATE TABLE notifications (
 CREATE UNIQUE INDEX notifications_once ON notifications (rule_id, key);
 CREATE INDEX notifications_due ON notifications (rule_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX notifications_lane ON notifications (rule_id, lane, id) WHERE status = 'pending';
+CREATE INDEX notifications_oldest ON notifications (rule_id, created_at) WHERE status = 'pending';
 CREATE INDEX notifications_held ON notifications (holder) WHERE holder IS NOT NULL;
 CREATE INDEX notifications_rule ON notifications (rule_id, id);
 CREATE INDEX notifications_task ON notifications (task_id, id);

@@ -85,6 +85,7 @@ async def test_a_mail_says_what_happened_in_plain_words(tmp_path: Path) -> None:
     assert "secret plan" not in text
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("tls", ["implicit", "none"])
 async def test_a_subject_of_ones_own_and_other_ways_of_encrypting(tmp_path: Path, tls: str) -> None:
     context, ca = trusted(tmp_path)
@@ -106,6 +107,7 @@ async def refusal(server: Running, made: Any) -> str:
     return reason
 
 
+@pytest.mark.system
 async def test_what_is_wrong_is_told_with_the_setting(tmp_path: Path) -> None:
     context, ca = trusted(tmp_path)
     stranger, _ = await asyncio.to_thread(certificate, "localhost")
@@ -137,6 +139,7 @@ async def delivered(server: Running, mails: MailServer) -> Any:
     return found
 
 
+@pytest.mark.system
 async def test_one_that_is_busy_is_asked_again_and_who_is_not_there_keeps_it_from_nobody_else(tmp_path: Path) -> None:
     async with mailing() as mails, told(tmp_path, mails.port, smtp_tls="none") as server:
         mails.busy, mails.refused = 2, {"gone@example.org"}
