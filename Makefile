@@ -15,7 +15,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-postgres bench-schedules bench-search load lock clean pictures
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,9 @@ bench-listeners: $(INSTALLED) ## 2,000 listeners to events, and what the work lo
 
 bench-schedules: $(INSTALLED) ## 100,000 schedules: an idle server, and 5,000 that are due in one second; ARGS="--store sqlite"
 	@$(BIN)/python -m benchmarks.schedules $(ARGS)
+
+bench-pages: $(INSTALLED) ## the pages of the dashboard with a million tasks; into benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks pages $(ARGS)
 
 bench-search: $(INSTALLED) ## searching a million tasks, on both stores; into benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks search $(ARGS)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import batches, depth, doors, listeners, machine, overload, resources, results, search, single
+from benchmarks import batches, depth, doors, listeners, machine, overload, pages, resources, results, search, single
 from benchmarks.peers import beside
 from benchmarks.report import HEADS, Report, console, drawn
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Measure] = {
     "overload": overload.measure,
     "search": search.measure,
     "listeners": listeners.measure,
+    "pages": pages.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
 QUICK = ("single", "batches", "peers")
