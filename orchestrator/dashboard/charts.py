@@ -86,7 +86,7 @@ def _chart(columns: Sequence[Column], kinds: Sequence[str], most: float, told: C
         for kind, value in zip(kinds, column.values, strict=True):
             height = HEIGHT * value / most
             if height > 0:
-                pieces.append(Piece(kind, round(foot - height), max(1, round(height))))
+                pieces.append(Piece(kind, min(round(foot - height), HEIGHT - 1), max(1, round(height))))
             if stacked:
                 foot -= height
         bars.append(Bar(round(place * step), round(step * (1 - _GAP)), pieces, column.title))
