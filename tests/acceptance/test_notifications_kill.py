@@ -15,10 +15,10 @@ from tests.acceptance.programs import ADDRESS, Server, end, started
 from tests.receiver import OK, Call, Receiver, answer, receiving
 from tests.rig import STORES
 
-pytestmark = [pytest.mark.anyio, pytest.mark.system]
+pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(400)]
 
 SETTINGS = {"APP_NOTIFY_ALLOW_PRIVATE": "127.0.0.0/8", "APP_NOTIFY_RETRY_SECONDS": "0.1", "APP_NOTIFY_TIMEOUT": "1"}
-KILLS = 6
+KILLS = 4
 SECRET = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 
 
