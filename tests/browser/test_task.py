@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.sites import Site
 from tests.browser.tabs import Browse, Tab
+from worker_client.contract.reports import Progress, TaskError
 from worker_client.contract.tasks import ClaimedTask
 
 HOSTILE = "</a><script>window.hacked = 1</script>\"'{{ 7 * 7 }}\u202e\x1b[31mred\x1b]0;title\x07 &amp; 中文"
@@ -28,7 +29,7 @@ def test_output_and_progress_appear_as_they_come(site: Site, tab: Tab, running: 
         site.client.append_logs(running.id, lease=running.lease, lines=["\x1b[32mhammered\x1b[0m 12 nails"])
     assert seen.ms < 1500
     with tab.appearing("half of it is done"):
-        site.client.heartbeat(running.id, lease=running.lease, progress={"percent": 50, "message": "half of it is done"})
+        site.client.heartbeat(running.id, lease=running.lease, progress=Progress(percent=50, message="half of it is done"))
     with tab.appearing("Nobody gets wet any more") as seen:
         site.client.complete(running.id, lease=running.lease, result="Nobody gets wet any more")
     assert seen.ms < 1500
@@ -97,7 +98,7 @@ def test_a_question_is_answered_and_a_task_changed_cancelled_and_begun_again(sit
 
 def test_hostile_texts_do_nothing(site: Site, tab: Tab, running: ClaimedTask) -> None:
     site.client.append_logs(running.id, lease=running.lease, lines=[HOSTILE, "x" * 60_000])
-    error = {"type": HOSTILE[:100], "message": HOSTILE}
+    error = TaskError(type=HOSTILE[:100], message=HOSTILE)
     site.client.fail(running.id, lease=running.lease, error=error, retryable=False, evidence={"argv": [HOSTILE]})
     tab.open(f"/tasks/{running.id}?find=script")
     expect(tab.page.get_by_text("window.hacked").first).to_be_visible()

@@ -7,13 +7,15 @@ from playwright.sync_api import expect
 
 from tests.browser.sites import Site
 from tests.browser.tabs import Browse, Tab
+from worker_client.contract.reports import TaskError
+from worker_client.contract.workflows import Step
 
 
 @pytest.fixture
 def workflow(site: Site, request: pytest.FixtureRequest) -> Any:
     path = "/of/" + request.node.name.partition("[")[0]
     tasks = [
-        {"id": name, "depends_on": after, "task": {"work_directory": path, "prompt": "Do it"}}
+        Step(id=name, depends_on=after, task={"work_directory": path, "prompt": "Do it"})
         for name, after in (("plan", []), ("build", ["plan"]), ("check", ["plan"]), ("end", ["build", "check"]))
     ]
     return site.client.create_workflow(name=path, steps=tasks, input={"what": "roof"})
@@ -46,7 +48,7 @@ def test_a_run_that_failed_is_taken_up_again(site: Site, tab: Tab, workflow: Any
     run = site.client.execute_workflow(workflow.id)
     task = site.client.claim(work_path=[workflow.name], worker_id="w", wait=20)
     assert task is not None
-    site.client.fail(task.id, lease=task.lease, error={"message": "no nails"}, retryable=False)
+    site.client.fail(task.id, lease=task.lease, error=TaskError(message="no nails"), retryable=False)
     tab.open(f"/runs/{run.id}")
     tab.page.get_by_role("button", name="Resume").click()
     expect(tab.page.get_by_role("button", name="Cancel")).to_be_visible()
@@ -57,7 +59,7 @@ def test_a_run_that_failed_is_taken_up_again(site: Site, tab: Tab, workflow: Any
 
 def test_a_graph_of_hundreds_of_steps_scrolls_in_its_box(site: Site, browse: Browse) -> None:
     tasks = [
-        {"id": f"s{one}", "depends_on": [f"s{one // 2}"] if one else [], "task": {"work_directory": "/w", "prompt": "p"}}
+        Step(id=f"s{one}", depends_on=[f"s{one // 2}"] if one else [], task={"work_directory": "/w", "prompt": "p"})
         for one in range(200)
     ]
     workflow = site.client.create_workflow(name="wide", steps=tasks)
