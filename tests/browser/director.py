@@ -209,8 +209,12 @@ class Director:
         self.started[name] = self.client.execute_workflow(workflow).id
 
     def _steps(self, name: str, *, fails: bool = False, most: int = 100) -> None:
-        """End what of a run can be ended now."""
-        tasks = self.client.list(run_id=self.started[name], status=[Status.WAITING], limit=most).items
+        """End what of a run can be ended now; the tasks of a step come soon after those of the one before have ended."""
+        run = self.started[name]
+        for _ in range(200):
+            if tasks := self.client.list(run_id=run, status=[Status.WAITING], limit=most).items:
+                break
+            self.client.get_run(run, wait=0.1)
         for task in [self._take(task.host, task.work_directory) for task in tasks]:
             if fails:
                 self._fails(task, *ERRORS[0], retryable=False)

@@ -33,6 +33,7 @@ def test_each_is_accessible_and_light(browse: Browse, site: Site, path: str, pho
 def test_a_person_signs_in_and_out(browse: Browse, locked: Site) -> None:
     tab = browse(locked.url)
     tab.sign_in(KEY)
+    tab.open("/login")
     expect(tab.page.get_by_text("Signed in as")).to_be_visible()
     tab.accessible()
     tab.light()
