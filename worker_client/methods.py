@@ -110,6 +110,7 @@ class Methods:
     logs = _on(endpoints.read_logs, output.ReadLogs)
     logs_as_text = _on(endpoints.read_logs_as_text, output.ReadLogs)
     last_lines = _of(endpoints.last_lines, output.ReadLastLines)
+    download_logs = Method(endpoints.download_logs)
     log_outline = Method(endpoints.log_outline)
     search_logs = _on(endpoints.search_logs, output.SearchLogs)
     append_logs = _on(endpoints.append_logs, output.AppendLogs)

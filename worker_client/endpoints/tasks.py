@@ -190,6 +190,11 @@ def last_lines(query: output.ReadLastLines) -> Call[list[output.LastLine]]:
     return read(f"{API}/tasks/last-lines", list[output.LastLine], query)
 
 
+def download_logs(task_id: int) -> Call[str]:
+    """All of a task's output so far, as text."""
+    return read(_task(task_id, "/logs/download"), str, bare=True)
+
+
 def append_logs(task_id: int, body: output.AppendLogs) -> Call[output.Appended]:
     """Store lines of output; may be repeated when `first_line` numbers them."""
     repeat = Repeat.NEVER if body.first_line is None else Repeat.SAFE
