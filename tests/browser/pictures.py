@@ -23,7 +23,9 @@ class Picture(Struct, frozen=True):
 
 PICTURES: Final = (
     Picture("now", "/", "main"),
-    Picture("workers", "/workers", "main"),
+    Picture("tasks", "/tasks", "main"),
+    Picture("task", "/tasks/{failed}", "main"),
+    Picture("run", "/runs/{run_running}", "main"),
     Picture("schedules", "/schedules", "main"),
     Picture("costs", "/costs", "main"),
 )
