@@ -26,7 +26,7 @@ def test_the_configurations_can_be_read() -> None:
 
 
 def test_all_that_there_is_is_named() -> None:
-    named = re.findall(r"(?m)^\| (`(?:task|schedule)_.+?) \| .+ \| `(\w+)` \|$", PAGE)
+    named = re.findall(r"(?m)^\| (`(?:task_|schedule_|advice).*?) \| .+ \| `(\w+)` \|$", PAGE)
     rows = {tool: scope for tools, scope in named for tool in tools.split(", ")}
     assert rows == {f"`{tool.name}`": str(tool.scope) for tool in TOOLS.values()}
     assert [one for one in (*(resource.uri for resource in RESOURCES), *PROMPTS) if f"`{one}`" not in PAGE] == []

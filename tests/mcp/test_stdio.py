@@ -64,7 +64,7 @@ async def asking(server: Server, worker_id: str) -> None:
 async def test_a_whole_life(server: Server, tmp_path: Path, mode: str, version: str) -> None:
     async with speaking(mode, tmp_path, **server.variables) as agent:
         assert agent.client.protocol_version == version
-        assert len(await agent.tools()) == 11
+        assert len(await agent.tools()) == 12
         # What an agent calls its directory may be relative, and lead through a symlink.
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to("real")
