@@ -31,7 +31,7 @@ _SECOND: Final = 1000
 class Claims(Struct, kw_only=True):
     """What a token says; without `paths` it is for everywhere, without `secrets` for none. `key`: the one it was made of."""
 
-    sub: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]+$")]
+    sub: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]+$(?!\n)")]
     exp: float
     scope: str = ""
     paths: list[str] | UnsetType = UNSET

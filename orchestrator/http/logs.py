@@ -55,11 +55,7 @@ async def read_logs(request: Asked) -> Answer | Download:
         last = await request.app.state.queue.reads.last_line(task_id, principal(request).paths)
         asked = replace(asked, after=max(asked.after, last - asked.tail))
     if asked.download:
-        asked = replace(asked, limit=_AT_ONCE)
-        # Asked before anything is answered, so that there is an answer for who may not see it.
-        first = await _page(request, task_id, asked)
-        last = await request.app.state.queue.reads.last_line(task_id, principal(request).paths)
-        return Download(request, f"task-{task_id}.log", _pieces(request, task_id, asked, first, last))
+        return await downloaded(request, task_id, asked)
     page = await _page(request, task_id, asked)
     if asked.wait > 0 and not page.lines and not page.final:
         page = await held(request, lambda: _following(request, task_id, asked))
@@ -68,6 +64,15 @@ async def read_logs(request: Asked) -> Answer | Download:
     plain = text(_plain(page))
     plain.raw_headers.append((b"x-next-after", b"%d" % page.next_after))
     return plain
+
+
+async def downloaded(request: Asked, task_id: int, asked: output.ReadLogs) -> Download:
+    """All lines that there are by now, as a file."""
+    asked = replace(asked, limit=_AT_ONCE)
+    # Asked before anything is answered, so that there is an answer for who may not see it.
+    first = await _page(request, task_id, asked)
+    last = await request.app.state.queue.reads.last_line(task_id, principal(request).paths)
+    return Download(request, f"task-{task_id}.log", _pieces(request, task_id, asked, first, last))
 
 
 async def _following(request: Asked, task_id: int, asked: output.ReadLogs) -> LogPage:

@@ -1,26 +1,24 @@
 """The output of a task as a whole: what it consists of, searching it, and all of it as a file."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
 from litestar import get
-from litestar.response.base import ASGIResponse
 
+from orchestrator.http.downloads import Download
 from orchestrator.http.envelope import Answer, answer
-from orchestrator.http.exporting import Export
+from orchestrator.http.logs import downloaded
 from orchestrator.http.openapi import TEXT, described, tagged
 from orchestrator.http.query import nothing, parse
 from orchestrator.http.scope import Asked, path_id, principal
-from orchestrator.http.tasks import missing, seen
+from orchestrator.http.tasks import seen
 from orchestrator.queue.commit import Queue
 from worker_client.contract.enums import Scope
-from worker_client.contract.logs import LogHits, LogOutline, SearchLogs
+from worker_client.contract.logs import LogHits, LogOutline, ReadLogs, SearchLogs
 
 _SEARCH_S: Final = 1.0
 """One call searches no longer: its answer says where to go on."""
 _AT_ONCE: Final = 5000
-_PAGE: Final = 1000
 
 
 @get("/tasks/{task_id:str}/logs/outline", opt=described(LogOutline), scope=Scope.READ)
@@ -59,25 +57,10 @@ async def search_logs(request: Asked) -> Answer:
 
 
 @get("/tasks/{task_id:str}/logs/download", opt=described(None, media=(TEXT,)), scope=Scope.READ)
-async def download_logs(request: Asked) -> ASGIResponse:
+async def download_logs(request: Asked) -> Download:
     """Read all output of a task so far, as a file of text."""
     nothing(request)
-    task_id = path_id(request)
-    await seen(request, task_id)
-    return Export(request, _text(request, task_id), name=f"task-{task_id}.log", media=TEXT, what="a file of output")
-
-
-async def _text(request: Asked, task_id: int) -> AsyncIterator[bytes]:
-    queue: Queue = request.app.state.queue
-    after = 0
-    while True:
-        page = await queue.reads.logs(task_id, after, _PAGE, principal(request).paths)
-        if page is None:
-            raise missing(task_id)
-        if not page.lines:
-            return
-        yield "".join(f"{line.text}\n" for line in page.lines).encode(errors="replace")
-        after = page.next_after
+    return await downloaded(request, path_id(request), ReadLogs())
 
 
 HANDLERS = tagged((read_log_outline, search_logs, download_logs), "Logs")

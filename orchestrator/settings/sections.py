@@ -40,7 +40,7 @@ class Server(Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
-    root_path: Annotated[str, Meta(pattern=r"^(/[^/?#]+)*$")] = ""
+    root_path: Annotated[str, Meta(pattern=r"^(/[^/?#]+)*$(?!\n)")] = ""
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
@@ -162,7 +162,7 @@ class Tracing(Struct, frozen=True, kw_only=True):
     """Whether spans are sent, and where to."""
 
     enabled: bool = False
-    endpoint: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+    endpoint: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$(?!\n)")] = ""
 
 
 class SecretFiles(Section, frozen=True, kw_only=True):

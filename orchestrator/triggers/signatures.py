@@ -13,7 +13,8 @@ from worker_client.contract.request import Request
 from worker_client.errors import Unauthorized, ValidationFailed
 
 HeaderName = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9-]{1,100}$", description="the name of a header: letters, digits and `-`; up to 100 in all")
+    str,
+    Meta(pattern=r"^[A-Za-z0-9-]{1,100}$(?!\n)", description="the name of a header: letters, digits and `-`; up to 100 in all"),
 ]
 _TOKENS: Final = ("authorization", "x-webhook-token")
 _SIGNATURES: Final = ("x-signature-256", "x-hub-signature-256", "x-webhook-signature", "x-signature")

@@ -10,6 +10,7 @@ import msgspec
 import psutil
 import pytest
 
+from orchestrator.http.slots import Slots
 from orchestrator.settings import Auth
 from orchestrator.telemetry import logs
 from tests.acceptance.programs import serving as process
@@ -132,7 +133,8 @@ async def test_files_are_for_who_sees_the_task(server: Running) -> None:
     await server.refused("GET", "/tasks/99999/logs?download=true", 404)
 
 
-async def test_a_file_that_cannot_be_ended_is_cut(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["logs?download=true", "logs/download"])
+async def test_a_file_that_cannot_be_ended_is_cut(server: Running, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     task = await _spoken(server, *(f"line {number}" for number in range(2_500)))
     reads = type(server.queue.reads)
     original, asked = reads.logs, []
@@ -143,8 +145,24 @@ async def test_a_file_that_cannot_be_ended_is_cut(server: Running, monkeypatch: 
 
     monkeypatch.setattr(reads, "logs", gone)
     with pytest.raises(httpx.RemoteProtocolError):
-        await server.client.get(f"/tasks/{task}/logs?download=true")
+        await server.client.get(f"/tasks/{task}/{form}")
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("form", ["logs?download=true", "logs/download"])
+async def test_who_reads_a_file_has_one_of_the_places_of_its_key(
+    server: Running, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    task = await _spoken(server, "line")
+    held, original = [], Slots.taken
+
+    def taken(self: Slots, what: Any, by: str, most: int) -> Any:
+        held.append(what)
+        return original(self, what, by, most)
+
+    monkeypatch.setattr(Slots, "taken", taken)
+    assert (await server.client.get(f"/tasks/{task}/{form}")).text == "line\n"
+    assert held == ["streams"]
 
 
 @pytest.mark.system

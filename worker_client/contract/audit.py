@@ -19,7 +19,7 @@ class ListAudit(Paged, kw_only=True):
     recursive: bool = True
     created_after: When | None = None
     created_before: When | None = None
-    format: Annotated[str, Meta(pattern="^(json|jsonl|csv)$", description="json, jsonl or csv")] | None = None
+    format: Annotated[str, Meta(pattern=r"^(json|jsonl|csv)$(?!\n)", description="json, jsonl or csv")] | None = None
 
 
 class AuditEntry(Struct, kw_only=True):

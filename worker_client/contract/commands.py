@@ -11,13 +11,13 @@ from worker_client.contract.request import Paged, Request
 CommandName = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9][a-z0-9-]{0,63}(/[a-z0-9][a-z0-9-]{0,63}){0,7}$",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}(/[a-z0-9][a-z0-9-]{0,63}){0,7}$(?!\n)",
         description="lower-case letters, digits and `-`, with `/` for folders, such as `review` or `git/clean-up`",
     ),
 ]
 ArgumentName = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$", description="a letter or `_`, then letters, digits, `_` or `-`"),
+    Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$(?!\n)", description="a letter or `_`, then letters, digits, `_` or `-`"),
 ]
 Body = Annotated[str, Meta(min_length=1, max_length=1_000_000)]
 

@@ -25,7 +25,7 @@ Paths = Annotated[list[Path], Several]
 Kind = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9_.-]{0,63}$",
+        pattern=r"^[a-z][a-z0-9_.-]{0,63}$(?!\n)",
         description="the name of a kind: a lower-case letter, then lower-case letters, digits, `_`, `.` or `-`; up to 64 in all",
     ),
 ]
@@ -39,11 +39,11 @@ When = Annotated[datetime, Meta(tz=True)]
 
 Rate = Annotated[
     str,
-    Meta(pattern=r"^[1-9][0-9]{0,8}/[smhd]$", description="requests per second, minute, hour or day, such as `600/m`"),
+    Meta(pattern=r"^[1-9][0-9]{0,8}/[smhd]$(?!\n)", description="requests per second, minute, hour or day, such as `600/m`"),
 ]
 PathPattern = Annotated[str, Meta(min_length=1, max_length=8192)]
 """A directory, or with `/**` behind it also everything below; `**` is everything."""
 SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 SecretName = Annotated[
-    str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,99}|\*)$", description="the name of a secret, or `*` for all")
+    str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,99}|\*)$(?!\n)", description="the name of a secret, or `*` for all")
 ]

@@ -21,8 +21,8 @@ _UNITS: Final = {
 }
 CPU: Final = 'cores such as 2, 0.5 or "0.5", or thousandths of one such as "500m"; from 0.01 to 999'
 MEMORY: Final = 'bytes, or an amount such as "256Mi", "1.5Gi" or "500M"; a million bytes at least'
-_CORES: Final = r"^([1-9][0-9]{1,5}m|0\.(0[1-9]|[1-9])[0-9]{0,4}|[1-9][0-9]{0,2}(\.[0-9]{1,6})?)$"
-_AMOUNT: Final = r"^([1-9][0-9]{6,17}|[1-9][0-9]{3,14}(k|Ki)|[1-9][0-9]{0,5}(\.[0-9]{1,6})?[MGT]i?)$"
+_CORES: Final = r"^([1-9][0-9]{1,5}m|0\.(0[1-9]|[1-9])[0-9]{0,4}|[1-9][0-9]{0,2}(\.[0-9]{1,6})?)$(?!\n)"
+_AMOUNT: Final = r"^([1-9][0-9]{6,17}|[1-9][0-9]{3,14}(k|Ki)|[1-9][0-9]{0,5}(\.[0-9]{1,6})?[MGT]i?)$(?!\n)"
 
 
 class ResourceLimits(Request, kw_only=True):

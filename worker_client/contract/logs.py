@@ -34,7 +34,7 @@ class ReadLogs(Request, kw_only=True):
 
     after: Annotated[int, Meta(ge=0, le=2**53)] = 0
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
-    format: Annotated[str, Meta(pattern="^(json|text)$", description="json or text")] = "json"
+    format: Annotated[str, Meta(pattern=r"^(json|text)$(?!\n)", description="json or text")] = "json"
     wait: WaitSeconds = 0
     tail: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     download: bool = False

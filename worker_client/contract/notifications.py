@@ -13,7 +13,7 @@ EventPattern = Annotated[
     str,
     Meta(
         max_length=100,
-        pattern=r"^([a-z_]+(\.[a-z_]+)*(\.?\*)?|\*)$",
+        pattern=r"^([a-z_]+(\.[a-z_]+)*(\.?\*)?|\*)$(?!\n)",
         description="a type of the feed such as `task.failed`, or the beginning of some with `*` behind it, such as `run.*`",
     ),
 ]
@@ -26,7 +26,7 @@ Tries = Annotated[int, Meta(ge=1, le=100)]
 Url = Annotated[str, Meta(min_length=1, max_length=2000)]
 Secret = Annotated[str, Meta(max_length=500)]
 Address = Annotated[
-    str, Meta(max_length=254, pattern=r"^[^\s@<>,;\"]+@[^\s@<>,;\"]+$", description="an address such as ops@example.org")
+    str, Meta(max_length=254, pattern=r"^[^\s@<>,;\"]+@[^\s@<>,;\"]+$(?!\n)", description="an address such as ops@example.org")
 ]
 Addresses = Annotated[list[Address], Meta(min_length=1, max_length=20)]
 Subject = Annotated[str, Meta(min_length=1, max_length=500)]

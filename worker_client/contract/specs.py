@@ -39,7 +39,7 @@ class HttpSpec(Request, kw_only=True):
     """A request to send, and what counts as success; `expect_status` any: `expect_text` alone does."""
 
     url: Annotated[str, Meta(pattern="^https?://", description="an address that begins with http:// or https://")]
-    method: Annotated[str, Meta(pattern="^[A-Za-z]+$", description="letters only, such as GET")] = "GET"
+    method: Annotated[str, Meta(pattern=r"^[A-Za-z]+$(?!\n)", description="letters only, such as GET")] = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: Json = None
     cookies: dict[str, str] | str | None = None

@@ -73,12 +73,12 @@ class ReadSystemLogs(Request, kw_only=True):
     """
 
     level: Annotated[
-        str, Meta(pattern="^(debug|info|warning|error|critical)$", description="debug, info, warning, error or critical")
+        str, Meta(pattern=r"^(debug|info|warning|error|critical)$(?!\n)", description="debug, info, warning, error or critical")
     ] = "debug"
     q: Annotated[str, Meta(max_length=500)] | None = None
     after: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     limit: Limit = 200
-    format: Annotated[str, Meta(pattern="^(json|text)$", description="json or text")] = "json"
+    format: Annotated[str, Meta(pattern=r"^(json|text)$(?!\n)", description="json or text")] = "json"
     download: bool = False
 
 

@@ -13,7 +13,7 @@ from worker_client.contract.tasks import Attempts, Backoff
 StepId = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)",
         description="a name as templates write it: a letter or `_`, then letters, digits or `_`; up to 100 in all",
     ),
 ]
