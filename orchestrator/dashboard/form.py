@@ -1,6 +1,8 @@
 """The fields of a form, as those who act upon it want them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import isfinite
 
 from worker_client.errors import ValidationFailed
 
@@ -48,10 +50,13 @@ class Form:
     def amount(self, name: str) -> float | None:
         """A number, or None. Raises ValidationFailed."""
         value = self.text(name)
-        try:
-            return None if value is None else float(value)
-        except ValueError:
-            raise ValidationFailed(f"`{name}` is {str(value)[:100]!r}: expected a number", field=name) from None
+        if value is None:
+            return None
+        with suppress(ValueError):
+            # JSON has neither infinities nor what is no number: they would be sent as null, which takes a limit away.
+            if isfinite(amount := float(value)):
+                return amount
+        raise ValidationFailed(f"`{name}` is {value[:100]!r}: expected a number", field=name)
 
     @property
     def names(self) -> list[str]:

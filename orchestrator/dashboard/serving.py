@@ -49,11 +49,20 @@ async def act(request: Asked, action: str) -> Answer:
     try:
         done = await _acted(visit, request, action)
     except OrchestratorError as refused:
+        # Where the form was sent to is no page, to which one could come back.
+        visit.at = "/"
         return refusal(refused) if scripted else await _again(visit, action, refused)
     if scripted:
         told = {"said": done.said, "to": done.to and visit.root + done.to}
         return Answer(msgspec.json.encode(told), headers=(*_JSON, *done.headers))
-    return Answer(b"", 303, ((b"location", (visit.root + (done.to or done.back)).encode()), *NO_STORE, *done.headers))
+    return Answer(b"", 303, ((b"location", _next(visit, done).encode()), *NO_STORE, *done.headers))
+
+
+def _next(visit: Visit, done: Done) -> str:
+    """The page to go on at, or the one that the form was on, which has its whole address: with the prefix of a proxy."""
+    if done.to is not None:
+        return visit.root + done.to
+    return done.back if done.back.startswith(f"{visit.root}/") else f"{visit.root}/"
 
 
 async def _acted(visit: Visit, request: Asked, action: str) -> Done:

@@ -12,13 +12,14 @@ from orchestrator.domain.task import Millis
 from orchestrator.http.scope import Asked, principal
 from worker_client.contract.enums import Scope
 from worker_client.endpoints import Call
-from worker_client.errors import OrchestratorError
+from worker_client.errors import OrchestratorError, ValidationFailed
 
 T = TypeVar("T")
 LANGUAGE: Final = "orchestrator_language"
 THEME: Final = "orchestrator_theme"
 """Cookies of what one prefers."""
 THEMES: Final = ("light", "dark")
+_MOST_PARAMETERS: Final = 200
 
 
 class Visit:
@@ -47,7 +48,11 @@ class Visit:
     @cached_property
     def query(self) -> dict[str, list[str]]:
         """The parameters of the address, without empty ones."""
-        return parse_qs(self.request.scope["query_string"].decode("ascii", "replace"), max_num_fields=200)
+        try:
+            return parse_qs(self.request.scope["query_string"].decode("ascii", "replace"), max_num_fields=_MOST_PARAMETERS)
+        except ValueError:
+            self.query = {}  # what draws the refusal asks for them, too
+            raise ValidationFailed(f"the address has more than {_MOST_PARAMETERS} parameters: leave some out", field="") from None
 
     def one(self, name: str, otherwise: str = "") -> str:
         """The first of a parameter."""

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from orchestrator.dashboard.routes import ASSETS, PAGES
 from orchestrator.settings import Auth
+from orchestrator.settings import Server as Listening
 from tests.http.callers import BOOTSTRAP, Keys, bearer
 from tests.http.conftest import Running, serving
 
@@ -200,3 +202,52 @@ async def test_what_one_prefers_is_kept(browser: httpx.AsyncClient) -> None:
     assert '<html lang="zh-Hans" data-theme="dark">' in page
     await browser.post("/do/prefer", data={"theme": "system", "language": "nonsense\r\n"})
     assert '<html lang="en">' in (await browser.get("/")).text
+
+
+async def test_below_a_prefix_a_form_leads_back_to_its_page(tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", server=Listening(port=0, root_path="/orchestra")) as server:
+        task = await server.task("/below")
+        async with httpx.AsyncClient(base_url=server.address, headers=HTML) as browser:
+            for path in ("/tasks?q=a", f"/tasks/{task['id']}", "/tasks/new"):
+                page = (await browser.get(path)).text
+                backs = set(re.findall(r'name="back" value="([^"]+)"', page))
+                assert backs <= {f"/orchestra{path}", "/orchestra/tasks/new"}, path
+                done = await browser.post("/do/prefer", data={"theme": "dark", "back": f"/orchestra{path}"})
+                assert done.headers["location"] == f"/orchestra{path}"
+            for back in ("/orchestration/", "//evil.example", "/tasks", ""):
+                done = await browser.post("/do/prefer", data={"theme": "dark", "back": back})
+                assert done.headers["location"] == "/orchestra/"
+            told = await browser.post("/do/cancel", data={"task_id": "x", "back": f"/orchestra/tasks/{task['id']}"})
+            # One who prefers otherwise on the page that tells what is wrong comes to a page.
+            assert 'name="back" value="/orchestra/"' in told.text
+
+
+async def test_too_many_parameters_are_refused_with_words(browser: httpx.AsyncClient) -> None:
+    page = await browser.get("/tasks?" + "&".join(["tag=x"] * 201))
+    assert page.status_code == 400
+    assert "more than 200 parameters" in page.text
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-Infinity", "1e999"])
+async def test_what_is_no_number_takes_no_limit_away(open_server: Running, browser: httpx.AsyncClient, amount: str) -> None:
+    await open_server.task("/limited")
+    limit = {"path": "/limited", "host": "", "daily_cost_usd": "5"}
+    assert (await browser.post("/do/limit", data=limit)).status_code == 303
+    assert (await browser.post("/do/limit", data={**limit, "daily_cost_usd": amount})).status_code == 400
+    page = (await browser.get("/directory?path=/limited")).text
+    assert re.search(r'name="daily_cost_usd"[^>]*value="5\.0"', page)
+
+
+async def test_a_directory_is_found_without_its_host_and_a_workers_paths_lead_on(
+    open_server: Running, browser: httpx.AsyncClient
+) -> None:
+    await open_server.task("/on/atlas", host="atlas")
+    page = await browser.get("/directory?path=/on/atlas")
+    assert page.status_code == 200
+    assert 'name="host" value="atlas"' in page.text
+    assert (await browser.get("/directory?path=/on/atlas&host=birch")).status_code == 404
+    await open_server.claim("/nothing/here", worker_id="idle")
+    workers = (await browser.get("/workers")).text
+    link = re.search(r'href="([^"]+)">/nothing/here<', workers)
+    assert link
+    assert (await browser.get(link[1].replace("&amp;", "&"))).status_code == 200

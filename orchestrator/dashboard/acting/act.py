@@ -12,7 +12,7 @@ from worker_client.endpoints import Call
 
 
 class Done(Struct, frozen=True):
-    """What came of it: what to tell, the page to go on at if not the same, and the page that the form was on."""
+    """What came of it: what to tell, the page to go on at if not the same, and the address of the page that the form was on."""
 
     said: str
     to: str | None = None

@@ -19,7 +19,7 @@ async def _prefer(visit: Visit, form: Form) -> Done:
         if chosen is not None:
             # What is none of them, such as `system`, takes the choice back.
             headers.append((b"set-cookie", _cookie(visit, cookie, chosen if chosen in choices else "")))
-    return Done("", to=form.back, back=form.back, headers=tuple(headers))
+    return Done("", back=form.back, headers=tuple(headers))
 
 
 def _cookie(visit: Visit, name: str, value: str) -> bytes:

@@ -15,7 +15,7 @@ async def _create(visit: Visit, form: Form) -> Done:
     """Create a task, and go to it unless another one is to follow."""
     task = await visit.ask(endpoints.create_task(drafted(form)))
     to = None if form.checked("another") else f"/tasks/{task.id}"
-    return Done(visit.texts("did.create_task", id=str(task.id)), to=to, back="/tasks/new")
+    return Done(visit.texts("did.create_task", id=str(task.id)), to=to, back=form.back)
 
 
 ACTIONS: Final[Mapping[str, Act]] = {

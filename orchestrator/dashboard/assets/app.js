@@ -14,16 +14,37 @@ const KEPT = { DETAILS: ["open"], DIALOG: ["open"], INPUT: ["value", "checked"],
 
 function attributes(here, there) {
   const kept = KEPT[here.tagName] ?? [];
+  const chosen = here.classList.contains("chosen");
   for (const { name } of [...here.attributes]) if (!there.hasAttribute(name) && !kept.includes(name)) here.removeAttribute(name);
   for (const { name, value } of there.attributes) {
     const own = kept.includes(name) && touched(here);
     if (!own && here.getAttribute(name) !== value) here.setAttribute(name, value);
   }
+  if (chosen) here.classList.add("chosen");
 }
 
 function touched(field) {
-  return field === document.activeElement || field.tagName === "DETAILS" || field.tagName === "DIALOG"
-    || field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+  if (field.tagName === "OPTION") return touched(field.closest("select") ?? field.parentElement);
+  // What is hidden in a form, such as the version of a task, belongs to what one has begun to write there.
+  if (field.type === "hidden") return !warned.has(field.form) && [...field.form?.elements ?? []].some(changed);
+  return field === document.activeElement || field.tagName === "DETAILS" || field.tagName === "DIALOG" || changed(field);
+}
+
+function changed(field) {
+  if (field.tagName === "SELECT") return [...field.options].some((option) => option.selected !== option.defaultSelected);
+  return ["INPUT", "TEXTAREA"].includes(field.tagName) && (field.value !== field.defaultValue || field.checked !== field.defaultChecked);
+}
+
+// Forms whose sender was told that somebody else was first: what they send next is meant for what there is now.
+const warned = new WeakSet();
+
+// What was sent is no longer being written: from now on the fields show what there is.
+function settle(form) {
+  warned.delete(form);
+  for (const field of form.elements) {
+    for (const option of field.options ?? []) option.defaultSelected = option.selected;
+    if (field.type !== "hidden" && field.defaultValue !== undefined) [field.defaultValue, field.defaultChecked] = [field.value, field.checked];
+  }
 }
 
 function children(here, there) {
@@ -246,20 +267,26 @@ function mark(form, error) {
 }
 
 async function act(form, button) {
+  // At once: what is asked about is what is sent, whatever is drawn anew meanwhile; and what is disabled later is sent, too.
+  const { action } = form;
+  const body = new URLSearchParams(new FormData(form, button));
   const question = button?.dataset.ask ?? form.dataset.ask;
   const checked = form.querySelectorAll("input[type=checkbox]:checked:not([data-all])").length;
   if (question && !(await sure(question.replace("{n}", checked)))) return;
-  // Before the button is disabled: what is disabled is not sent.
-  const body = new URLSearchParams(new FormData(form, button));
   if (button) button.disabled = true;
   try {
-    const answer = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, body });
+    const answer = await fetch(action, { method: "POST", headers: { accept: "application/json" }, body });
     const told = await answer.json();
     mark(form, answer.ok ? null : told.error);
+    if (answer.status === 409) {
+      warned.add(form);
+      all();
+    }
     if (!answer.ok) return say(told.error?.message ?? page.broken, true);
     say(told.said);
     if (told.to) return location.assign(told.to);
-    if (form.dataset.act === "clear") form.reset();
+    if (form.dataset.act !== "clear") settle(form);
+    form.reset();
     all();
   } catch {
     say(page.broken, true);

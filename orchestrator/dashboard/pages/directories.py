@@ -32,7 +32,8 @@ async def _directory(visit: Visit) -> Directory:
     query = ListDirectories(work_path=path or None, recursive=False, limit=1000)
     found = (await visit.ask(endpoints.list_directories(query))).items if path else []
     for directory in found:
-        if directory.host == host:
+        # A worker's path has no host in it: then the first there is, which is that of every host where tasks name none.
+        if directory.host == host or "host" not in visit.query:
             return directory
     raise NotFound(f"there is no directory {path[:300]!r} here: no task is for it, and nothing was set for it")
 
@@ -56,7 +57,8 @@ async def _tasks(visit: Visit) -> Facts:
 
 async def _used(visit: Visit) -> Facts:
     since = (moment(visit.now) - timedelta(days=_DAYS - 1)).date()
-    query = ListUsage(by=[UsageBy.DAY], work_path=[visit.one("path")], host=[visit.one("host")], since=since, limit=_DAYS)
+    directory = await _directory(visit)
+    query = ListUsage(by=[UsageBy.DAY], work_path=[directory.work_directory], host=[directory.host], since=since, limit=_DAYS)
     return {"rows": (await visit.ask(endpoints.list_usage(query))).items}
 
 
