@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from functools import cache
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import msgspec
 from litestar.types import Scope
@@ -64,7 +64,8 @@ class Asking:
         scope: dict[str, Any] = {name: asked[name] for name in _PASSED if name in asked}
         scope |= {
             "method": call.method,
-            "path": path,
+            # As servers do: in the paths of calls, names are escaped.
+            "path": unquote(path),
             "raw_path": path.encode(),
             "headers": headers,
             "extensions": {},

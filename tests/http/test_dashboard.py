@@ -137,7 +137,7 @@ async def test_a_page_tells_no_more_than_the_key_may_see(closed: Running) -> Non
         assert "hidden from most" in (await browser.get("/", headers=bearer(BOOTSTRAP))).text
         for path in PLAIN:
             page = await browser.get(path, headers=bearer(limited))
-            assert page.status_code == 200
+            assert page.status_code == (403 if path.endswith("/new") else 200)
             assert "hidden from most" not in page.text
             assert "/secret" not in page.text
 
@@ -251,3 +251,44 @@ async def test_a_directory_is_found_without_its_host_and_a_workers_paths_lead_on
     link = re.search(r'href="([^"]+)">/nothing/here<', workers)
     assert link
     assert (await browser.get(link[1].replace("&amp;", "&"))).status_code == 200
+
+
+NAMED = ["agent-3.local", "me@example.com #1", "50 % \u4e2d\u6587?", "a%2Eb"]
+
+
+@pytest.mark.parametrize("worker", NAMED)
+async def test_an_action_is_about_the_very_worker_that_is_shown(
+    open_server: Running, browser: httpx.AsyncClient, worker: str
+) -> None:
+    await open_server.claim("/nothing/here", worker_id=worker)
+
+    async def draining() -> set[str]:
+        return {one["worker_id"] for one in (await open_server.get("/workers", limit=100))["items"] if one["draining"]}
+
+    assert (await browser.post("/do/drain", data={"worker": worker})).status_code == 303
+    assert await draining() == {worker}
+    assert (await browser.post("/do/undrain", data={"worker": worker})).status_code == 303
+    assert await draining() == set()
+
+
+@pytest.mark.parametrize("path", ["/command", "/command?name=", "/command?name=/", "/command?name=.."])
+async def test_a_command_without_a_name_is_none(browser: httpx.AsyncClient, path: str) -> None:
+    page = await browser.get(path)
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+async def test_nobody_is_shown_a_form_that_their_key_may_not_send(closed: Running) -> None:
+    keys = Keys(closed)
+    reader, submitter = await keys.make("only looks", "read"), await keys.make("only sends", "read", "submit")
+    await keys.ask("POST", "/tasks", json={"work_directory": "/shown", "prompt": "x"})
+    page = (await looked(closed, "/directory?path=/shown", **HTML, **bearer(submitter))).text
+    assert "/do/limit" not in page
+    assert "/do/pause" not in page
+    for path, key, status in (
+        ("/tasks/new", reader, 403),
+        ("/tasks/new", submitter, 200),
+        *((path, submitter, 403) for path in ("/commands/new", "/schedules/new", "/notifications/new")),
+    ):
+        assert (await looked(closed, path, **HTML, **bearer(key))).status_code == status, path
+    assert "/tasks/new" not in (await looked(closed, "/costs", **HTML, **bearer(reader))).text
+    assert "/tasks/new" in (await looked(closed, "/costs", **HTML, **bearer(submitter))).text

@@ -338,7 +338,7 @@ function step(by) {
 const KEYS = {
   "/": () => document.getElementById("search").focus(),
   "?": () => document.getElementById("help").showModal(),
-  n: () => location.assign(`${page.root}/tasks/new`),
+  n: () => document.getElementById("new")?.click(),
   g: () => location.assign(`${page.root}/`),
   j: () => step(1),
   k: () => step(-1),

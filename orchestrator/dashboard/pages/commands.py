@@ -6,6 +6,8 @@ from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
 from worker_client import endpoints
 from worker_client.contract.commands import ListCommands
+from worker_client.contract.enums import Scope
+from worker_client.errors import NotFound
 
 
 async def _list(visit: Visit) -> Facts:
@@ -14,9 +16,12 @@ async def _list(visit: Visit) -> Facts:
 
 
 async def _one(visit: Visit) -> Facts:
-    return {"command": await visit.ask(endpoints.get_command(visit.one("name")[:600]))}
+    name = visit.one("name").strip("/ ")[:600]
+    if not name:
+        raise NotFound("there is no command without a name: the page Commands lists all there are")
+    return {"command": await visit.ask(endpoints.get_command(name))}
 
 
 LIST: Final = Page("commands", panels=(Panel("commands-list", _list, on=("command.*",)),))
 ONE: Final = Page("command", subject=_one, part="commands")
-NEW: Final = Page("command_new", part="commands")
+NEW: Final = Page("command_new", part="commands", needs=Scope.ADMIN)
