@@ -125,13 +125,20 @@ def announce(op: ops.Announce, _by: Principal, world: World, rules: Rules) -> De
     pairs = [] if op.gives_up else [(rule, event) for event in events for rule in found if wants(rule, event)]
     tasks = _tasks((event.task_id for _, event in pairs), world)
     made = [
-        (rule, f"event/{event.id}", event, task) for rule, event in pairs if about(rule.wanted, task := tasks.get(event.task_id))
+        (rule, f"event/{event.id}", event, task)
+        for rule, event in pairs
+        if about(rule.wanted, task := _seen(rule, tasks.get(event.task_id)))
     ]
     decision = _put_down(made, world, rules)
     version = 1 if at is None else at.version + 1
     decision.changes.append(Kept(Consumer(name=NAME, version=version, last_event=events[-1].id), fresh=at is None))
     decision.outcome = Announced(len(events), len(made), more=len(events) >= op.limit)
     return decision
+
+
+def _seen(rule: NotificationRule, task: Brief | None) -> Brief | None:
+    """A task as it is now, unless it has moved to where the rule sees nothing since the event."""
+    return task if task is not None and rule.reach.covers(task.path) else None
 
 
 def enabled(world: World) -> list[NotificationRule]:

@@ -136,6 +136,17 @@ def test_a_rule_of_a_limited_key_hears_of_its_directories_alone(rig: Rig) -> Non
         rig.do(notify.DeleteRule(rule_id=rule(rig, events=("*",))), LIMITED)
 
 
+def test_of_a_task_that_has_moved_away_a_limited_key_is_told_what_happened_where_it_sees(rig: Rig) -> None:
+    limited, every = rule(rig, LIMITED, events=("task.created",), include_prompt=True), rule(rig, events=("task.created",))
+    task_id = rig.add("/a")
+    rig.do(ops.Update(task_id=task_id, path="/b", title="theirs"))
+    announce(rig)
+    rows = rig.fetch("SELECT rule_id, payload FROM notifications")
+    payloads = {rule_id: json.loads(payload) for rule_id, payload in rows}
+    assert (payloads[limited]["path"], payloads[limited]["task"]) == ("/a", None)
+    assert payloads[every]["task"]["title"] == "theirs"
+
+
 def test_rules_that_could_tell_nothing_are_refused(rig: Rig) -> None:
     before = rig.dump()
     wrong: list[dict[str, Any]] = [
