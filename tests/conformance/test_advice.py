@@ -14,7 +14,7 @@ from orchestrator.domain.principal import EVERYWHERE, PathScope, path_scope
 from orchestrator.http.advising import of_all, of_task
 from orchestrator.store.reads import advice as module
 from orchestrator.store.reads.advice import beginning
-from orchestrator.store.reads.conditions import ALWAYS
+from orchestrator.store.reads.conditions import ALWAYS, Condition
 from tests.cron_rig import body
 from tests.reading import read
 from tests.rig import HOUR, MINUTE, Rig, interest
@@ -168,6 +168,20 @@ async def test_costs_beside_what_is_usual(server: Server) -> None:
     server.time.pass_(DAY)
     await complete(server, await running(server), usage='{"cost_usd": 90}')
     assert (await whole(server))["cost_rising"].facts == {"path": "/a", "today_usd": 90, "usual_usd": 4.25, "days": 4}
+
+
+def test_the_title_of_a_task_that_has_moved_away_is_not_told_where_it_was(rig: Rig) -> None:
+    rig.add("/a", title="ours", max_attempts=2)
+    grant = rig.take("/a")
+    rig.do(ops.Fail(task_id=grant.task_id, lease=grant.lease, error=json.dumps(FAILED), retryable=True))
+    within = Condition("a.path = ?", ("/a",))
+
+    def titles() -> list[str | None]:
+        return [one.title for one in read(rig, rig.store.reads.latest_tries(rig.store.now(), within))[0]]
+
+    assert titles() == ["ours"]
+    rig.do(ops.Update(task_id=grant.task_id, path="/b", title="theirs"))
+    assert titles() == [None]
 
 
 def test_samples_are_of_the_last_day_and_the_week_before(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
