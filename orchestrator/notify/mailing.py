@@ -13,6 +13,7 @@ from orchestrator.settings.sections import Notify
 PORTS: Final = {"implicit": 465, "starttls": 587, "none": 25}
 _NOBODY: Final = "no connection to the mail server: nobody answers there"
 _UNTRUSTED: Final = "the mail server's certificate is not trusted: see notify.tls_ca_file"
+_NO_ADDRESS: Final = "an address is none that mail can go to or come from: correct the rule's email.to, or notify.smtp_from"
 _UNSET: Final = "there is no mail server: set notify.smtp_server and notify.smtp_from"
 
 
@@ -46,6 +47,8 @@ async def mail(settings: Notify, to: list[str], subject: str, text: str, *, id: 
         return Sent(delivered=False, reason=_UNTRUSTED)
     except OSError:
         return Sent(delivered=False, reason=_NOBODY)
+    except ValueError:
+        return Sent(delivered=False, reason=_NO_ADDRESS)
     partly = f"the server took it, but not for {', '.join(sorted(refused))}" if refused else None
     return Sent(delivered=True, status=250, reason=partly, answer=said[:200])
 

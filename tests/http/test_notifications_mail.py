@@ -132,6 +132,16 @@ async def test_what_is_wrong_is_told_with_the_setting(tmp_path: Path) -> None:
         assert "notify.smtp_server" in await refusal(server, await rule(server))
 
 
+async def test_addresses_that_are_none_are_refused_and_never_break_a_try(tmp_path: Path) -> None:
+    async with mailing() as mails, told(tmp_path, mails.port, smtp_tls="none", smtp_from="..@..") as server:
+        for none in ("a\x01b@example.org", "[x]@example.org", "..@..", "group:a@example.org", "a(b)@c", "a@example.org\n"):
+            body = {"name": "x", "events": ["*"], "email": {"to": [none]}}
+            error = await server.refused("POST", "/notifications/rules", 400, json=body)
+            assert error["details"]["field"] == "email.to[0]"
+        made = await rule(server, to=["first.last+tag@mail.example.org"])
+        assert "notify.smtp_from" in await refusal(server, made)
+
+
 async def delivered(server: Running, mails: MailServer) -> Any:
     await mails.until(1)
     while (found := (await server.get("/notifications/deliveries"))["items"][0])["status"] == "pending":  # noqa: ASYNC110 - it is no event

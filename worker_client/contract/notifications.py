@@ -1,7 +1,7 @@
 """Notifications: rules that say who is told of what, and what became of what they were told."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -25,9 +25,9 @@ Waiting = Annotated[float, Meta(ge=1, le=31_536_000)]
 Tries = Annotated[int, Meta(ge=1, le=100)]
 Url = Annotated[str, Meta(min_length=1, max_length=2000)]
 Secret = Annotated[str, Meta(max_length=500)]
-Address = Annotated[
-    str, Meta(max_length=254, pattern=r"^[^\s@<>,;\"]+@[^\s@<>,;\"]+$(?!\n)", description="an address such as ops@example.org")
-]
+_ATOM: Final = r"[^\x00-\x20\x7f\s@<>,;:\"()\[\]\\?.]+"
+_ADDRESS: Final = rf"^{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*$(?!\n)"
+Address = Annotated[str, Meta(max_length=254, pattern=_ADDRESS, description="an address such as ops@example.org")]
 Addresses = Annotated[list[Address], Meta(min_length=1, max_length=20)]
 Subject = Annotated[str, Meta(min_length=1, max_length=500)]
 

@@ -36,7 +36,8 @@ _SPENDERS: Final = 50
 _COLUMNS: Final = (
     "a.task_id, a.attempt, a.outcome, a.path, a.host, a.kind, a.worker_id, coalesce(a.agent, t.agent), a.started_at, a.ended_at,"
     f" CASE WHEN a.outcome IN ('failed', 'expired') THEN substr(a.error, 1, {_ERROR}) END, a.usage,"
-    f" substr(a.reason, 1, {_ERROR}), CASE WHEN t.path = a.path THEN t.title END, t.schedule_id, t.workflow_id, t.step_id, t.timeout_ms, t.exclusive,"
+    f" substr(a.reason, 1, {_ERROR}), CASE WHEN t.path = a.path THEN t.title END,"
+    " t.schedule_id, t.workflow_id, t.step_id, t.timeout_ms, t.exclusive,"
     " CASE WHEN a.attempt = t.attempt THEN a.started_at - t.ready_at END"
 )
 # Strings of JSON, whose end may have been cut off.
