@@ -107,7 +107,8 @@ class Hints:
             self._told.pop(key, None)
             self._told[key] = data
             _forget(self._told)
-            self._tell(FeedEvent(0, self._queue.now(), kind, place.task_id, place.path, place.host, place.status, data))
+            facts = (kind, place.task_id, place.path, place.host, place.status, data)
+            self._tell(FeedEvent(0, self._queue.now(), *facts, run_id=place.run_id))
 
 
 def _forget(known: dict[K, V]) -> None:

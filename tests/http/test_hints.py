@@ -72,6 +72,19 @@ async def test_progress_and_output_are_told_without_an_id(server: Running, direc
         assert event.type == "task.completed"
 
 
+async def test_who_follows_a_run_gets_the_hints_of_its_tasks(server: Running, directory: str) -> None:
+    steps = [{"id": "one", "task": {"work_directory": directory, "prompt": "do"}}]
+    flow = await server.post("/workflows", {"name": directory[-60:], "steps": steps})
+    run = await server.post(f"/workflows/{flow['id']}/execute", {"input": {}})
+    async with asyncio.timeout(PATIENCE_S):
+        while (task := await server.claim(directory, wait=1)) is None:
+            pass
+    async with looking_on(server, run_id=run["id"], type="task.output") as stream:
+        await logs(server, task, "one")
+        hint = await stream.next()
+        assert (hint.type, hint.task_id, hint.data) == ("task.output", task["id"], {"last_line": 1})
+
+
 async def test_many_are_told_as_one(server: Running, directory: str) -> None:
     await server.task(directory)
     task = await server.claim(directory)

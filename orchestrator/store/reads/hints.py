@@ -17,6 +17,7 @@ class Place(Struct, frozen=True):
     path: str
     host: str
     status: str
+    run_id: int | None = None
 
 
 class HintReads(Reading):
@@ -26,21 +27,21 @@ class HintReads(Reading):
         """Of each of these tasks its progress and the usage of its attempt, as JSON."""
         among = one_of("t.id", ids)
         rows = await self._fetch(
-            "SELECT t.id, t.path, t.host, t.status, o.progress, o.usage_now"
+            "SELECT t.id, t.path, t.host, t.status, t.run_id, o.progress, o.usage_now"
             f" FROM tasks t JOIN task_outputs o ON o.task_id = t.id WHERE {among.sql}",
             among.params,
         )
-        return [(Place(*row[:4]), *row[4:]) for row in rows]
+        return [(Place(*row[:5]), *row[5:]) for row in rows]
 
     async def last_lines(self, ids: Collection[int]) -> list[tuple[Place, int]]:
         """Of each of these tasks the number of its last line of output; 0 when there is none."""
         among = one_of("t.id", ids)
         rows = await self._fetch(
-            "SELECT t.id, t.path, t.host, t.status, (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id)"
+            "SELECT t.id, t.path, t.host, t.status, t.run_id, (SELECT max(l.number) FROM task_logs l WHERE l.task_id = t.id)"
             f" FROM tasks t WHERE {among.sql}",
             among.params,
         )
-        return [(Place(*row[:4]), row[4] or 0) for row in rows]
+        return [(Place(*row[:5]), row[5] or 0) for row in rows]
 
     async def changed_since(self, at: Millis, limit: int) -> list[tuple[int, Millis]]:
         """Of the running tasks that changed at this time or later the `limit` last ones, and when."""
