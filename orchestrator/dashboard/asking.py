@@ -47,7 +47,7 @@ class Asking:
         if not isinstance(answer, Answer):
             raise TypeError(f"{call.method} {call.path} answers with a stream, which no page can show")
         if answer.status_code >= 400 and not call.bare:
-            raise _refusal(answer.body)
+            raise refusal(answer.body)
         if call.returns is None:
             return None  # type: ignore[return-value]
         if call.bare and call.returns is str:
@@ -83,7 +83,8 @@ async def perhaps(asked: Coroutine[Any, Any, T]) -> T | OrchestratorError:
         return refused
 
 
-def _refusal(body: bytes) -> OrchestratorError:
+def refusal(body: bytes) -> OrchestratorError:
+    """What an answer of the API refuses with."""
     told = _refusals.decode(body).error
     return OrchestratorError("the API refuses without a reason") if told is None else error_from(told)
 

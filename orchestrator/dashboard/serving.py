@@ -12,6 +12,7 @@ import msgspec
 from orchestrator.dashboard import drawing
 from orchestrator.dashboard.acting import ACTIONS, FORMS
 from orchestrator.dashboard.acting.act import Done
+from orchestrator.dashboard.asking import refusal as told
 from orchestrator.dashboard.form import Form
 from orchestrator.dashboard.page import Page, parts, whole
 from orchestrator.dashboard.routes import PAGES
@@ -99,6 +100,13 @@ def _html(visit: Visit, html: str, status: int = 200) -> Answer:
     if "gzip" not in visit.request.headers.get("accept-encoding", ""):
         return Answer(whole_page, status, _HTML)
     return Answer(gzip.compress(whole_page, _LEVEL, mtime=0), status, (*_HTML, (b"content-encoding", b"gzip")))
+
+
+def refused(request: Asked, answer: Answer) -> Answer:
+    """An answer of the API that refuses, as a page."""
+    page = _refused(Visit(request), told(answer.body))
+    page.status_code = answer.status_code
+    return page
 
 
 def _refused(visit: Visit, refused: OrchestratorError) -> Answer:

@@ -28,7 +28,7 @@ class Visit:
     def __init__(self, request: Asked) -> None:
         self.request = request
         self.ask = Asking(request)
-        self.path: dict[str, str] = dict(request.scope["path_params"])
+        self.path: dict[str, str] = dict(request.scope.get("path_params", {}))
         self.root: str = request.scope.get("root_path", "")
         self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
         self.now: Millis = request.app.state.queue.now()

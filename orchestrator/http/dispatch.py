@@ -4,6 +4,8 @@ Handlers here have one shape: they take the request alone, and give an answer th
 does around handlers of every shape takes longer than most of them do.
 """
 
+from http import HTTPStatus
+from importlib import import_module
 from typing import Any, Final
 
 from litestar import Litestar
@@ -14,6 +16,7 @@ from litestar.utils import normalize_path
 from orchestrator.http.envelope import Answer, empty
 from orchestrator.http.errors import HANDLERS, headed
 from orchestrator.http.guard import PUBLIC, SCOPE
+from orchestrator.http.login import shows_page
 from orchestrator.http.scope import Asked, principal
 from worker_client.contract import enums
 
@@ -46,7 +49,7 @@ class Dispatch:
                 principal(request).require(needed)
             answer: ASGIApp = await handler.fn(request)
         except Exception as error:  # noqa: BLE001 - there is an answer to each
-            return self.failed(scope, receive, error)
+            return _readable(scope, receive, self.failed(scope, receive, error))
         return answer
 
     def failed(self, scope: Scope, receive: Receive, error: Exception) -> Answer:
@@ -54,3 +57,13 @@ class Dispatch:
         handler = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
         answer: Answer = handler(Asked(scope, receive), error)
         return answer
+
+
+def _readable(scope: Scope, receive: Receive, refusal: Answer) -> Answer:
+    """A refusal as a page, where a person would read it."""
+    facts: dict[str, Any] = scope  # type: ignore[assignment]
+    if refusal.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or not shows_page(facts):
+        return refusal
+    # As with all pages: what draws them takes memory, which a server without onlookers does without.
+    page: Answer = import_module("orchestrator.dashboard.serving").refused(Asked(scope, receive), refusal)
+    return page

@@ -28,15 +28,19 @@ _PROGRAMS: Final = ("/api/", "/mcp", "/metrics", "/health")
 """What is below these is for programs, which a page would not help."""
 
 
+def shows_page(facts: dict[str, Any]) -> bool:
+    """Whether a browser asks, to show the answer to somebody."""
+    if facts.get("method") != "GET" or facts["path"].removeprefix(facts.get("root_path", "")).startswith(_PROGRAMS):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in facts["headers"])
+
+
 def to_login(facts: dict[str, Any], refused: OrchestratorError) -> Answer | None:
     """The way to the form for a browser that is to show a page to somebody whom the server does not know; None for others."""
-    if not isinstance(refused, Unauthorized) or facts.get("method") != "GET":
+    if not isinstance(refused, Unauthorized) or not shows_page(facts):
         return None
     root: str = facts.get("root_path", "")
     path: str = facts["path"].removeprefix(root)
-    shows = any(name == b"accept" and b"text/html" in value for name, value in facts["headers"])
-    if not shows or path.startswith(_PROGRAMS):
-        return None
     query = facts["query_string"].decode("ascii", "replace")
     to = quote(f"{path}?{query}" if query else path, safe="")
     return Answer(b"", 303, ((b"location", f"{root}/login?next={to}".encode()), *NO_STORE))

@@ -292,3 +292,19 @@ async def test_nobody_is_shown_a_form_that_their_key_may_not_send(closed: Runnin
         assert (await looked(closed, path, **HTML, **bearer(key))).status_code == status, path
     assert "/tasks/new" not in (await looked(closed, "/costs", **HTML, **bearer(reader))).text
     assert "/tasks/new" in (await looked(closed, "/costs", **HTML, **bearer(submitter))).text
+
+
+async def test_what_is_refused_before_a_page_is_found_is_told_on_a_page(closed: Running) -> None:
+    key = await Keys(closed).make("only works", "work")
+    for path, who, status in (
+        ("/", key, 403),
+        ("/nothing/here", key, 404),
+        ("/tasks/1/2", BOOTSTRAP, 404),
+        ("/do/prefer", BOOTSTRAP, 405),
+    ):
+        page = await looked(closed, path, **HTML, **bearer(who))
+        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8"), path
+        assert 'class="refused"' in page.text
+        assert (await looked(closed, path, accept="application/json", **bearer(who))).json()["success"] is False
+    for path in ("/api/v1/nothing", "/health/nothing"):
+        assert (await looked(closed, path, **HTML, **bearer(BOOTSTRAP))).json()["success"] is False
