@@ -9,8 +9,6 @@ from msgspec import Struct
 
 from orchestrator.dashboard.drawing import drawn
 from orchestrator.dashboard.visit import Visit
-from orchestrator.http.scope import principal
-from worker_client.contract.enums import Scope
 from worker_client.errors import Forbidden, OrchestratorError
 
 Facts = dict[str, Any]
@@ -44,8 +42,7 @@ class Page(Struct, frozen=True):
     """A page: `pages/<name>.html`, which places its panels as `{{ panels.<panel> }}`.
 
     `subject`: facts for the whole page, found first; what it refuses is the answer. `stream`: the query of the events that the
-    page listens to. `part`: the entry of the menu that it belongs to, by default its own name. `needs`: the scope without which
-    nothing can be done on it.
+    page listens to. `part`: the entry of the menu that it belongs to, by default its own name.
     """
 
     name: str
@@ -53,12 +50,10 @@ class Page(Struct, frozen=True):
     subject: Find = _nothing
     stream: Callable[[Visit], str] = _all
     part: str | None = None
-    needs: Scope = Scope.READ
 
 
 async def whole(page: Page, visit: Visit) -> str:
     """All of a page, as HTML. Raises OrchestratorError when its subject cannot be shown."""
-    principal(visit.request).require(page.needs)
     mark = visit.mark
     subject = await page.subject(visit)
     found = await asyncio.gather(*(_panel(panel, visit) for panel in page.panels))

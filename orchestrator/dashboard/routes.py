@@ -38,6 +38,13 @@ PAGES: Final[Mapping[str, str]] = {
     "/system": "system:LIST",
 }
 """The page at a path: a module of `pages/`, and the name that the page has in it. Parameters of paths are texts."""
+NEEDS: Final[Mapping[str, Scope]] = {
+    "/tasks/new": Scope.SUBMIT,
+    "/schedules/new": Scope.ADMIN,
+    "/commands/new": Scope.ADMIN,
+    "/notifications/new": Scope.ADMIN,
+}
+"""The scope without which nothing can be done on a page, where looking is not enough."""
 ASSETS: Final = ("app.js", "app.css", "icon.svg")
 
 
@@ -47,7 +54,7 @@ def _serving() -> Any:
 
 
 def _page(path: str, place: str) -> HTTPRouteHandler:
-    @get(path.replace("}", ":str}"), scope=Scope.READ)
+    @get(path.replace("}", ":str}"), scope=NEEDS.get(path, Scope.READ))
     async def page(request: Asked) -> Answer:
         answer: Answer = await _serving().show(request, place)
         return answer

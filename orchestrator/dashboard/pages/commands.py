@@ -6,7 +6,6 @@ from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
 from worker_client import endpoints
 from worker_client.contract.commands import ListCommands
-from worker_client.contract.enums import Scope
 from worker_client.errors import NotFound
 
 
@@ -24,4 +23,4 @@ async def _one(visit: Visit) -> Facts:
 
 LIST: Final = Page("commands", panels=(Panel("commands-list", _list, on=("command.*",)),))
 ONE: Final = Page("command", subject=_one, part="commands")
-NEW: Final = Page("command_new", part="commands", needs=Scope.ADMIN)
+NEW: Final = Page("command_new", part="commands")

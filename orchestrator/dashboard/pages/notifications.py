@@ -6,7 +6,7 @@ from typing import Final
 from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
 from worker_client import endpoints
-from worker_client.contract.enums import NotificationStatus, Scope
+from worker_client.contract.enums import NotificationStatus
 from worker_client.contract.notifications import ListNotificationRules, ListNotifications, NotificationRule
 
 
@@ -40,4 +40,4 @@ LIST: Final = Page(
         Panel("notifications-deliveries", _deliveries, on=("notification.*", "task.*", "run.*")),
     ),
 )
-NEW: Final = Page("notification_new", part="notifications", needs=Scope.ADMIN)
+NEW: Final = Page("notification_new", part="notifications")

@@ -10,7 +10,7 @@ from orchestrator.dashboard.visit import Visit
 from worker_client import endpoints
 from worker_client.contract.commands import ListCommands
 from worker_client.contract.directories import ListDirectories
-from worker_client.contract.enums import FireOutcome, ScheduleState, Scope
+from worker_client.contract.enums import FireOutcome, ScheduleState
 from worker_client.contract.schedules import ListFires, ListSchedules, PreviewCount, PreviewSchedule, Schedule
 from worker_client.errors import OrchestratorError
 
@@ -108,4 +108,4 @@ ONE: Final = Page(
         Panel("schedule-fires", _fires, on=_EVENTS),
     ),
 )
-NEW: Final = Page("schedule_new", subject=_new, part="schedules", needs=Scope.ADMIN)
+NEW: Final = Page("schedule_new", subject=_new, part="schedules")

@@ -9,7 +9,7 @@ from orchestrator.dashboard.page import Facts, Page, Panel
 from orchestrator.dashboard.visit import Visit
 from worker_client import endpoints
 from worker_client.contract.commands import ListCommands
-from worker_client.contract.enums import Priority, Scope
+from worker_client.contract.enums import Priority
 from worker_client.contract.tasks import ListTasks
 from worker_client.errors import OrchestratorError
 
@@ -60,6 +60,4 @@ async def _arguments(visit: Visit) -> Facts:
     return {"values": values, "command": command}
 
 
-NEW: Final = Page(
-    "task_new", subject=_subject, part="tasks", panels=(Panel("task_new-arguments", _arguments),), needs=Scope.SUBMIT
-)
+NEW: Final = Page("task_new", subject=_subject, part="tasks", panels=(Panel("task_new-arguments", _arguments),))
