@@ -136,7 +136,7 @@ def test_directories_that_nobody_asks_for() -> None:
     lonely = Waiting(path="/a", host="h", waiting=7, task_id=3, kind="agent", since=NOW - HOUR, asked=False)
     told = found(waiting=[lonely])["nobody_asks"]
     assert (told.message, told.task_id, told.host) == (
-        "7 tasks wait in /a, the first for 1 h, and no worker asks for agent tasks there.", 3, "h",
+        "7 waiting in /a, the first for 1 h, and no worker asks for agent tasks there.", 3, "h",
     )  # fmt: skip
     assert found(waiting=[replace(lonely, asked=True)]) == {}
     assert found(waiting=[replace(lonely, since=NOW - 500_000)]) == {}

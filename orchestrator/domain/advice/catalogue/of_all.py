@@ -53,7 +53,7 @@ OF_ALL: Final = {
     ),
     "nobody_asks": Entry(
         90, "tasks wait in a directory, and no worker asks for them",
-        "{waiting} tasks wait in {path}, the first for {waited_seconds:time}, and no worker asks for {kind} tasks there.",
+        "{waiting} waiting in {path}, the first for {waited_seconds:time}, and no worker asks for {kind} tasks there.",
         "Start one: `orchestrator-worker run --dir` with that directory, on the right machine; or see `why` of the first task.",
     ),
     "unanswered": Entry(
