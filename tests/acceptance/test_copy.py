@@ -12,10 +12,9 @@ from orchestrator.store.copying.opening import opened
 from orchestrator.store.copying.tables import KEYS
 from tests.acceptance.programs import orchestrator, serving
 from tests.copies import address, full, run
-from tests.rig import STORES
 
 
-@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.system)])
 def test_a_move_as_the_guide_says(kind: str, tmp_path: Path) -> None:
     target = address(kind, tmp_path / "two")
     with serving(tmp_path) as server:

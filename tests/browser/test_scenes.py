@@ -54,4 +54,4 @@ def test_a_server_is_the_same_after_a_kill(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_crowd_is_large(crowd: Site) -> None:
-    assert crowd.client.statistics().total == 100_000
+    assert crowd.client.statistics().total >= 100_000

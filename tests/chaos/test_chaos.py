@@ -15,7 +15,7 @@ PAUSE_S = 5
 SEED = int(os.environ.get("APP_TEST_CHAOS_SEED", "1"))
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.system)])
 async def test_no_promise_is_broken_whatever_happens(store: str, tmp_path: Path, memory: Path) -> None:
     done = await run(Plan(store=store, seconds=SECONDS, seed=SEED, folder=tmp_path, memory=memory))
     sys.stderr.write("\n".join(done.summary()) + "\n")

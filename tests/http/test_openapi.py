@@ -62,7 +62,8 @@ async def test_the_page_needs_no_other_host(server: Running) -> None:
     assert not [name.name for name in PAGES.iterdir() if re.search(r"https?://|innerHTML|eval\(", name.read_text())]
 
 
-@pytest.mark.parametrize("phase", ["fuzzing", pytest.param("coverage", marks=pytest.mark.system)])
+@pytest.mark.system
+@pytest.mark.parametrize("phase", ["fuzzing", "coverage"])
 async def test_what_it_says_is_what_happens(phase: str, tmp_path: Path) -> None:
     auth, limits = Auth(bootstrap_key=KEY), Limits(rate="100000000/s")
     async with serving(tmp_path / "tasks.db", auth=auth, limits=limits) as server:

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.domain import flow_operations as flow
 from orchestrator.domain import mailbox_operations as mail
+from orchestrator.domain import notification_operations as tell
 from orchestrator.domain import operations as ops
 from orchestrator.domain import schedule_operations as cron
 from orchestrator.domain import trigger_operations as hooks
@@ -36,6 +37,8 @@ NEEDS = {
         cron.AddSchedule, cron.ChangeSchedule, cron.DeleteSchedule, cron.StartSchedule, cron.StopSchedule, cron.RestartSchedule,
         cron.FireDue, cron.SetScheduler,
         hooks.Deploy, hooks.Undeploy, hooks.Settle, hooks.Postpone, mail.TendMailbox, ops.Rehearse, Index,
+        tell.AddRule, tell.ChangeRule, tell.DeleteRule, tell.Announce, tell.AnnounceWaiting, tell.TakeNotifications,
+        tell.SettleNotification, tell.GiveBackNotifications, tell.Redeliver, tell.RedeliverDead,
     },
 }  # fmt: skip
 CASCADES = {ops.Satisfy, ops.Orphan, ops.Revive}
