@@ -94,7 +94,7 @@ function concerns(types, type) {
 }
 
 function happened(type) {
-  for (const panel of document.querySelectorAll("[data-on]")) {
+  for (const panel of document.querySelectorAll(".panel[data-on]")) {
     if (!concerns(panel.dataset.on, type)) continue;
     const box = panel.querySelector("[data-follow]");
     if (box && !ended(box)) box.dataset.held = "";
@@ -115,7 +115,7 @@ function toEnd(box) {
 
 document.addEventListener("scroll", ({ target }) => {
   if (target.dataset?.held === undefined || !ended(target)) return;
-  due.add(target.closest("[data-on]").id);
+  due.add(target.closest(".panel[data-on]").id);
   soon();
 }, true);
 
@@ -161,8 +161,9 @@ async function draw(address, ids) {
 }
 
 function all() {
-  for (const panel of document.querySelectorAll("[data-on]")) due.add(panel.id);
-  soon();
+  for (const panel of document.querySelectorAll(".panel[data-on]")) due.add(panel.id);
+  // Without the names of panels it would be the whole page that comes.
+  if (due.size) soon();
 }
 
 // ---- The feed: from where the page was drawn, resumed after each break; nothing while nobody looks.
