@@ -56,30 +56,12 @@ def _commands(client: "Client") -> list[Present]:
 
 
 def _workflows(client: "Client") -> list[Present]:
-    return [
-        Present(
-            kind="workflow",
-            name=one.name,
-            id=one.id,
-            body=_body("workflow", msgspec.to_builtins(one)),
-            label=one.managed_by,
-            version=one.version,
-            deployed=one.deployed_version,
-        )
-        for one in every(client.workflows)
-    ]
+    return [_present("workflow", one, deployed=one.deployed_version) for one in every(client.workflows)]
 
 
 def _schedules(client: "Client") -> list[Present]:
     return [
-        Present(
-            kind="schedule",
-            name=one.name,
-            id=one.id,
-            body=_body("schedule", msgspec.to_builtins(one)),
-            label=one.managed_by,
-            version=one.version,
-        )
+        _present("schedule", one)
         for one in every(client.schedules)
         # Those of a deployment come and go with it.
         if one.workflow_id is None
@@ -87,17 +69,12 @@ def _schedules(client: "Client") -> list[Present]:
 
 
 def _rules(client: "Client") -> list[Present]:
-    return [
-        Present(
-            kind="notification",
-            name=one.name,
-            id=one.id,
-            body=_body("notification", msgspec.to_builtins(one)),
-            label=one.managed_by,
-            version=one.version,
-        )
-        for one in every(client.notification_rules)
-    ]
+    return [_present("notification", one) for one in every(client.notification_rules)]
+
+
+def _present(kind: str, one: Any, **more: Any) -> Present:
+    body = _body(kind, msgspec.to_builtins(one))
+    return Present(kind=kind, name=one.name, id=one.id, body=body, label=one.managed_by, version=one.version, **more)
 
 
 def _body(kind: str, fields: dict[str, Any]) -> Any:
