@@ -90,8 +90,8 @@ load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on
 lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the newest versions
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; "$$tools"/bin/python $(PIP) uv; \
-	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --extra otel --group test --group check --group build pyproject.toml -o requirements.lock; \
-	"$$tools"/bin/$(COMPILE) --extra server --extra postgres --extra otel --group build --constraint requirements.lock pyproject.toml -o requirements-server.lock; \
+	"$$tools"/bin/$(COMPILE) --extra all --group test --group check --group build pyproject.toml -o requirements.lock; \
+	"$$tools"/bin/$(COMPILE) --extra all --group build --constraint requirements.lock pyproject.toml -o requirements-server.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:load -o requirements-load.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:peers -o requirements-peers.lock; \
 	"$$tools"/bin/$(COMPILE) --group pyproject.toml:honker -o requirements-honker.lock; \

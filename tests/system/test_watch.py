@@ -163,8 +163,8 @@ def test_it_outlives_the_server(server: Site, pane: Pane) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 0), (None, 0)])
-def test_the_terminal_is_as_it_was(pane: Pane, number: signal.Signals | None, code: int) -> None:
-    pane.type("stty -g > before; echo here")
+def test_the_terminal_is_as_it_was(tmp_path: Path, pane: Pane, number: signal.Signals | None, code: int) -> None:
+    pane.type(f"cd {tmp_path}; stty -g > before; echo here")
     pane.keys("Enter")
     pane.until("\nhere")
     pane.watch()

@@ -1,0 +1,72 @@
+"""The code blocks of README and docs, and what their pages say is to be done with each.
+
+A block of `sh`, `console` (its lines after `$ `) or `python` is run. Anything else, and what is not to be run, says so in a
+comment on the line above it, `<!-- KIND: detail -->`:
+
+| kind | the block |
+| --- | --- |
+| `run` | is run although its language does not say so |
+| `output` | is shown only: what a program prints, a drawing, a form to fill in |
+| `file: NAME` | is written to that file, for the blocks below it |
+| `send: METHOD /path` | is the body of a request that the server takes |
+| `background: WORDS` | is started, and goes on; the page goes on when it has printed these words |
+| `exits: CODE` | is run, and ends with that exit code |
+| `tested: tests/FILE` | is read and tried by that file, since it needs what a story has not: Docker, systemd, a mailbox |
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+RUN: Final = {"sh", "console", "python"}
+SHOWN: Final = {"text", "mermaid"}
+KINDS: Final = {"run", "output", "file", "send", "background", "exits", "tested"}
+
+_FENCE: Final = re.compile(r"(?P<indent> *)(?P<fence>`{3,})(?P<language>[\w+-]*)[^`]*")
+_MARKER: Final = re.compile(r"\s*<!-- (?P<kind>[a-z]+)(?:: (?P<detail>.+?))? -->")
+_STAGE: Final = re.compile(r"<!-- stage: (?P<name>[a-z]+) -->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """`line` is that of the fence; `kind` is empty where nothing says what to do."""
+
+    page: Path
+    line: int
+    language: str
+    kind: str
+    detail: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Those of a page, in order."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    at = 0
+    while at < len(lines):
+        if (fence := _FENCE.fullmatch(lines[at])) is None:
+            at += 1
+            continue
+        begun, indent, closing = at, fence["indent"], fence["fence"]
+        at += 1
+        while lines[at].strip() != closing:
+            at += 1
+        text = "".join(f"{line.removeprefix(indent)}\n" for line in lines[begun + 1 : at])
+        marker = _MARKER.fullmatch(lines[begun - 1]) if begun else None
+        language = fence["language"]
+        kind = marker["kind"] if marker else "run" if language in RUN else "output" if language in SHOWN else ""
+        yield Block(page, begun + 1, language, kind, (marker and marker["detail"]) or "", text)
+        at += 1
+
+
+def stage(page: Path) -> str:
+    """What has to be there before a page is begun, as it says itself: `bare`, `server` (the default) or `worker`."""
+    said = _STAGE.search(page.read_text(encoding="utf-8"))
+    return said["name"] if said else "server"

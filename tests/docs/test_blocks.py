@@ -1,0 +1,24 @@
+"""No block of a page stands there untried: each is run, written, sent, tried by a test that is named, or marked as output."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import KINDS, PAGES, ROOT, blocks
+
+# Pages whose blocks are not marked yet.
+AWAITED = {f"docs/{name}.md" for name in (
+    "agents", "apply", "coming-from", "commands", "deploying", "email", "events", "github", "mcp", "notifications", "operating",
+    "postgresql", "schedules", "secrets", "security", "templates", "triggers", "workers", "workflows", "worktrees",
+)} | {"README.md"}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_says_what_becomes_of_it(page: Path) -> None:
+    if str(page.relative_to(ROOT)) in AWAITED:
+        return
+    for block in blocks(page):
+        assert block.kind in KINDS, f"{block}: {block.kind or block.language!r}: see tests/docs/blocks.py"
+        if block.kind == "tested":
+            test = ROOT / block.detail
+            assert page.name in test.read_text(encoding="utf-8"), f"{block}: {block.detail} does not read {page.name}"
