@@ -8,6 +8,7 @@ PEERS := .venv-peers
 AGENTS := .agents
 BROWSER := .browser
 BIN := $(VENV)/bin
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 PIP := -m pip --disable-pip-version-check -qq install
@@ -15,7 +16,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures site
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -53,7 +54,11 @@ check: $(INSTALLED) ## lint, format, types, floors, deployment, and the reposito
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_deploy.py
+	$(SITE) --site-dir $(VENV)/.site
+	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_deploy.py tests/unit/test_docs.py
+
+site: $(INSTALLED) ## the pages of docs as a site, in site/
+	$(SITE)
 
 audit: ## known vulnerabilities of what the locks name; asks a database in the network
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
@@ -99,7 +104,7 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
-	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.lock

@@ -40,7 +40,7 @@ def test_the_threats_name_tests_that_exist() -> None:
         assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")
@@ -49,6 +49,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"(?m)^#+ (.+)$", found.read_text(encoding="utf-8"))
             assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    nav = set(re.findall(r"(?m)^ +- ([\w./-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - nav == set(), "name it in mkdocs.yml"
 
 
 def test_settings_that_are_named_are_there() -> None:
