@@ -1,6 +1,7 @@
 """Does what a page says, block after block, as its reader would in one terminal."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import psutil
@@ -64,9 +65,9 @@ class Story:
         text = self.here(block.text)
         match block.kind:
             case "run":
-                self._run(block, text, 0)
+                self.ends(self._script(block, text), 0, str(block))
             case "exits":
-                self._run(block, text, int(block.detail))
+                self.ends(self._script(block, text), int(block.detail), str(block))
             case "background":
                 self._start(block, text)
             case "file":
@@ -103,16 +104,15 @@ class Story:
         return Path(kept.read_text().strip()) if kept.exists() else self.shop
 
     def _script(self, block: Block, text: str) -> str:
-        if block.language == "console":
-            text = _typed(text)
-        elif block.language == "python":
+        if block.language == "python":
             (self.folder / "state/block.py").write_text(text, encoding="utf-8")
-            text = f"{shlex.quote(sys.executable)} {self.folder}/state/block.py"
-        return _SHELL.format(state=self.folder / "state") + text
+            return f"{shlex.quote(sys.executable)} {self.folder}/state/block.py"
+        return _typed(text) if block.language == "console" else text
 
-    def _run(self, block: Block, text: str, code: int) -> None:
+    def ends(self, script: str, code: int, what: str = "afterwards") -> str:
+        """Run a script in the reader's terminal, and return what it printed; raises AssertionError unless it ends with `code`."""
         ran = subprocess.run(
-            ["bash", "-c", self._script(block, text)],
+            ["bash", "-c", _SHELL.format(state=self.folder / "state") + script],
             cwd=self.shop,
             env=self.variables,
             stdin=subprocess.DEVNULL,
@@ -121,11 +121,16 @@ class Story:
             timeout=2 * PATIENCE_SECONDS,
             check=False,
         )
-        assert ran.returncode == code, f"{block}: exit code {ran.returncode}\n{text}\n{ran.stdout}\n{ran.stderr}"
+        assert ran.returncode == code, f"{what}: exit code {ran.returncode}\n{script}\n{ran.stdout}\n{ran.stderr}"
+        return ran.stdout
+
+    def told(self, command: str) -> Any:
+        """What a command of ours says as JSON."""
+        return json.loads(self.ends(f"{command} --json", 0))
 
     def _start(self, block: Block, text: str) -> None:
         printed = self.folder / f"state/{len(self._started)}.log"
-        script = self._script(block, text)
+        script = _SHELL.format(state=self.folder / "state") + self._script(block, text)
         with printed.open("w") as log:
             shell = ["bash", "-c", script]
             process = subprocess.Popen(shell, cwd=self.shop, env=self.variables, stdout=log, stderr=log, text=True)

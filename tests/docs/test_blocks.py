@@ -10,7 +10,7 @@ from tests.docs.blocks import KINDS, PAGES, ROOT, blocks
 AWAITED = {f"docs/{name}.md" for name in (
     "agents", "apply", "coming-from", "commands", "deploying", "email", "events", "github", "mcp", "notifications", "operating",
     "postgresql", "schedules", "secrets", "security", "templates", "triggers", "workers", "workflows", "worktrees",
-)} | {"README.md"}  # fmt: skip
+)}  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

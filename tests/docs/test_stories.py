@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.afterwards import AFTERWARDS
 from tests.docs.blocks import PAGES, ROOT, blocks, stage
 from tests.docs.story import told
 from tests.docs.test_blocks import AWAITED
@@ -18,3 +19,4 @@ def test_what_a_page_says_works(tmp_path: Path, page: Path) -> None:
     with told(tmp_path, stage(page)) as story:
         for block in blocks(page):
             story.play(block)
+        AFTERWARDS.get(str(page.relative_to(ROOT)), lambda _: None)(story)

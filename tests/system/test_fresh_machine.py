@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.docs.blocks import blocks
+from tests.postgres import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 90
@@ -34,6 +38,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_the_demo_installs_runs_and_ends(checkout: Path) -> None:
+    shown, installing = (block.text for block in blocks(ROOT / "README.md") if "test_fresh_machine" in block.detail)
+    assert shown == "make demo\n"
     started = time.monotonic()
     demo = run("make", "demo", "EXIT=1", cwd=checkout)
     took = time.monotonic() - started
@@ -43,6 +49,14 @@ def test_the_demo_installs_runs_and_ends(checkout: Path) -> None:
     again = run("make", "install", cwd=checkout)
     assert "Nothing to be done" in again.stdout
     assert run(str(checkout / ".venv/bin/orchestrator"), "--version", cwd=checkout).returncode == 0
+    serving = f"export APP_SERVER_PORT={free_port()}\n{installing}"
+    with subprocess.Popen(
+        ["bash", "-euc", serving], cwd=checkout, stdout=subprocess.PIPE, start_new_session=True, text=True
+    ) as shell:
+        assert shell.stdout is not None
+        assert "http://127.0.0.1" in shell.stdout.readline()
+        os.killpg(shell.pid, signal.SIGTERM)
+    assert (checkout / "data/tasks.db").exists()
 
 
 def test_the_wheel_brings_its_files_and_the_sdk_runs_alone(tmp_path: Path) -> None:
