@@ -54,7 +54,7 @@ def test_the_demo_installs_runs_and_ends(checkout: Path) -> None:
         ["bash", "-euc", serving], cwd=checkout, stdout=subprocess.PIPE, start_new_session=True, text=True
     ) as shell:
         assert shell.stdout is not None
-        assert "http://127.0.0.1" in shell.stdout.readline()
+        assert any("http://127.0.0.1" in line for line in shell.stdout)
         os.killpg(shell.pid, signal.SIGTERM)
     assert (checkout / "data/tasks.db").exists()
 
