@@ -19,4 +19,5 @@ def test_what_a_page_says_works(tmp_path: Path, page: Path) -> None:
     with told(tmp_path, stage(page)) as story:
         for block in blocks(page):
             story.play(block)
-        AFTERWARDS.get(str(page.relative_to(ROOT)), lambda _: None)(story)
+        if after := AFTERWARDS.get(str(page.relative_to(ROOT))):
+            after(story)
