@@ -16,7 +16,7 @@ COPY worker_client worker_client
 # hadolint ignore=DL3013
 RUN pip wheel --no-deps --wheel-dir wheels . \
  && python -m venv --without-pip /app \
- && pip --python /app/bin/python install "task-orchestrator[server,postgres]"
+ && pip --python /app/bin/python install "task-orchestrator[all]"
 
 FROM python:3.13-slim-bookworm
 # Numbers, not names: Kubernetes checks that they are not root's.

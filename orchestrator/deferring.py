@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, cast
 
@@ -20,6 +21,11 @@ class _Deferred(ModuleType):
 def defer(name: str) -> None:
     """Have an import of a module load it at the first use of what is in it."""
     sys.modules.setdefault(name, _Deferred(name))
+
+
+def installed(name: str) -> bool:
+    """Whether a library of an extra is here."""
+    return find_spec(name) is not None
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def serve(
         from orchestrator.telemetry import logs
 
         logs.setup(settings.log)
-        _warn()
+        _warn(settings)
         manned = Manned(directories=directories, agents=agents or ("auto",)) if directories else None
         app.serve(settings, read=lambda: read(config, **flags), manned=manned)
 
@@ -127,15 +127,27 @@ def problems(settings: "Settings") -> Iterator[None]:
         raise
 
 
-def _warn() -> None:
+def _warn(settings: "Settings") -> None:
     import structlog
 
+    from orchestrator.deferring import installed
     from orchestrator.settings import SECTIONS
     from orchestrator.store.sqlite.engine import sqlite3, vulnerable
 
     log = structlog.get_logger()
     if unknown := unknown_variables():
         log.warning("variables that mean nothing here", variables=unknown, sections=sorted(SECTIONS))
+    for key, value, library in (
+        ("email.server", settings.email.server, "imap_tools"),
+        ("notify.smtp_server", settings.notify.smtp_server, "aiosmtplib"),
+    ):
+        if value and not installed(library):
+            log.warning(
+                "a setting for mail, and its library is not installed",
+                setting=key,
+                value=value,
+                remedy="pip install 'task-orchestrator[email]', and start it again",
+            )
     if vulnerable():
         log.warning(
             "this SQLite can damage a database that two programs write at the same instant",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from orchestrator.deferring import installed
 from orchestrator.domain.mailbox_operations import Place, TendMailbox
 from orchestrator.domain.outcomes import Tended
 from orchestrator.domain.principal import SYSTEM
@@ -33,6 +34,9 @@ LEAVE_S: Final = 5.0
 _ADMINISTRATIVE: Final = 0
 """Events about no task."""
 _UNSET: Final = "email.server is not set: set APP_EMAIL_SERVER, APP_EMAIL_USER and APP_EMAIL_PASSWORD"
+_NOT_INSTALLED: Final = (
+    "email.server: what reads mail is not installed: pip install 'task-orchestrator[email]', and start it again"
+)
 
 
 class Mailboxes:
@@ -61,10 +65,11 @@ class Mailboxes:
         if self._fresh.is_set():
             self._fresh.clear()
             await self._end()
-        if not found or not self._settings.server:
+        unable = _UNSET if not self._settings.server else None if installed("imap_tools") else _NOT_INSTALLED
+        if not found or unable:
             await self._end()
             if found:
-                await self._tend(TendMailbox(holder="", hold_ms=0, failing=dict.fromkeys(_places(found), _UNSET)))
+                await self._tend(TendMailbox(holder="", hold_ms=0, failing=dict.fromkeys(_places(found), unable)))
             return
         tended = await self._tend(TendMailbox(holder=self._holder, hold_ms=self._hold_ms))
         if not tended.held or (self._reading is not None and not self._reading[2].is_alive()):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
+from orchestrator.deferring import installed
 from orchestrator.domain.templates import render
 from orchestrator.doors.sealing import SealedError, Sealing, names
 from orchestrator.notify.message import Letter, Sent, encoder
@@ -15,6 +16,9 @@ from worker_client.contract.notifications import EmailTarget, SlackTarget, Webho
 from worker_client.errors import ValidationFailed
 
 _LONGEST_SUBJECT: Final = 200
+_NO_MAILS: Final = (
+    "notify.smtp_server: what sends mails is not installed: pip install 'task-orchestrator[email]', and start it again"
+)
 
 
 class Sender:
@@ -48,6 +52,8 @@ class Sender:
             case SlackTarget() as slack:
                 body = encoder().encode({"text": _for_slack(letter)})
                 return await self._calls(settings).post(self._revealed(slack.url), body, {})  # type: ignore[no-any-return]
+            case EmailTarget() if not installed("aiosmtplib"):
+                return Sent(delivered=False, reason=_NO_MAILS)
             case EmailTarget() as email:
                 from orchestrator.notify import mailing  # noqa: PLC0415 - its library is loaded for the first mail
 

@@ -1,6 +1,7 @@
 """A real server reads a real mailbox: a mail begins one run, wherever the server dies."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,25 @@ def test_what_the_page_shows_is_accepted(tmp_path: Path) -> None:
 def test_who_waits_for_no_mail_pays_for_none() -> None:
     code = "import sys, orchestrator.app; print({'imaplib', 'imap_tools'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_without_the_libraries_all_else_works_and_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules |= dict.fromkeys(('imap_tools', 'aiosmtplib'))")
+    smtp = {"APP_NOTIFY_SMTP_SERVER": "smtp.invalid", "APP_NOTIFY_SMTP_FROM": "ops@example.org"}
+    given = variables(143) | smtp | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    remedy = "pip install 'task-orchestrator[email]'"
+    with serving(tmp_path, **given) as server, closing(Api(server)) as api:
+        log = (tmp_path / "server.log").read_text()
+        assert [log.count(words) for words in (remedy, "email.server", "notify.smtp_server")] == [2, 1, 1]
+        workflow = api.deployed({})
+        told = until(lambda: api.status(workflow)["failing"])
+        assert told.startswith("email.server: ")
+        assert remedy in told
+        rule = api.ask("POST", "/notifications/rules", name="mails", events=["task.created"], email={"to": ["ann@example.org"]})
+        told = api.ask("POST", f"/notifications/rules/{rule['id']}/test")["reason"]
+        assert told.startswith("notify.smtp_server: ")
+        assert remedy in told
+        assert api.ask("POST", "/tasks", work_directory="/a", prompt="x")["status"] == "waiting"
 
 
 @pytest.mark.system
