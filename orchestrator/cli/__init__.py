@@ -27,6 +27,7 @@ PANELS: Final = {
         "add": "adding.add",
         "list": "reading.list_tasks",
         "show": "reading.show",
+        "wait": "waiting.wait",
         "why": "reading.why",
         "advice": "advising.advice",
         "logs": "following.logs",

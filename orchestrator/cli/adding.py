@@ -9,12 +9,10 @@ import rich_click as click
 
 from orchestrator.cli.exits import Exit, note
 from orchestrator.cli.options import PRIORITIES, TASK_ID, Session, connected, duration, json_or_text, pair, time, work_path
+from orchestrator.cli.waiting import ended, tell
 
 if TYPE_CHECKING:
     from worker_client.contract.tasks import Task
-
-WAIT_SECONDS = 25.0
-
 
 TASK_OPTIONS = (
     click.option(
@@ -100,8 +98,11 @@ def add(session: Session, prompt: str | None, *, wait: bool, quiet: bool, **opti
     created = session.client.create(**task_of(prompt, **options))
     if not created.created:
         note(f"note: task {created.id} was created with this key before")
-    task: Task = _ended(session, created.id) if wait else created
-    _tell(session, task, quiet=quiet)
+    task: Task = ended(session, created.id) if wait else created
+    if quiet:
+        click.echo(task.id)
+    else:
+        tell(session, task)
     if wait and task.status != "completed":
         sys.exit(Exit.FAILED)
 
@@ -150,33 +151,3 @@ def _fields(
         **({"kind": kind} if kind else {}),
         **({"spec": fields} if fields else {}),
     }
-
-
-def _ended(session: Session, task_id: int) -> "Task":
-    """The task once it is final; says on stderr when it waits for a person."""
-    told = ""
-    while True:
-        state = session.client.status(task_id, wait=WAIT_SECONDS)
-        if state.status.final:
-            return session.client.get(task_id)
-        if state.status in {"parked", "blocked"} and state.status != told:
-            told = state.status
-            note(f"task {task_id}: {session.client.why(task_id).summary}")
-
-
-def _tell(session: Session, task: "Task", *, quiet: bool) -> None:
-    if quiet:
-        click.echo(task.id)
-        return
-    from rich.text import Text
-
-    from orchestrator.cli import output
-
-    words = Text.assemble("task ", (str(task.id), "bold"), " ", output.status(task.status), f" in {task.work_directory}")
-    if task.due_at is not None and task.status == "scheduled":
-        words.append(f", due {output.moment(task.due_at)}")
-    if task.error is not None and task.status == "failed":
-        words.append(f"\n{task.error.type}: {task.error.message}")
-    if task.status in {"waiting", "blocked"} and not session.as_json and output.console().is_terminal:
-        words.append(f"\n{session.client.why(task.id).summary}", "dim")
-    session.put(task, words)

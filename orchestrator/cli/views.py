@@ -94,7 +94,23 @@ def _fields(task: Task) -> Iterator[tuple[str, Text | str]]:
     yield "progress", (task.progress.message or "") if task.progress else ""
     yield "usage", dense(task.usage)
     yield "error", f"{task.error.type}: {task.error.message}" if task.error else ""
-    yield "result", dense(task.result)
+    match task.result:
+        case {"text": str(words), "agent": str(), "session_id": _, **more}:
+            yield "result", words
+            yield from _worktree(more.get("worktree"))
+        case other:
+            yield "result", dense(other)
+
+
+def _worktree(told: Any) -> Iterator[tuple[str, str]]:
+    """Where an agent worked, and what is there."""
+    if isinstance(told, dict):
+        commits = told.get("commits")
+        yield (
+            "branch",
+            f"{told.get('branch')}, {commits} commit{'' if commits == 1 else 's'}\n{told.get('diff_stat', '')}".strip(),
+        )
+        yield "worktree", str(told.get("worktree")) + (f", kept: {told['kept']}" if told.get("kept") else "")
 
 
 def _creator(task: Task) -> str:

@@ -55,6 +55,20 @@ def test_every_command_and_exit_code_is_in_the_documentation() -> None:
     assert [f"| {code:d} |" for code in Exit if f"| {code:d} |" not in text or str(int(code)) not in EPILOG] == []
 
 
+def test_one_waits_for_tasks_that_end_in_different_ways(server: Server, client: Client, tmp_path: Path) -> None:
+    ends, is_cancelled = add(server, tmp_path, "Go"), add(server, tmp_path, "Stay")
+    with server.start("wait", str(ends), str(is_cancelled)) as waiting:
+        claimed = client.claim(work_path=[str(tmp_path)], worker_id="w")
+        assert claimed is not None
+        client.complete(claimed.id, lease=claimed.lease, result={"text": "All green.\nReally.", "agent": "a", "session_id": "s"})
+        client.cancel(is_cancelled)
+        out, _ = waiting.communicate(timeout=30)
+    assert waiting.returncode == Exit.FAILED
+    assert out.splitlines() == [f"task {ends} completed in {tmp_path}", f"task {is_cancelled} cancelled in {tmp_path}"]
+    assert server.run("wait", str(ends)).returncode == Exit.OK
+    assert re.search(r"(?m)^result +All green\. *\n +Really\. *$", server.run("show", str(ends)).stdout)
+
+
 def test_no_server_is_said_in_words_and_by_exit_code(tmp_path: Path) -> None:
     ran = orchestrator("list", "--url", "http://127.0.0.1:9", cwd=tmp_path)
     assert ran.returncode == Exit.UNREACHABLE

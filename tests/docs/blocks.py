@@ -12,6 +12,9 @@ comment on the line above it, `<!-- KIND: detail -->`:
 | `background: WORDS` | is started, and goes on; the page goes on when it has printed these words |
 | `exits: CODE` | is run, and ends with that exit code |
 | `tested: tests/FILE` | is read and tried by that file, since it needs what a story has not: Docker, systemd, a mailbox |
+
+Between blocks stands what readers don't see: `<!-- agent: COMMANDS -->` says what the stand-in for an agent does from there on
+(tests/docs/agent.py), and `<!-- check: COMMANDS -->`, in the reader's terminal, what has to be true by then.
 """
 
 import re
@@ -23,8 +26,9 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 RUN: Final = {"sh", "console", "python"}
+UNSEEN: Final = {"agent", "check"}
 SHOWN: Final = {"text", "mermaid"}
-KINDS: Final = {"run", "output", "file", "send", "background", "exits", "tested"}
+KINDS: Final = {"run", "output", "file", "send", "background", "exits", "tested", "agent", "check"}
 
 _FENCE: Final = re.compile(r"(?P<indent> *)(?P<fence>`{3,})(?P<language>[\w+-]*)[^`]*")
 _MARKER: Final = re.compile(r"\s*<!-- (?P<kind>[a-z]+)(?:: (?P<detail>.+?))? -->")
@@ -52,6 +56,8 @@ def blocks(page: Path) -> Iterator[Block]:
     at = 0
     while at < len(lines):
         if (fence := _FENCE.fullmatch(lines[at])) is None:
+            if (marker := _MARKER.fullmatch(lines[at])) and marker["kind"] in UNSEEN:
+                yield Block(page, at + 1, "", marker["kind"], "", marker["detail"])
             at += 1
             continue
         begun, indent, closing = at, fence["indent"], fence["fence"]

@@ -16,8 +16,8 @@ from typing import Any, Final
 import httpx
 import psutil
 
-from tests.acceptance.agents import Claude, done
 from tests.acceptance.programs import PATIENCE_SECONDS, environment, serving
+from tests.docs.agent import Agent
 from tests.docs.blocks import Block
 
 # What a block leaves to the next one: where it is, and its variables.
@@ -26,8 +26,7 @@ trap 'code=$?; export -p > {state}/variables; pwd > {state}/place; exit $code' E
 [ -e {state}/variables ] && . {state}/variables; [ -e {state}/place ] && cd "$(cat {state}/place)"
 set -aeuo pipefail
 """
-_AUTHOR: Final = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
-_COMMITTER: Final = {name.replace("AUTHOR", "COMMITTER"): value for name, value in _AUTHOR.items()}
+_GITCONFIG: Final = "[user]\nname = Ada\nemail = ada@example.org\n"
 
 
 class Story:
@@ -40,11 +39,12 @@ class Story:
         self.folder, self.shop = folder, folder / "srv/shop"
         (folder / "state").mkdir()
         self.shop.mkdir(parents=True)
-        self.agent = Claude(folder / "home", done())
+        self.agent = Agent(folder / "home")
+        (folder / "home/.gitconfig").write_text(_GITCONFIG)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             self.port = str(taken.getsockname()[1])
         programs = f"{folder / 'home/bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.variables = environment(**_AUTHOR, **_COMMITTER, **self.agent.variables | {"PATH": programs})
+        self.variables = environment(**self.agent.variables | {"PATH": programs})
         self.variables |= {
             "ORCHESTRATOR_URL": f"http://127.0.0.1:{self.port}",
             "APP_SERVER_PORT": self.port,
@@ -64,7 +64,7 @@ class Story:
         """Do what one block says; raises AssertionError with all that was printed."""
         text = self.here(block.text)
         match block.kind:
-            case "run":
+            case "run" | "check":
                 self.ends(self._script(block, text), 0, str(block))
             case "exits":
                 self.ends(self._script(block, text), int(block.detail), str(block))
@@ -76,6 +76,8 @@ class Story:
                 file.write_text(text, encoding="utf-8")
             case "send":
                 self._send(block, text)
+            case "agent":
+                self.agent.does(text)
             case "output" | "tested":
                 pass
             case other:

@@ -1,8 +1,9 @@
-"""`orchestrator-worker`: runs workers from the command line."""
+"""`orchestrator-worker`: runs workers from the command line, and looks after what they leave."""
 
 import rich_click as click
 
 from worker_client.cli.run import run
+from worker_client.cli.tidy import tidy
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ORCHESTRATOR"})
@@ -11,3 +12,4 @@ def main() -> None:
 
 
 main.add_command(run)
+main.add_command(tidy)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from worker_client.client import AsyncClient
 from worker_client.contract.enums import LogStream
@@ -31,6 +31,8 @@ logger = logging.getLogger("worker_client")
 PATIENCE: Final = 60.0
 SURVEY_SECONDS: Final = 30.0
 AGAIN: Final = timedelta(seconds=30)
+NOT_OVER: Final = "its task is not over"
+T = TypeVar("T")
 _SILENT: Final = frozenset({"lost", "expiring"})
 """Work that is stopped for one of these is not reported on."""
 
@@ -106,38 +108,48 @@ class Worktrees:
     async def settle(self, task: Task, place: Place) -> None:
         """Remove the worktree of a task that is over, unless something would be lost."""
         if isinstance(place, Worktree) and task.status.final:
-            await _to_its_end(self._remove(place.record))
+            _log(place.record, await _to_its_end(self._remove(place.record)))
 
     async def tidy(self, client: AsyncClient) -> None:
         """Remove what earlier workers left of tasks that are over; when the server can't be asked, it stays."""
         if self._tidied:
             return
         self._tidied = True
-        for record in await asyncio.to_thread(all_recorded, self._folder):
-            if record.server != client.url:
-                continue
-            try:
-                over = await _is_over(client, record)
-            except OrchestratorError as error:
-                logger.warning("worktrees of earlier tasks stay as they are, the server can't be asked: %s", error)
-                return
-            if over:
-                await _to_its_end(self._remove(record))
+        try:
+            async for record, reason in self.sweep(client):
+                if reason != NOT_OVER:
+                    _log(record, reason)
+        except OrchestratorError as error:
+            logger.warning("worktrees of earlier tasks stay as they are, the server can't be asked: %s", error)
 
-    async def _remove(self, record: Record) -> None:
+    async def sweep(self, client: AsyncClient) -> AsyncIterator[tuple[Record, str | None]]:
+        """Remove the worktrees of tasks of this server that are over; yields each, with the reason why it stays, if it does.
+
+        Raises OrchestratorError when the server can't be asked.
+        """
+        for record in await asyncio.to_thread(all_recorded, self._folder):
+            if record.server == client.url:
+                over = await _is_over(client, record)
+                yield record, await _to_its_end(self._remove(record)) if over else NOT_OVER
+
+    async def _remove(self, record: Record) -> str | None:
+        """Take it away, or say why it stays."""
         try:
             async with locked(record.lock, 0), locked(Path(record.path).with_name(".lock"), self._patience) as fd:
                 if recorded(Path(record.path)) != record:
-                    return
-                reason = await remove(record, Git(record.repository, lock=fd))
+                    return "somebody else has just made or removed it"
+                return await remove(record, Git(record.repository, lock=fd))
         except Busy:
-            reason = "it is in use"
+            return "it is in use"
         except (GitMissing, OSError) as error:
-            reason = str(error)
-        if reason is None:
-            logger.info("task %d: removed the worktree %s: nothing in it would be lost", record.task_id, record.path)
-        else:
-            logger.warning("task %d: the worktree %s stays: %s", record.task_id, record.path, reason)
+            return str(error)
+
+
+def _log(record: Record, reason: str | None) -> None:
+    if reason is None:
+        logger.info("task %d: removed the worktree %s: nothing in it would be lost", record.task_id, record.path)
+    else:
+        logger.warning("task %d: the worktree %s stays: %s", record.task_id, record.path, reason)
 
 
 async def _is_over(client: AsyncClient, record: Record) -> bool:
@@ -173,11 +185,11 @@ def _directory_in(record: Record, inner: Path) -> str:
     return os.path.normpath(directory)
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """What is cut short would leave half of it."""
     working = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(working)
+        return await asyncio.shield(working)
     except asyncio.CancelledError:
         await asyncio.wait({working})
         raise

@@ -17,7 +17,7 @@ from tests.unit.worker_client.stage import on_stage, script
 from worker_client.contract.tasks import Task
 from worker_client.places import NoPlace
 from worker_client.runners.outcomes import Released
-from worker_client.worktrees import Worktrees
+from worker_client.worktrees import NOT_OVER, Worktrees
 from worker_client.worktrees.records import keep
 
 
@@ -80,6 +80,25 @@ def test_what_is_in_use_elsewhere_or_of_another_server_is_not_tidied(repo: Path,
     asyncio.run(scenario())
 
 
+def test_a_sweep_tells_of_each_worktree_why_it_stays(repo: Path, worktrees: Worktrees) -> None:
+    async def scenario() -> None:
+        async with run_in(worktrees, repo) as place:
+            pass
+        (at(place) / "new").write_text("unsaved")
+        folder = at(place).parents[1]
+        async with server(lambda number: ended(context_of(number, repo), "running")) as client:
+            assert [reason async for _, reason in Worktrees(folder).sweep(client)] == [NOT_OVER]
+        async with server(lambda number: ended(context_of(number, repo))) as client:
+            ((record, reason),) = [found async for found in Worktrees(folder).sweep(client)]
+            assert (record.path, reason) == (str(at(place)), "1 files with changes that aren't committed: new")
+            (at(place) / "new").unlink()
+            assert [reason async for _, reason in Worktrees(folder).sweep(client)] == [None]
+            assert [found async for found in Worktrees(folder).sweep(client)] == []
+        assert not at(place).exists()
+
+    asyncio.run(scenario())
+
+
 def test_a_task_that_took_an_old_number_has_its_worktree_tidied(repo: Path, worktrees: Worktrees) -> None:
     async def scenario() -> None:
         async with run_in(worktrees, repo) as place:
@@ -108,7 +127,7 @@ PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 from tests.unit.worker_client.checkout import run_in
-from worker_client.worktrees import Worktrees
+from worker_client.worktrees import NOT_OVER, Worktrees
 
 async def main():
     async with run_in(Worktrees(Path(sys.argv[2])), sys.argv[1]):
