@@ -13,6 +13,7 @@ import httpx
 from worker_client.contract import logs as output
 from worker_client.contract.enums import LeaseEnd
 from worker_client.contract.events import Event, Hint, ReadEvents
+from worker_client.contract.tasks import Task
 from worker_client.endpoints import Call
 from worker_client.errors import LeaseLost, OrchestratorError
 from worker_client.exchange import Exchange, Retries
@@ -54,6 +55,18 @@ def _instead(call: Call[T], lost: LeaseLost) -> Call[T]:
     return call.applied
 
 
+def _ends(within: float | None) -> float | None:
+    return None if within is None else time.monotonic() + within
+
+
+def _hold(task_id: int, ends: float | None) -> float:
+    """How long the next question may be held."""
+    left = FOLLOW_SECONDS if ends is None else ends - time.monotonic()
+    if left <= 0:
+        raise TimeoutError(f"task {task_id} has not ended in time; it goes on")
+    return min(left, FOLLOW_SECONDS)
+
+
 class Client(SyncMethods, _Settings):
     """Talks to the server at `url` (ORCHESTRATOR_URL, else http://127.0.0.1:8080) with `api_key` (ORCHESTRATOR_API_KEY).
 
@@ -79,6 +92,13 @@ class Client(SyncMethods, _Settings):
             except FAILURES as error:
                 pause = exchange.pause_after(error)
             time.sleep(pause)
+
+    def wait(self, task_id: int, *, within: float | None = None) -> Task:
+        """The task once it has ended, however; TimeoutError when that takes longer than `within` seconds."""
+        ends = _ends(within)
+        while not self.status(task_id, wait=_hold(task_id, ends)).status.final:
+            pass
+        return self.get(task_id)
 
     def follow_logs(self, task_id: int, after: int = 0) -> Iterator[output.StoredLogLine]:
         """The lines of a task's output as they come, until the task is final."""
@@ -166,6 +186,13 @@ class AsyncClient(AsyncMethods, _Settings):
             except FAILURES as error:
                 pause = exchange.pause_after(error)
             await asyncio.sleep(pause)
+
+    async def wait(self, task_id: int, *, within: float | None = None) -> Task:
+        """The task once it has ended, however; TimeoutError when that takes longer than `within` seconds."""
+        ends = _ends(within)
+        while not (await self.status(task_id, wait=_hold(task_id, ends))).status.final:
+            pass
+        return await self.get(task_id)
 
     async def follow_logs(self, task_id: int, after: int = 0) -> AsyncIterator[output.StoredLogLine]:
         """The lines of a task's output as they come, until the task is final."""
