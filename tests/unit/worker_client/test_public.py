@@ -46,7 +46,7 @@ async def test_wait_asks_until_it_has_ended_and_no_longer_than_it_may() -> None:
     async def respond(asked: Asked) -> Reply:
         if asked.path.endswith("/status"):
             return Reply(200, data={**STATE, "status": states.pop(0)})
-        return Reply(404, data=None)
+        return Reply(404, error=("NOT_FOUND", "there is no task 7", {}))
 
     with Peer(respond) as peer:
         async with AsyncClient(peer.url) as client:
