@@ -17,7 +17,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures site
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures site docs
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ check: $(INSTALLED) ## lint, format, types, floors, deployment, and the reposito
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(SITE) --site-dir $(VENV)/.site
 	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_deploy.py tests/unit/test_docs.py
+
+docs: $(INSTALLED) ## the pages that are written from the code, anew
+	$(BIN)/python -m docs
 
 site: $(INSTALLED) ## the pages of docs as a site, in site/
 	$(SITE)

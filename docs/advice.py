@@ -1,12 +1,10 @@
-"""Writes docs/advice.md from the catalogue of advice: `python docs/advice.py`."""
+"""Writes docs/advice.md from the catalogue of advice: `python -m docs`."""
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from orchestrator.domain.advice.catalogue import OF_A_TASK, OF_ALL, Entry
 
-PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """\
 # Advice
 
@@ -63,7 +61,3 @@ def plain(suggestion: str) -> str:
     """A suggestion with its facts by name, as a cell of a table."""
     told = suggestion.replace("{suggested_seconds} ({suggested_seconds:time})", "what fits")
     return re.sub(r"\{(\w+)(:\w+)?\}", r"*\1*", told).replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

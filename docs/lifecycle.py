@@ -1,11 +1,8 @@
-"""Writes docs/lifecycle.md from the lifecycle table: `python docs/lifecycle.py`."""
-
-from pathlib import Path
+"""Writes docs/lifecycle.md from the lifecycle table: `python -m docs`."""
 
 from orchestrator.domain.lifecycle import DERIVED, LEASED, TRANSITIONS, Verb
 from worker_client.contract.enums import Status
 
-PAGE = Path(__file__).with_suffix(".md")
 MEANINGS = {
     Status.WAITING: "somebody who asks for its directory gets it",
     Status.SCHEDULED: "due later: `run_at`, a backoff, a `not_before`",
@@ -73,7 +70,3 @@ def _merged(rows: object) -> list[tuple[Status, frozenset[Status]]]:
 
 def _names(statuses: object) -> str:
     return ", ".join(f"`{status}`" for status in sorted(statuses))  # type: ignore[call-overload]
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -1,6 +1,4 @@
-"""Writes docs/scopes.md from the routes: `python docs/scopes.py`."""
-
-from pathlib import Path
+"""Writes docs/scopes.md from the routes: `python -m docs`."""
 
 from orchestrator.app import compose
 from orchestrator.dashboard.routes import ASSETS, PAGES
@@ -8,7 +6,6 @@ from orchestrator.http.guard import KNOWN, SCOPE, handlers
 from orchestrator.settings import Settings
 from worker_client.contract.enums import Scope
 
-PAGE = Path(__file__).with_suffix(".md")
 PUBLIC = "everybody"
 OF_PAGES = {*PAGES, *(f"/assets/{name}" for name in ASSETS), "/do/{action}"}
 ABOUT = {
@@ -56,7 +53,3 @@ def by_path(call: str) -> tuple[str, str]:
     """By path, then by method."""
     method, _, path = call.partition(" ")
     return path, method
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -36,7 +36,9 @@ TASK_OPTIONS = (
         "--argument", "named", metavar="NAME=VALUE", type=pair, multiple=True, help="With --use: one by name; may be repeated."
     ),
     click.option("--title", help="What lists call it.  [default: the first words of the prompt]"),
-    click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True),
+    click.option(
+        "--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True, help="A head start over others."
+    ),
     click.option("--tag", "tags", multiple=True, help="May be repeated."),
     click.option("--kind", help="Who can do it.  [default: agent; script with --command]"),
     click.option("--agent", help="Which agent works on the prompt, such as claude or codex."),

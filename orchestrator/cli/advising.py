@@ -17,7 +17,7 @@ _EVIDENCE = 3
 @click.argument("task_id", type=TASK_ID, required=False)
 @click.option("--dir", "directories", multiple=True, help="About this directory and those below; may be repeated.")
 @click.option("--code", multiple=True, help="Of this code only; may be repeated.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at the most.")
 @connected
 def advice(
     session: Session, task_id: int | None, directories: tuple[str, ...], code: tuple[str, ...], limit: int

@@ -37,7 +37,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--search", "q", help="Words in name or description.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at the most.")
 @connected
 def list_commands(session: Session, q: str | None, limit: int) -> None:
     """List commands, by name."""

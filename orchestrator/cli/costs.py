@@ -42,7 +42,7 @@ def day(text: str) -> date:
 @click.option("--agent", multiple=True, help="Of this agent; may be repeated.")
 @click.option("--tag", multiple=True, help="Of tasks with this tag; several need --by tag, for their sums overlap.")
 @click.option("--most", is_flag=True, help="What cost most first, in place of the latest day.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=31, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=31, show_default=True, help="How many at the most.")
 @connected
 def costs(session: Session, by: tuple[str, ...], directories: tuple[str, ...], *, most: bool, **options: Any) -> None:
     """Say what was used: attempts, tokens and money, by day, directory, host, model, agent or tag.

@@ -68,7 +68,7 @@ def set_directory(session: Session, path: str, **options: Any) -> None:
 
 @directory.command("list")
 @click.option("--dir", "below", help="Only this directory and those below.  [default: all]")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at the most.")
 @connected
 def list_directories(session: Session, below: str | None, limit: int) -> None:
     """List directories that have tasks or settings."""

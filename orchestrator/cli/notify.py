@@ -157,7 +157,7 @@ def test(session: Session, name: str) -> None:
 @click.option("--rule", metavar="RULE", help="Only of this rule.")
 @click.option("--task", "task_id", type=click.IntRange(min=1), help="Only about this task.")
 @click.option("--status", type=click.Choice(OUTCOMES), help="Only those.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at the most.")
 @connected
 def deliveries(session: Session, rule: str | None, **options: Any) -> None:
     """Show what rules were told, newest first, and what became of it."""

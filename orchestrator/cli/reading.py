@@ -16,7 +16,7 @@ MOST = 1000
 
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), multiple=True, help="May be repeated.")
-@click.option("--priority", type=click.Choice(PRIORITIES), multiple=True, help="May be repeated.")
+@click.option("--priority", type=click.Choice(PRIORITIES), multiple=True, help="Only tasks of this priority; may be repeated.")
 @click.option("--dir", "directories", multiple=True, help="Tasks of this directory; may be repeated.  [default: of all]")
 @click.option("--recursive/--no-recursive", default=True, show_default=True, help="With --dir: also of the directories below.")
 @click.option("--kind", multiple=True, help="May be repeated.")
@@ -27,7 +27,7 @@ MOST = 1000
 @click.option("--workflow", metavar="WORKFLOW", help="Tasks of this workflow's runs, by its name or id.")
 @click.option("--run", "run_id", type=TASK_ID, help="Tasks of this run of a workflow.")
 @click.option("-q", "--search", "q", help="Words in title, prompt, tags, description, result or error.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at the most.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Leave out so many.")
 @connected
 def list_tasks(session: Session, directories: tuple[str, ...], *, recursive: bool, **options: Any) -> None:

@@ -19,7 +19,7 @@ def run() -> None:
 @run.command("list")
 @click.option("--workflow", metavar="WORKFLOW", help="Only of this one, by its name or id.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at the most.")
 @connected
 def list_runs(session: Session, workflow: str | None, status: str | None, limit: int) -> None:
     """List runs, newest first."""

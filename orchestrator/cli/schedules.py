@@ -20,7 +20,7 @@ name = click.argument("name", metavar="SCHEDULE")
 count_option = click.option(
     "-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="So many times to come."
 )
-limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at the most.")
 
 
 @click.group("schedule")

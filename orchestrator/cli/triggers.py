@@ -55,7 +55,7 @@ def fire(session: Session, name: str, *, confirm: bool, **options: Any) -> None:
 @name
 @click.option("--outcome", type=click.Choice(OUTCOMES), help="Only those.")
 @click.option("--type", "type", help="Only those of this type of trigger, such as webhook.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at the most.")
 @connected
 def deliveries(session: Session, name: str, **options: Any) -> None:
     """Show what reached the triggers of a workflow, newest first, also what was filtered and refused, and why."""

@@ -68,7 +68,7 @@ def change(session: Session, name: str, file: Path) -> None:
 @workflow.command("list")
 @click.option("--search", "q", help="Words in the name.")
 @click.option("--deployed/--not-deployed", default=None, help="Only those.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at the most.")
 @connected
 def list_workflows(session: Session, **options: Any) -> None:
     """List workflows, by name."""

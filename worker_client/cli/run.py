@@ -102,8 +102,16 @@ def option(*names: str, **facts: Any) -> Callable[[Command], Command]:
 )
 @option("--once", is_flag=True, help="Do what waits, and end.")
 @option("--max-tasks", type=click.IntRange(min=1), help="End after so many tasks.")
-@option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
-@option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="From which level on it logs.",
+)
+@option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it logs to standard error."
+)
 @option("--live", is_flag=True, help="At a terminal, show what is being done; elsewhere log as always.")
 @click.option("--leash", is_flag=True, hidden=True, help="End at once when standard input ends.")
 def run(once: bool, max_tasks: int | None, log_level: str, log_format: str, live: bool, leash: bool, **options: Any) -> None:
