@@ -23,7 +23,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 def test_pages_that_are_written_from_the_code_are_those_of_the_code() -> None:
     written = dict(pages())
     there = {page: page.read_text(encoding="utf-8") for page in written if page.is_file()}
-    assert [str(page) for page, text in written.items() if there.get(page) != text] == [], "run: make docs, which is python -m docs"
+    assert [str(page) for page, text in written.items() if there.get(page) != text] == [], "run: python -m docs"
     assert set((DOCS / "reference").rglob("*.md")) - written.keys() == set(), "nothing writes these any more"
 
 
