@@ -8,7 +8,7 @@ from tests.docs.blocks import KINDS, PAGES, ROOT, blocks
 
 # Pages whose blocks are not marked yet.
 AWAITED = {f"docs/{name}.md" for name in (
-    "agents", "apply", "coming-from", "commands", "deploying", "email", "events", "github", "mcp", "notifications", "operating",
+    "agents", "apply", "commands", "deploying", "email", "events", "github", "mcp", "notifications", "operating",
     "postgresql", "schedules", "secrets", "security", "templates", "triggers", "workers", "workflows", "worktrees",
 )}  # fmt: skip
 

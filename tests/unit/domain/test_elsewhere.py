@@ -96,7 +96,8 @@ def test_a_time_that_never_comes_is_refused(take: Callable[[Any, str], Any], fie
     assert error.value.details["field"] == field
 
 
-def test_the_jobs_on_the_page_are_jobs() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "coming-from.md").read_text(encoding="utf-8")
-    jobs = [json.loads(text) for text in re.findall(r"(?s)```json\n(.*?)```", page)]
-    assert [elsewhere.schedule(job, "/default") is not None for job in jobs] == [True, True]
+@pytest.mark.parametrize("page", ["timerjobs", "ai-schedule"])
+def test_the_job_on_the_page_is_a_job(page: str) -> None:
+    text = (Path(__file__).parents[3] / f"docs/coming-from/{page}.md").read_text(encoding="utf-8")
+    first = re.findall(r"(?s)```json\n(.*?)```", text)[0]
+    assert elsewhere.schedule(json.loads(first), "/default") is not None

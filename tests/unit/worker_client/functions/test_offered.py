@@ -70,6 +70,6 @@ def test_workers_without_them_do_not_load_them() -> None:
 
 
 def test_the_settings_on_the_page_are_settings(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[4] / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "coming-from" / "timerjobs.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"(?s)```toml\n(.*?)```", page)
     assert offered(tmp_path, text) == ["Time", "File", "Backup", "Email"]
