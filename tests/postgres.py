@@ -53,6 +53,11 @@ _CLOCK: Final = (
 """A clock that is ahead of the server's by as much as one says."""
 
 
+def program(name: str) -> str:
+    """One of PostgreSQL's own programs."""
+    return str(_binaries() / "bin" / name)
+
+
 class Postgres:
     """A server in a folder of its own; `durable`: commits reach the disk before they are answered."""
 

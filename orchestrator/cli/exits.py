@@ -31,7 +31,7 @@ class Exit(IntEnum):
 EPILOG = """\
 Exit codes: 0 done, 1 refused or failed (also a task that --wait waited for), 2 wrong usage, 3 not found, \
 4 in the way of something (state, version, key, another server), 5 no server answers, 6 not allowed, 7 too busy, \
-8 not as declared (apply --dry-run), 130 interrupted.
+8 not as declared (apply --dry-run) or not up to date (migrate --check), 130 interrupted.
 
 Every option can also be set as ORCHESTRATOR_COMMAND_OPTION, for example ORCHESTRATOR_LIST_LIMIT=100; the server's settings as \
 APP_SECTION_KEY. Clients read ORCHESTRATOR_URL and ORCHESTRATOR_API_KEY.\

@@ -1,5 +1,6 @@
 """Commands of the server itself: serve, migrate, openapi."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,14 +74,25 @@ def serve(
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Change nothing: say what is to be done, and end with 8 if there is something.")
 @database_option
 @config_option
-def migrate(database: str | None, config: Path | None) -> None:
-    """Make the database, or bring it up to date; `serve` does it, too."""
+def migrate(database: str | None, config: Path | None, *, check: bool) -> None:
+    """Make the database, or bring it up to date; `serve` does it, too.
+
+    A database that a later version has brought up to date is refused with 4.
+    """
     settings = load(config, database={"url": database})
     with problems(settings):
         from orchestrator.store import choice
 
+        if check and (lacking := choice.pending(settings.database)):
+            for name in lacking:
+                click.echo(f"to be applied: {name}")
+            sys.exit(Exit.DIFFERS)
+        if check:
+            click.echo(f"{settings.database.shown} is up to date")
+            return
         for name in choice.migrate(settings.database):
             click.echo(f"applied {name}")
         click.echo(f"{settings.database.shown} is up to date")

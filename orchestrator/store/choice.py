@@ -24,7 +24,7 @@ def store(database: Database) -> Store:
 
 
 def migrate(database: Database) -> list[str]:
-    """Bring a database up to date; the names of the migrations that were applied. Raises DriverMissingError."""
+    """Bring a database up to date; the names of the migrations that were applied. Raises DriverMissingError, NewerSchemaError."""
     if database.path is not None:
         from orchestrator.store.sqlite.migrate import migrate as bring_up_to_date  # noqa: PLC0415 - as the other one
 
@@ -33,6 +33,18 @@ def migrate(database: Database) -> list[str]:
     from orchestrator.store.postgres.migrate import migrate as bring_up_to_date_there  # noqa: PLC0415 - needs the extra
 
     return bring_up_to_date_there(database.url)
+
+
+def pending(database: Database) -> list[str]:
+    """The names of the migrations that a database lacks, which is left as it is. Raises DriverMissingError, NewerSchemaError."""
+    if database.path is not None:
+        from orchestrator.store.sqlite.migrate import pending as lacking  # noqa: PLC0415 - as the other one
+
+        return lacking(database.path)
+    _need_psycopg()
+    from orchestrator.store.postgres.migrate import pending as lacking_there  # noqa: PLC0415 - needs the extra
+
+    return lacking_there(database.url)
 
 
 def database_errors() -> tuple[type[Exception], ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator import __version__
 from orchestrator.domain import operations as ops
 from orchestrator.store.copying.copy import Copy
 from orchestrator.store.copying.end import CopyFailedError, End
@@ -56,14 +57,14 @@ def test_a_copy_has_everything(kind: str, other: str, tmp_path: Path) -> None:
     assert two.store.epoch not in {"", one.store.epoch}
     one.close()
     two.close()
-    assert meta(target).keys() - {"ahead"} == {"alive_at", "epoch", "copied"}
+    assert meta(target).keys() - {"ahead"} == {"alive_at", "epoch", "copied", "migrated_by"}
 
 
 @ways
 def test_a_database_that_was_never_served_is_copied(kind: str, other: str, tmp_path: Path) -> None:
     if kind == "sqlite":
         migrate(tmp_path / "one" / "queue.db")
-    assert meta(address(kind, tmp_path / "one")) == {}
+    assert meta(address(kind, tmp_path / "one")) == {"migrated_by": __version__}
     copied(address(kind, tmp_path / "one"), address(other, tmp_path / "two"))
     rig = Rig(tmp_path / "two", other)
     assert (rig.add(), rig.events[0].id) == (1, 1)

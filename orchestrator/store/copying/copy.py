@@ -11,6 +11,7 @@ from msgspec import Struct
 from orchestrator.store.copying.end import End
 from orchestrator.store.copying.tables import KEYS, Checksum, encoded, mended
 from orchestrator.store.copying.unfinished import COPYING, Source, State, state_of
+from orchestrator.store.schema import MIGRATED_BY
 from orchestrator.store.sqlite.restoring import BACKUP
 from orchestrator.store.transaction import AHEAD, ALIVE_AT
 from worker_client.errors import Conflict
@@ -20,7 +21,7 @@ COPIED: Final = "copied"
 """The key in `meta` that says which database this one was copied from."""
 BATCH_ROWS: Final = 2_000
 BATCH_BYTES: Final = 4 * 1024 * 1024
-_OWN: Final = (AHEAD, EPOCH, COPYING, COPIED)
+_OWN: Final = (AHEAD, EPOCH, COPYING, COPIED, MIGRATED_BY)
 """What `meta` says about one database, and not about its tasks."""
 
 Tell = Callable[[str, str, int], None]

@@ -24,6 +24,10 @@ class End(ABC):
     # Reading
 
     @abstractmethod
+    def refuse_newer(self) -> None:
+        """Raise NewerSchemaError if a later version has changed the tables, of which this one would leave something out."""
+
+    @abstractmethod
     def columns(self, table: str) -> list[str]:
         """The columns of a table; none when there is no such table."""
 

@@ -12,13 +12,14 @@ from worker_client.errors import NotFound, ValidationFailed
 def opened(source: str, target: str) -> Iterator[tuple[End, End]]:
     """Both databases of a copy, each kept from everybody else; the target is made or migrated if need be.
 
-    Raises ValidationFailed, NotFound, DatabaseInUseError, CopyFailedError.
+    Raises ValidationFailed, NotFound, DatabaseInUseError, NewerSchemaError, CopyFailedError.
     """
     if _shown(source, "--from") == _shown(target, "--to"):
         raise ValidationFailed(f"{_shown(target, '--to')} is the source itself: name another database", field="--to")
     with closing(_end(source, writes=False)) as one:
         if not one.columns("meta"):
             raise NotFound(f"there are no tasks at {one.shown}: no server has ever used this database")
+        one.refuse_newer()
         with closing(_end(target, writes=True)) as other:
             yield one, other
 

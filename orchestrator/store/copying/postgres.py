@@ -16,8 +16,9 @@ from orchestrator.settings import without_password
 from orchestrator.store.copying.end import CopyFailedError, End
 from orchestrator.store.copying.tables import KEYS, NUMBERED, UNREAD
 from orchestrator.store.postgres.engine import PATIENCE_S, SERVED, adapt, native, options
-from orchestrator.store.postgres.migrate import migrate
+from orchestrator.store.postgres.migrate import migrate, pending
 from orchestrator.store.protocol import DatabaseInUseError
+from orchestrator.store.schema import MIGRATED_BY
 from orchestrator.store.sql import queries
 from worker_client.errors import Conflict
 
@@ -41,13 +42,14 @@ _USERS: Final = (
 class PostgresEnd(End):
     """Holds the database alone. `writes`: it is the target, and migrated if need be.
 
-    Raises DatabaseInUseError.
+    Raises DatabaseInUseError, NewerSchemaError.
     """
 
     holds_nul = False
 
     def __init__(self, url: str, *, writes: bool) -> None:
         super().__init__(without_password(url))
+        self._url = url
         self._passwords = [text for text in (urlsplit(url).password, *re.findall("password=([^&]*)", url)) if text]
         with self._words():
             self._connection: psycopg.Connection[Any] = psycopg.connect(
@@ -88,6 +90,11 @@ class PostgresEnd(End):
             for password in self._passwords:
                 said = said.replace(password, "***")
             raise CopyFailedError(f"{self.shown}{what}: {said}") from error
+
+    def refuse_newer(self) -> None:
+        """Raise NewerSchemaError if a later version has changed the tables, of which this one would leave something out."""
+        with self._words():
+            pending(self._url)
 
     def columns(self, table: str) -> list[str]:
         """The columns of a table; none when there is no such table."""
@@ -172,7 +179,7 @@ class PostgresEnd(End):
                         sequence = "pg_get_serial_sequence($1, 'id')"
                         cursor.execute(f"SELECT setval({sequence}, greatest($2, nextval({sequence}) - 1))", [table, last])
                 cursor.execute(UNREAD)
-                cursor.execute("DELETE FROM meta")
+                cursor.execute("DELETE FROM meta WHERE key <> $1", [MIGRATED_BY])
                 self._set(cursor, meta)
 
     def _leases(self) -> list[dict[str, Any]]:

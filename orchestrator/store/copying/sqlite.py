@@ -10,8 +10,9 @@ from filelock import FileLock, Timeout
 from orchestrator.store.copying.end import CopyFailedError, End
 from orchestrator.store.copying.tables import NUMBERED, UNREAD
 from orchestrator.store.protocol import DatabaseInUseError
+from orchestrator.store.schema import MIGRATED_BY
 from orchestrator.store.sqlite.engine import configure, sqlite3
-from orchestrator.store.sqlite.migrate import migrate
+from orchestrator.store.sqlite.migrate import migrate, refuse_newer
 from worker_client.errors import NotFound
 
 _BUSY_MS = 5_000
@@ -20,7 +21,7 @@ _BUSY_MS = 5_000
 class SQLiteEnd(End):
     """Holds the file as a server does. `writes`: it is the target, made and migrated if need be.
 
-    Raises NotFound, DatabaseInUseError.
+    Raises NotFound, DatabaseInUseError, NewerSchemaError.
     """
 
     holds_nul = True
@@ -29,6 +30,7 @@ class SQLiteEnd(End):
         super().__init__(f"sqlite:///{path.resolve()}")
         if not writes and not path.is_file():
             raise NotFound(f"there is no database at {path}")
+        self._path = path
         self._lock = FileLock(f"{path}.lock")
         with self._words():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,10 @@ class SQLiteEnd(End):
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def refuse_newer(self) -> None:
+        """Raise NewerSchemaError if a later version has changed the tables, of which this one would leave something out."""
+        refuse_newer(self._connection, self._path)
+
     def columns(self, table: str) -> list[str]:
         """The columns of a table; none when there is no such table."""
         return [name for (name,) in self.fetch("SELECT name FROM pragma_table_info(?)", [table])]
@@ -97,7 +103,7 @@ class SQLiteEnd(End):
             self._connection.executemany("DELETE FROM sqlite_sequence WHERE name = ?", [(table,) for table in NUMBERED])
             self._connection.executemany("INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)", numbered)
             self._connection.execute(UNREAD)
-            self._connection.execute("DELETE FROM meta")
+            self._connection.execute("DELETE FROM meta WHERE key <> ?", [MIGRATED_BY])
             self._connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", meta.items())
 
     def close(self) -> None:

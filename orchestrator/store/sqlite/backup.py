@@ -10,6 +10,7 @@ from typing import Final
 from orchestrator.domain.task import Millis
 from orchestrator.store.copying.end import CopyFailedError
 from orchestrator.store.sqlite.engine import sqlite3
+from orchestrator.store.sqlite.migrate import refuse_newer
 from orchestrator.store.sqlite.restoring import BACKUP
 from orchestrator.store.transaction import ALIVE_AT
 from worker_client.errors import Conflict, NotFound
@@ -26,7 +27,7 @@ def back_up(
 ) -> Millis:
     """Make `target` a copy that is on disk and can be served; when it was as it is. `force`: in place of a file that is there.
 
-    Raises NotFound, Conflict, CopyFailedError.
+    Raises NotFound, Conflict, NewerSchemaError, CopyFailedError.
     """
     if not source.is_file():
         raise NotFound(f"there is no database at {source}")
@@ -65,6 +66,7 @@ def _copy(source: Path, made: Path, now: Callable[[], Millis], tell: Tell) -> Mi
     with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as here:
         # What is read stays as it is now, so that the copy need not begin anew whenever somebody writes.
         here.execute("BEGIN")
+        refuse_newer(here, source)
         alive_at = here.execute("SELECT value FROM meta WHERE key = ?", (ALIVE_AT,)).fetchone()
         at = now()
         # What is copied may itself be a copy, made long ago: since the last commit in it others can have been given numbers.

@@ -1,13 +1,15 @@
 """Numbered .sql files, each applied once, in its own transaction with the record of it."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
 
-from orchestrator import resources
+from orchestrator import __version__, resources
 from orchestrator.store.protocol import DatabaseInUseError
+from orchestrator.store.schema import MIGRATED_BY, files, needed
 from orchestrator.store.sqlite.engine import configure, settle, sqlite3
 
 if TYPE_CHECKING:
@@ -44,9 +46,10 @@ def statements(script: str) -> Iterator[str]:
 def migrate(path: Path, directory: Path | None = None) -> list[str]:
     """Bring a database up to date, making it if need be; the names of the migrations that were applied.
 
-    Safe to call from many processes at once: a lock file beside the database serialises them. Raises StrangeLogError.
+    Safe to call from many processes at once: a lock file beside the database serialises them. Raises StrangeLogError,
+    NewerSchemaError.
     """
-    files = sorted((directory or resources.migrations("sqlite")).glob("[0-9]*.sql"))
+    known = files(directory or resources.migrations("sqlite"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.migrate.lock"):
         _refuse_strange_log(path)
@@ -54,13 +57,21 @@ def migrate(path: Path, directory: Path | None = None) -> list[str]:
         try:
             settle(connection, path)
             configure(connection, busy_ms=30_000, writes=True)
-            applied = _applied(connection)
-            pending = [file.stem for file in files if file.stem not in applied]
-            if pending:
-                _apply(connection, files)
+            lacking = _lacking(connection, path, known)
+            if lacking:
+                _apply(connection, known)
         finally:
             connection.close()
-    return pending
+    return [file.stem for file in lacking]
+
+
+def pending(path: Path) -> list[str]:
+    """The names of the migrations that a database lacks, all of them when there is none. Raises NewerSchemaError."""
+    known = files(resources.migrations("sqlite"))
+    if not path.is_file():
+        return [file.stem for file in known]
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return [file.stem for file in _lacking(connection, path, known)]
 
 
 def _refuse_strange_log(path: Path) -> None:
@@ -77,25 +88,33 @@ def _refuse_strange_log(path: Path) -> None:
         )
 
 
-def _applied(connection: Any) -> set[str]:
+def _lacking(connection: Any, path: Path, known: list[Path]) -> list[Path]:
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = '_sqlite_migrations'").fetchone():
-        return set()
-    return {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])}
+        return known
+    applied = [name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])]
+    by = connection.execute("SELECT value FROM meta WHERE key = ?", [MIGRATED_BY]).fetchone() if applied else None
+    return needed(str(path), known, applied, by and by[0])
 
 
-def _apply(connection: Any, files: Iterable[Path]) -> None:
+def refuse_newer(connection: Any, path: Path) -> None:
+    """Raise NewerSchemaError if this version must not read the database behind a connection."""
+    _lacking(connection, path, files(resources.migrations("sqlite")))
+
+
+def _apply(connection: Any, known: Iterable[Path]) -> None:
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - large, and needed once in a version
 
-    known = Migrations(_SET)
-    for file in files:
-        known(name=file.stem)(_applying(file))
-    known.apply(Database(connection))
+    migrations = Migrations(_SET)
+    for file in known:
+        migrations(name=file.stem)(_applying(file))
+    migrations.apply(Database(connection))
 
 
 def _applying(file: Path) -> "Callable[[Database], None]":
     def apply(database: "Database") -> None:
         for statement in statements(file.read_text(encoding="utf-8")):
             database.execute(statement if sqlite3.sqlite_version_info >= _ALONE_SINCE else statement.replace(_ALONE, ""))
+        database.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [MIGRATED_BY, __version__])
 
     apply.__name__ = file.stem
     return apply
