@@ -20,7 +20,7 @@ def from_the_future(kind: str, directory: Path) -> str:
     """A database with a migration that nobody knows yet."""
     url = full(kind, directory)
     row = {
-        "sqlite": "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('orchestrator', '9999_later', '2100')",
+        "sqlite": "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) SELECT 'orchestrator', '9999_later', '2'",
         "postgres": "INSERT INTO _migrations (name) VALUES ('9999_later')",
     }
     run(url, row[kind], "UPDATE meta SET value = '9.8.7' WHERE key = 'migrated_by'")

@@ -12,7 +12,7 @@ import orchestrator
 from orchestrator import resources
 from orchestrator.store.schema import NewerSchemaError, files, needed
 from tests.rig import STORES
-from tests.upgrading.releases import FOLDER, RELEASES
+from tests.upgrading.releases import FILES, FOLDER, RELEASES
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def test_each_release_that_changed_the_schema_left_databases() -> None:
     changed = {pin["release"] for store in STORES for pin in pinned(store).values()}
     assert changed == set(RELEASES)
     kept = {(file.parent.name, file.name) for file in FOLDER.glob("*/*.xz")}
-    assert kept == {(release, name) for release in RELEASES for name in ("sqlite.db.xz", "postgres.sql.xz")}
+    assert kept == {(release, name) for release in RELEASES for name in FILES.values()}
 
 
 def test_what_is_lacking_is_found_in_order_and_what_is_unknown_is_refused() -> None:
@@ -67,7 +67,9 @@ def test_what_is_lacking_is_found_in_order_and_what_is_unknown_is_refused() -> N
     assert needed("x", known, [], None) == known
     assert needed("x", known, ["0002_b"], "1.0.0") == [known[0], known[2]]
     ours = re.escape(f"this is version {orchestrator.__version__}, which knows them up to 0003_c")
-    with pytest.raises(NewerSchemaError, match=rf"x was .* by version 9\.0\.0 \(migration 0010_e\); {ours}: use version 9\.0\.0, or"):
+    with pytest.raises(
+        NewerSchemaError, match=rf"x was .* by version 9\.0\.0 \(migration 0010_e\); {ours}: use version 9\.0\.0, or"
+    ):
         needed("x", known, ["0001_a", "0009_d", "0010_e"], "9.0.0")
-    with pytest.raises(NewerSchemaError, match=r"by a later version \(migration 0009_d\).*: use a later version, or serve a backup"):
+    with pytest.raises(NewerSchemaError, match=r"by a later version \(migration 0009_d\).*: use a later version, or"):
         needed("x", known, ["0009_d"], None)

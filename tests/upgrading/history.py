@@ -28,10 +28,12 @@ def add(call: Call, title: str, directory: str = SHOP, **facts: Any) -> dict[str
 
 def running(call: Call, title: str, directory: str = SHOP, **facts: Any) -> dict[str, Any]:
     """A task that a worker has begun."""
-    claim = {name: facts.pop(name) for name in ("account", "confirm_seconds", "lease_seconds", "poll_id") if name in facts}
+    names = {"account", "confirm_seconds", "lease_seconds", "poll_id"}
+    asked: dict[str, Any] = {"work_path": [directory], "worker_id": "builder-1", "lease_seconds": 3600, "limit": 1}
+    asked |= {name: value for name, value in facts.items() if name in names}
+    facts = {name: value for name, value in facts.items() if name not in names}
     task = add(call, title, directory, **facts)
     call("POST", f"/tasks/{task['id']}/execute")
-    asked = {"work_path": [directory], "worker_id": "builder-1", "lease_seconds": 3600, "limit": 1, **claim}
     kind = facts.get("kind", "agent")
     (given,) = call("POST", "/tasks/claim", {**asked, "kinds": [kind], "host": facts.get("host", "builder")})["tasks"]
     assert given["id"] == task["id"], f"{given['title']} was given in place of {title}"
@@ -49,7 +51,14 @@ def report(call: Call, task: dict[str, Any], verb: str, **facts: Any) -> dict[st
 
 def ended(call: Call) -> None:
     """Tasks that are over, in every way."""
-    usage = {"input_tokens": 1200, "output_tokens": 340, "cached_tokens": 50, "cost_usd": 0.0417, "model": "m-1", "duration_ms": 900}
+    usage = {
+        "input_tokens": 1200,
+        "output_tokens": 340,
+        "cached_tokens": 50,
+        "cost_usd": 0.0417,
+        "model": "m-1",
+        "duration_ms": 900,
+    }
     done = running(call, "Fix the login", tags=["auth", "bug"], priority="high", key="login-1", metadata={"pull": 7})
     progress = {"percent": 40, "message": "half way"}
     call("POST", f"/tasks/{done['id']}/heartbeat", {"lease": done["lease"], "progress": progress, "checkpoint": {"at": 3}})
@@ -153,7 +162,11 @@ def agents(call: Call) -> None:
     proof = {"commit": "0123abcd", "files": 3}
     done = running(call, "Leaves evidence", "/srv/agents/done", spec={"agent": "codex"})
     report(call, done, "complete", result="done", usage=usage, evidence=proof)
-    call("PUT", "/directories", {"work_directory": "/srv/agents", "daily_tokens": 10_000, "daily_cost_usd": 5, "daily_attempts": 50})
+    call(
+        "PUT",
+        "/directories",
+        {"work_directory": "/srv/agents", "daily_tokens": 10_000, "daily_cost_usd": 5, "daily_attempts": 50},
+    )
     call("PUT", "/accounts/tired@example.org", {"held_until": LATER, "reason": "the week is over"})
     call("POST", "/workers/builder-9/drain", {"reason": "a new kernel"})
 
@@ -177,7 +190,10 @@ def flows(call: Call) -> None:
         {"id": "first", "task": task},
         {"id": "each", "depends_on": ["first"], "for_each": ["a", "b"], "task": {**task, "prompt": "do {{ item }}"}},
     ]
-    triggers: list[dict[str, Any]] = [{"type": "manual"}, {"type": "webhook", "auth": {"type": "token", "secret": "a long secret"}}]
+    triggers: list[dict[str, Any]] = [
+        {"type": "manual"},
+        {"type": "webhook", "auth": {"type": "token", "secret": "a long secret"}},
+    ]
     triggers += [{"type": "cron", "cron": "@daily"}]
     body: dict[str, Any] = {"name": "release", "input": {"what": "it"}, "steps": steps, "triggers": triggers}
     workflow = call("POST", "/workflows", body)["id"]
@@ -189,7 +205,7 @@ def flows(call: Call) -> None:
     call("POST", f"/triggers/workflows/{workflow}/manual", {"input": {"what": "by hand"}})
     cancelled = call("POST", f"/workflows/{workflow}/execute", {"version": 1})
     call("POST", f"/runs/{cancelled['id']}/cancel")
-    call("POST", f"/public/webhook/workflow/{workflow}", {"what": "hook"}, token="a long secret")  # noqa: S106 - of a test
+    call("POST", f"/public/webhook/workflow/{workflow}", {"what": "hook"}, token="a long secret")
     assert call("GET", f"/runs/{begun['id']}")["status"] == "running"
 
 
