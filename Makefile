@@ -17,7 +17,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures site docs
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures release site docs
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ docs: $(INSTALLED) ## the pages that are written from the code, anew
 
 site: $(INSTALLED) ## the pages of docs as a site, in site/
 	$(SITE)
+
+release: $(INSTALLED) ## sdist and wheel into dist/, checked without a network; RELEASING.md says what comes before and after
+	@$(BIN)/python -m release
 
 audit: ## known vulnerabilities of what the locks name; asks a database in the network
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \

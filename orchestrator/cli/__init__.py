@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import rich_click as click
 
 from orchestrator import __version__
-from orchestrator.cli.exits import EPILOG
+from orchestrator.cli.exits import EPILOG, fail
 
 PANELS: Final = {
     "Server": {
@@ -94,7 +94,21 @@ class _Commands(MutableMapping[str, click.Command]):
         return len(self._places)
 
 
+class _Program(click.RichGroup):
+    """Says what to install when a command needs more than the client."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if (error.name or __name__).partition(".")[0] in {"orchestrator", "worker_client"}:
+                raise
+            fail(f"the server's libraries are not installed here: pip install 'task-orchestrator[server]' ({error})")
+
+
 @click.group(
+    cls=_Program,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ORCHESTRATOR", "max_content_width": 120},
 )

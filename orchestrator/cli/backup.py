@@ -12,7 +12,6 @@ import rich_click as click
 
 from orchestrator.cli.configured import config_option, database_option, load
 from orchestrator.cli.exits import Exit, fail, refusals
-from orchestrator.cli.server import INSTALL
 
 if TYPE_CHECKING:
     from orchestrator.store.sqlite.backup import Tell
@@ -42,10 +41,8 @@ def backup(file: Path, database: str | None, config: Path | None, *, force: bool
             Exit.USAGE,
         )
     with refusals(as_json=as_json):
-        try:
-            from orchestrator.store.sqlite.backup import back_up
-        except ModuleNotFoundError as error:
-            fail(f"{INSTALL} ({error})")
+        from orchestrator.store.sqlite.backup import back_up
+
         begun = time.monotonic()
         with _progress() as tell:
             at = datetime.fromtimestamp(back_up(settings.path, file, _now, force=force, tell=tell) / 1000, UTC)

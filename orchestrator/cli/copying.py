@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from orchestrator.cli.exits import fail, note, refusals
-from orchestrator.cli.server import INSTALL
+from orchestrator.cli.exits import note, refusals
 
 if TYPE_CHECKING:
     from orchestrator.store.copying.copy import Compared, Tell
@@ -37,12 +36,10 @@ def copy(source: str, target: str, *, as_json: bool) -> None:
         orchestrator copy --from sqlite:///data/tasks.db --to postgresql://tasks@db.example.org/tasks
     """  # noqa: D301 - click reads the mark itself
     with refusals(as_json=as_json):
-        try:
-            from orchestrator.store.copying.copy import Copy
-            from orchestrator.store.copying.end import CopyFailedError
-            from orchestrator.store.copying.opening import opened
-        except ModuleNotFoundError as error:
-            fail(f"{INSTALL} ({error})")
+        from orchestrator.store.copying.copy import Copy
+        from orchestrator.store.copying.end import CopyFailedError
+        from orchestrator.store.copying.opening import opened
+
         begun = time.monotonic()
         with opened(source, target) as (one, other), _progress(one) as tell:
             run = Copy(one, other, tell)

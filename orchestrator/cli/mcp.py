@@ -5,10 +5,9 @@ from pathlib import Path
 import rich_click as click
 
 from orchestrator.cli.configured import config_option, database_option
-from orchestrator.cli.exits import fail, refusals
+from orchestrator.cli.exits import refusals
 from orchestrator.cli.finding import found
 from orchestrator.cli.options import key_option, url_option, work_path
-from orchestrator.cli.server import INSTALL
 
 
 @click.command()
@@ -30,10 +29,7 @@ def mcp(url: str | None, api_key: str | None, database: str | None, config: Path
 
     import httpx
 
-    try:
-        from orchestrator.mcp import stdio
-    except ModuleNotFoundError as error:
-        fail(f"{INSTALL} ({error})")
+    from orchestrator.mcp import stdio
     from worker_client.client import AsyncClient
     from worker_client.exchange import Retries
 

@@ -15,8 +15,6 @@ from orchestrator.deferring import plain_tracebacks
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
-INSTALL = "the server's libraries are not installed here: pip install 'task-orchestrator[server]'"
-
 
 @click.command()
 @click.option("--host", help="Address of this machine to listen on.  [default: 127.0.0.1] [env var: APP_SERVER_HOST]")
@@ -113,14 +111,12 @@ def openapi() -> None:
 @contextmanager
 def problems(settings: "Settings") -> Iterator[None]:
     """What keeps a server from starting, in words and with an exit code."""
-    try:
-        from orchestrator.http.certificate import CertificateError
-        from orchestrator.http.server import AddressTakenError
-        from orchestrator.settings import SettingsError
-        from orchestrator.store import choice
-        from orchestrator.store.protocol import DatabaseInUseError
-    except ModuleNotFoundError as error:
-        fail(f"{INSTALL} ({error})")
+    from orchestrator.http.certificate import CertificateError
+    from orchestrator.http.server import AddressTakenError
+    from orchestrator.settings import SettingsError
+    from orchestrator.store import choice
+    from orchestrator.store.protocol import DatabaseInUseError
+
     try:
         yield
     except Exception as error:

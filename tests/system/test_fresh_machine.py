@@ -57,25 +57,3 @@ def test_the_demo_installs_runs_and_ends(checkout: Path) -> None:
         assert any("http://127.0.0.1" in line for line in shell.stdout)
         os.killpg(shell.pid, signal.SIGTERM)
     assert (checkout / "data/tasks.db").exists()
-
-
-def test_the_wheel_brings_its_files_and_the_sdk_runs_alone(tmp_path: Path) -> None:
-    python = str(ROOT / ".venv/bin/python")
-    built = run(python, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=ROOT)
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    assert run("python3", "-m", "venv", "alone", cwd=tmp_path).returncode == 0
-    alone = str(tmp_path / "alone/bin/python")
-    pip = run(alone, "-m", "pip", "-qq", "--disable-pip-version-check", "install", "--no-compile", str(wheel), cwd=tmp_path)
-    assert pip.returncode == 0, pip.stderr
-    for code in (
-        "from worker_client import AsyncClient, Client, Worker",
-        "from worker_client.hiring import Shift, Wanted, hire; hire(Wanted(directories=('.',), agents=('claude',)), Shift())",
-        "from orchestrator import resources as r; assert list(r.migrations().glob('0001_*.sql'))",
-        "from orchestrator.cli.monitoring import FILES, config; assert all((config() / name).is_file() for name in FILES)",
-        "from orchestrator import resources as r, settings as s; s.load([r.config()], {'APP_ENV': 'production'})",
-        "from importlib.util import find_spec as f; assert not any(map(f, ['litestar', 'aiosqlite', 'structlog']))",
-    ):
-        tried = run(alone, "-c", code, cwd=tmp_path)
-        assert tried.returncode == 0, f"{code}: {tried.stderr}"
-    assert run(str(tmp_path / "alone/bin/orchestrator-worker"), "--help", cwd=tmp_path).returncode == 0

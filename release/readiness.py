@@ -1,0 +1,56 @@
+"""Whether a checkout is ready to be released: what git, the version and the changelog say."""
+
+import re
+import subprocess
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+_VERSION: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2}")
+_HEADING: Final = re.compile(r"(?m)^## \[(.+?)\](?: - (.+))?$")
+
+
+def version(root: Path) -> str:
+    """The version that a checkout is of."""
+    text = (root / "orchestrator/__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'(?m)^__version__ = "(.+)"$', text)
+    return found[1] if found else ""
+
+
+def problems(root: Path, today: date) -> list[str]:
+    """What has to be done first."""
+    now = version(root)
+    told = []
+    if not _VERSION.fullmatch(now):
+        told.append(f"__version__ in orchestrator/__init__.py is {now!r}: expected MAJOR.MINOR.PATCH")
+    changed = _git(root, "status", "--porcelain").splitlines()
+    if changed:
+        told.append(f"the checkout is not clean: commit or remove {', '.join(line[3:] for line in changed[:5])}")
+    tagged = _git(root, "tag", "--list", f"v{now}")
+    if tagged and _git(root, "rev-list", "-n1", f"v{now}") != _git(root, "rev-parse", "HEAD"):
+        told.append(f"the tag v{now} is on another commit: raise __version__")
+    return told + _changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"), now, today)
+
+
+def _changelog(text: str, now: str, today: date) -> list[str]:
+    sections = [(found[1], found[2], found.end()) for found in _HEADING.finditer(text)]
+    names = [name for name, _, _ in sections]
+    if names[:2] != ["Unreleased", now]:
+        return [f"CHANGELOG.md begins with {names[:2]}: expected Unreleased, then {now}"]
+    told = []
+    between = text[sections[0][2] : text.index(f"## [{now}]")].strip()
+    if between:
+        told.append(f"CHANGELOG.md has lines below Unreleased: move them below {now}")
+    try:
+        late = date.fromisoformat(sections[1][1] or "") > today
+    except ValueError:
+        told.append(f"CHANGELOG.md says {sections[1][1]!r} of {now}: expected a date, as in `## [{now}] - {today}`")
+    else:
+        if late:
+            told.append(f"CHANGELOG.md says that {now} is of {sections[1][1]}, which is yet to come")
+    return told
+
+
+def _git(root: Path, *arguments: str) -> str:
+    ran = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)  # noqa: S603, S607 - git
+    return ran.stdout.strip("\n")
