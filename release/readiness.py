@@ -1,7 +1,9 @@
-"""Whether a checkout is ready to be released: what git, the version and the changelog say."""
+"""Whether a checkout is ready to be released: what git, the version, the changelog and the migrations say."""
 
+import hashlib
 import re
 import subprocess
+import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -29,7 +31,8 @@ def problems(root: Path, today: date) -> list[str]:
     tagged = _git(root, "tag", "--list", f"v{now}")
     if tagged and _git(root, "rev-list", "-n1", f"v{now}") != _git(root, "rev-parse", "HEAD"):
         told.append(f"the tag v{now} is on another commit: raise __version__")
-    return told + _changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"), now, today)
+    told += _changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"), now, today)
+    return told + _migrations(root / "migrations")
 
 
 def _changelog(text: str, now: str, today: date) -> list[str]:
@@ -49,6 +52,15 @@ def _changelog(text: str, now: str, today: date) -> list[str]:
         if late:
             told.append(f"CHANGELOG.md says that {now} is of {sections[1][1]}, which is yet to come")
     return told
+
+
+def _migrations(folder: Path) -> list[str]:
+    pinned = tomllib.loads((folder / "released.toml").read_text(encoding="utf-8"))
+    return [
+        f"migrations/{file.relative_to(folder)} is not as migrations/released.toml has it: add it, or undo what was changed"
+        for file in sorted(folder.glob("*/*.sql"))
+        if pinned[file.parent.name].get(file.stem, {}).get("sha256") != hashlib.sha256(file.read_bytes()).hexdigest()
+    ]
 
 
 def _git(root: Path, *arguments: str) -> str:

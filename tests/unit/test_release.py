@@ -16,6 +16,10 @@ def checkout(root: Path, version: str = "1.2.3", changelog: str = READY) -> Path
     (root / "orchestrator").mkdir()
     (root / "orchestrator/__init__.py").write_text(f'__version__ = "{version}"\n')
     (root / "CHANGELOG.md").write_text(changelog)
+    (root / "migrations/sqlite").mkdir(parents=True)
+    (root / "migrations/sqlite/0001_queue.sql").write_text("SELECT 1;\n")
+    pinned = "b4e0497804e46e0a0b0b8c31975b062152d551bac49c3c2e80932567b4085dcd"
+    (root / "migrations/released.toml").write_text(f'[sqlite]\n0001_queue = {{ release = "1.2.3", sha256 = "{pinned}" }}\n')
     git(root, "init", "-q", "-b", "main")
     commit(root)
     return root
@@ -52,3 +56,12 @@ def test_a_version_is_released_once(tmp_path: Path) -> None:
     (tmp_path / "more").touch()
     commit(tmp_path)
     assert readiness.problems(tmp_path, TODAY) == ["the tag v1.2.3 is on another commit: raise __version__"]
+
+
+def test_migrations_are_pinned(tmp_path: Path) -> None:
+    checkout(tmp_path)
+    (tmp_path / "migrations/sqlite/0001_queue.sql").write_text("SELECT 2;\n")
+    (tmp_path / "migrations/sqlite/0002_more.sql").write_text("SELECT 3;\n")
+    commit(tmp_path)
+    told = readiness.problems(tmp_path, TODAY)
+    assert [line.split(" is ")[0] for line in told] == ["migrations/sqlite/0001_queue.sql", "migrations/sqlite/0002_more.sql"]
