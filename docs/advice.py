@@ -8,6 +8,8 @@ from orchestrator.domain.advice.catalogue import OF_A_TASK, OF_ALL, Entry
 INTRODUCTION = """\
 # Advice
 
+<!-- stage: server failed -->
+
 <!-- Written by docs/advice.py from orchestrator/domain/advice/catalogue; a test compares them. -->
 
 The server says why a task failed and what to change about the whole: by rules, each with its evidence. No model is asked.

@@ -114,6 +114,11 @@ class Postgres:
             self._process.wait(30)
             self._process = None
 
+    @property
+    def programs(self) -> Path:
+        """Where `createdb` and the others are."""
+        return self._bin
+
     def url(self, database: str = "postgres") -> str:
         """The address of a database."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"

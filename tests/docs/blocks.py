@@ -9,7 +9,9 @@ comment on the line above it, `<!-- KIND: detail -->`:
 | `output` | is shown only: what a program prints, a drawing, a form to fill in |
 | `file: NAME` | is written to that file, for the blocks below it |
 | `send: METHOD /path` | is the body of a request that the server takes |
+| `settings: server`, `settings: worker` | is a file of settings, without mistakes |
 | `background: WORDS` | is started, and goes on; the page goes on when it has printed these words |
+| `stopped` | is run when what the page has started is stopped, as by Ctrl-C |
 | `exits: CODE` | is run, and ends with that exit code |
 | `tested: tests/FILE` | is read and tried by that file, since it needs what a story has not: Docker, systemd, a mailbox |
 
@@ -28,11 +30,14 @@ PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 RUN: Final = {"sh", "console", "python"}
 UNSEEN: Final = {"agent", "check"}
 SHOWN: Final = {"text", "mermaid"}
-KINDS: Final = {"run", "output", "file", "send", "background", "exits", "tested", "agent", "check"}
+KINDS: Final = {
+    *("run", "output", "file", "send", "settings", "background", "stopped", "exits", "tested"),
+    *UNSEEN,
+}
 
 _FENCE: Final = re.compile(r"(?P<indent> *)(?P<fence>`{3,})(?P<language>[\w+-]*)[^`]*")
 _MARKER: Final = re.compile(r"\s*<!-- (?P<kind>[a-z]+)(?:: (?P<detail>.+?))? -->")
-_STAGE: Final = re.compile(r"<!-- stage: (?P<name>[a-z]+) -->")
+_STAGE: Final = re.compile(r"<!-- stage: (?P<name>[a-z ]+) -->")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,6 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def stage(page: Path) -> str:
-    """What has to be there before a page is begun, as it says itself: `bare`, `server` (the default) or `worker`."""
+    """What has to be there before a page is begun, as it says itself: `bare`, `server` (the default) or `worker`, and STAGES."""
     said = _STAGE.search(page.read_text(encoding="utf-8"))
     return said["name"] if said else "server"

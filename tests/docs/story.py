@@ -16,9 +16,13 @@ from typing import Any, Final
 import httpx
 import psutil
 
+from orchestrator import resources
+from orchestrator.settings import load
 from tests.acceptance.programs import PATIENCE_SECONDS, environment, serving
 from tests.docs.agent import Agent
 from tests.docs.blocks import Block
+from tests.docs.stages import LATER, STAGES, install
+from worker_client.runners.agent import settings
 
 # What a block leaves to the next one: where it is, and its variables.
 _SHELL: Final = """
@@ -53,10 +57,17 @@ class Story:
         (self.shop / "Makefile").write_text("test:\n\t@echo all tests pass\n")
         for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
             subprocess.run(["git", *arguments], cwd=self.shop, env=self.variables, check=True)
+        install(folder / "home/bin")
+        (folder / "home/src").mkdir()
+        (folder / "home/src/shop").symlink_to(self.shop)
+        (folder / "home/.curlrc").write_text("fail-with-body\n")
+        self.places: dict[str, str] = {}
         self._started: list[subprocess.Popen[str]] = []
 
     def here(self, text: str) -> str:
         """What a page says, with the addresses and directories of this story."""
+        for shown, place in self.places.items():
+            text = text.replace(shown, place)
         text = re.sub(r"(127\.0\.0\.1|localhost):8080", rf"\1:{self.port}", text)
         return re.sub(r"(?<![\w.])/srv/", f"{self.folder}/srv/", text)
 
@@ -68,6 +79,9 @@ class Story:
                 self.ends(self._script(block, text), 0, str(block))
             case "exits":
                 self.ends(self._script(block, text), int(block.detail), str(block))
+            case "stopped":
+                self.stop()
+                self.ends(self._script(block, text), 0, str(block))
             case "background":
                 self._start(block, text)
             case "file":
@@ -78,13 +92,15 @@ class Story:
                 self._send(block, text)
             case "agent":
                 self.agent.does(text)
+            case "settings":
+                self._load(block, text)
             case "output" | "tested":
                 pass
             case other:
                 raise AssertionError(f"{block}: nothing says what to do with this block ({other!r}): see tests/docs/blocks.py")
 
-    def end(self) -> None:
-        """Stop all that goes on, however it was started."""
+    def stop(self) -> None:
+        """What Ctrl-C does to all that the page has started."""
         ours = [process for process in psutil.process_iter() if self._has(process)]
         for process in ours:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -94,6 +110,7 @@ class Story:
             process.kill()
         for shell in self._started:
             shell.wait()
+        self._started.clear()
         assert not left, left
 
     def _has(self, process: psutil.Process) -> bool:
@@ -131,7 +148,7 @@ class Story:
         return json.loads(self.ends(f"{command} --json", 0))
 
     def _start(self, block: Block, text: str) -> None:
-        printed = self.folder / f"state/{len(self._started)}.log"
+        printed = self.folder / f"state/{block.line}.log"
         script = _SHELL.format(state=self.folder / "state") + self._script(block, text)
         with printed.open("w") as log:
             shell = ["bash", "-c", script]
@@ -142,6 +159,15 @@ class Story:
             assert process.poll() is None, f"{block}: it ended\n{printed.read_text()}"
             assert time.monotonic() < deadline, f"{block}: it never said {block.detail!r}\n{printed.read_text()}"
             time.sleep(0.02)
+
+    def _load(self, block: Block, text: str) -> None:
+        file = self.folder / "state/settings.toml"
+        file.write_text(text, encoding="utf-8")
+        if block.detail == "worker":
+            settings.load(file)
+        else:
+            assert block.detail == "server", f"{block}: whose settings? (server, worker)"
+            load([resources.config()], file=file)
 
     def _send(self, block: Block, text: str) -> None:
         method, path = block.detail.split()
@@ -167,12 +193,19 @@ def _typed(text: str) -> str:
 def told(folder: Path, stage: str) -> Iterator[Story]:
     """A story with what its page needs from the start."""
     story = Story(folder)
+    what, *around = stage.split()
     with contextlib.ExitStack() as stack:
-        stack.callback(story.end)
-        if stage in ("server", "worker"):
-            more = ["--with-worker", str(story.shop)] if stage == "worker" else []
-            variables = {name: story.variables[name] for name in ("PATH", "HOME", "ORCHESTRATOR_STATE_DIR")}
+        for name in filter(STAGES.__contains__, around):
+            stack.enter_context(STAGES[name](story))
+        stack.callback(story.stop)
+        if what in ("server", "worker"):
+            more = ["--with-worker", str(story.shop)] if what == "worker" else []
+            known = (*("PATH", "HOME", "ORCHESTRATOR_STATE_DIR"), *(name for name in story.variables if name.startswith("APP_")))
+            variables = {name: story.variables[name] for name in known if name != "APP_SERVER_PORT"}
             stack.enter_context(serving(folder, "--port", story.port, *more, **variables))
         else:
-            assert stage == "bare", f"no such stage: {stage}"
+            assert what == "bare", f"no such stage: {what}"
+        for name in filter(LATER.__contains__, around):
+            LATER[name](story)
+        assert set(around) <= STAGES.keys() | LATER.keys(), f"no such stage: {stage}"
         yield story
