@@ -23,7 +23,7 @@ def refuse(requirement: str) -> str | None:
     found = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?", requirement)
     if requirement != "." and (found is None or found[1] != project["name"]):
         return f"this is {project['name']}"
-    unknown = set(filter(None, (found and found[2] or "").split(","))) - project["optional-dependencies"].keys()
+    unknown = set(filter(None, ((found and found[2]) or "").split(","))) - project["optional-dependencies"].keys()
     return f"there is no extra {', '.join(unknown)}" if unknown else None
 
 

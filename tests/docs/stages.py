@@ -49,7 +49,7 @@ def _postgres(story: "Story") -> Iterator[None]:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE ROLE tasks SUPERUSER LOGIN")
         story.places["db.example.org"] = f"127.0.0.1:{server.port}"
-        story.variables |= {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "tasks"}
+        story.variables |= {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "tasks", "PGDATABASE": "tasks"}
         story.variables["PATH"] += f":{server.programs}"
         yield
 
@@ -74,7 +74,9 @@ def _failed(story: "Story") -> None:
     tasks = {"tasks": [task] * 20}
     with httpx.Client(base_url=f"{story.variables['ORCHESTRATOR_URL']}/api/v1") as client:
         client.post("/tasks/batch", json=tasks).raise_for_status()
-        taken = client.post("/tasks/claim", json={"work_path": [str(story.shop)], "worker_id": "w", "limit": 20}).json()["data"]["tasks"]
+        taken = client.post("/tasks/claim", json={"work_path": [str(story.shop)], "worker_id": "w", "limit": 20}).json()["data"][
+            "tasks"
+        ]
         (lease,) = (task["lease"] for task in taken if task["id"] == 17)
         error = {"type": "ExitCode", "message": "make: *** No rule to make target 'tset'.  Stop."}
         client.post("/tasks/17/fail", json={"lease": lease, "error": error}).raise_for_status()
@@ -83,12 +85,23 @@ def _failed(story: "Story") -> None:
 def install(folder: Path) -> None:
     """A stand-in for pip, pipx and uv: knows what may be asked for, and installs nothing, as all is there already."""
     for name in ("pip", "pipx", "uv"):
-        (folder / name).write_text(f"#!/bin/sh\nexec {sys.executable} -m tests.docs.installer {name} \"$@\"\n")
+        (folder / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.docs.installer {name} "$@"\n')
         (folder / name).chmod(0o755)
 
 
+@contextlib.contextmanager
+def _prompts(story: "Story") -> Iterator[None]:
+    """Prompts that others have."""
+    (story.shop / "commands.json").write_text('[{"name": "Fix Issue", "prompt": "Fix issue $1"}]')
+    (story.shop / "more.yaml").write_text("commands: {tidy: {body: Tidy up}}")
+    slash = story.folder / "home/.claude/commands/optimize.md"
+    slash.parent.mkdir(parents=True)
+    slash.write_text("Optimize $ARGUMENTS")
+    yield
+
+
 STAGES: Final[Mapping[str, Callable[["Story"], AbstractContextManager[None]]]] = {
-    "receiver": _receiver, "postgres": _postgres, "alone": _alone, "secrets": _secrets,
+    "receiver": _receiver, "postgres": _postgres, "alone": _alone, "secrets": _secrets, "prompts": _prompts,
 }  # fmt: skip
 LATER: Final[Mapping[str, Callable[["Story"], None]]] = {"failed": _failed}
 """What is done once the server answers."""

@@ -1,7 +1,6 @@
 """Does what a page says, block after block, as its reader would in one terminal."""
 
 import contextlib
-import json
 import os
 import re
 import shlex
@@ -11,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import psutil
@@ -54,7 +53,7 @@ class Story:
             "APP_SERVER_PORT": self.port,
             "STORY": str(folder),
         }
-        (self.shop / "Makefile").write_text("test:\n\t@echo all tests pass\n")
+        (self.shop / "Makefile").write_text("test build clean:\n\t@echo $@: all well\n")
         for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
             subprocess.run(["git", *arguments], cwd=self.shop, env=self.variables, check=True)
         install(folder / "home/bin")
@@ -126,10 +125,12 @@ class Story:
         if block.language == "python":
             (self.folder / "state/block.py").write_text(text, encoding="utf-8")
             return f"{shlex.quote(sys.executable)} {self.folder}/state/block.py"
+        if block.language == "sql":
+            return f"psql --quiet -v ON_ERROR_STOP=1 <<< {shlex.quote(text)}"
         return _typed(text) if block.language == "console" else text
 
-    def ends(self, script: str, code: int, what: str = "afterwards") -> str:
-        """Run a script in the reader's terminal, and return what it printed; raises AssertionError unless it ends with `code`."""
+    def ends(self, script: str, code: int, what: str) -> None:
+        """Run a script in the reader's terminal; raises AssertionError unless it ends with `code`."""
         ran = subprocess.run(
             ["bash", "-c", _SHELL.format(state=self.folder / "state") + script],
             cwd=self.shop,
@@ -141,11 +142,6 @@ class Story:
             check=False,
         )
         assert ran.returncode == code, f"{what}: exit code {ran.returncode}\n{script}\n{ran.stdout}\n{ran.stderr}"
-        return ran.stdout
-
-    def told(self, command: str) -> Any:
-        """What a command of ours says as JSON."""
-        return json.loads(self.ends(f"{command} --json", 0))
 
     def _start(self, block: Block, text: str) -> None:
         printed = self.folder / f"state/{block.line}.log"

@@ -1,10 +1,11 @@
 """From what came of a run to what is reported of it, and the facts that are kept with the attempt."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, structs
 
 from worker_client.contract.enums import ParkReason
@@ -15,6 +16,8 @@ from worker_client.runners.outcomes import Failed, Outcome, Parked, Released
 
 MOST_TEXT: Final = 100_000
 """Characters of the final text that are kept."""
+MOST_LEVELS: Final = 50
+"""What is nested more deeply is a text only: a server might refuse the whole report for it."""
 MOST_MESSAGE: Final = 10_000
 MOST_DENIALS: Final = 100
 LATEST: Final = timedelta(days=32)
@@ -22,10 +25,29 @@ LATEST: Final = timedelta(days=32)
 _SECRET: Final = re.compile(r"key|token|secret|password|auth", re.IGNORECASE)
 _GIVEN: Final = re.compile(rf"((?:{_SECRET.pattern})[\w-]*[\"']?\s*[=:]).*", re.IGNORECASE | re.DOTALL)
 """From a name that sounds secret, with its value, to the end of the argument."""
+_FENCED: Final = re.compile(r"```(?:json)?\n(.*)\n```", re.DOTALL)
 _PARKS: Final = {Class.QUOTA: ParkReason.QUOTA, Class.BUDGET: ParkReason.BUDGET}
 _SAID: Final = frozenset({Class.QUOTA, Class.BUDGET, Class.AUTH})
 """What it was silent after is then why."""
 _TYPES: Final = {Class.KILLED: "Killed", Class.NO_EVIDENCE: "NoEvidence"}
+
+
+def result_of(ending: "Ending") -> dict[str, Any]:
+    """What a task that is done has as its result: the agent's last words, and as `json` what they say if they are JSON."""
+    text = ending.report.final_text
+    result = {"text": text[:MOST_TEXT], "session_id": ending.report.session_id, "agent": ending.agent}
+    fenced = _FENCED.fullmatch(text.strip())
+    try:
+        said = msgspec.json.decode(fenced[1] if fenced else text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return result
+    kept = isinstance(said, dict | list) and len(text) <= MOST_TEXT and _shallow(said, MOST_LEVELS)
+    return result | {"json": said} if kept else result
+
+
+def _shallow(value: Any, levels: int) -> bool:
+    parts: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_shallow(part, levels - 1) for part in parts)
 
 
 class Ending(Struct, kw_only=True):

@@ -18,7 +18,7 @@ from worker_client.contract.reports import Usage
 from worker_client.contract.specs import AgentSpec
 from worker_client.errors import CannotBegin
 from worker_client.runners.agent.beginning import Beginning, InvalidSpec, anew, beginning, budget_left, spec_of
-from worker_client.runners.agent.judging import MOST_TEXT, Ending, evidence_of, judged
+from worker_client.runners.agent.judging import Ending, evidence_of, judged, result_of
 from worker_client.runners.agent.prompt import asking
 from worker_client.runners.agent.protocol import Agent, Assignment, Class, Report
 from worker_client.runners.agent.questions import question_in
@@ -204,8 +204,7 @@ class AgentRunner:
         failed = await self._check(context, spec, ending)
         if failed is not None:
             return failed
-        result = {"text": report.final_text[:MOST_TEXT], "session_id": report.session_id, "agent": ending.agent}
-        return Done(result, usage, evidence)
+        return Done(result_of(ending), usage, evidence)
 
     async def _check(self, context: RunContext, spec: AgentSpec, ending: Ending) -> Failed | None:
         """Verify what the agent says is done; why it isn't."""

@@ -43,6 +43,28 @@ def test_what_a_task_can_not_change(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('{"modules": ["cart"]}', {"modules": ["cart"]}),
+        ("```json\n[1, 2]\n```\n", [1, 2]),
+        ('"only a text"', None),
+        ("Done: {}", None),
+        ("[" * 60 + "]" * 60, None),
+        ("[" * 5000 + "]" * 5000, None),
+    ],
+)
+def test_last_words_that_are_json_are_kept_as_such(tmp_path: Path, words: str, said: object) -> None:
+    async def scenario() -> None:
+        async with theatre(tmp_path) as stage:
+            stage.play(done(words))
+            verb, body = await stage.run()
+            assert (verb, body["result"].get("json")) == ("complete", said)
+            assert body["result"]["text"] == words
+
+    asyncio.run(scenario())
+
+
 def test_done(tmp_path: Path) -> None:
     async def scenario() -> None:
         environ = {"HOME": "/home/me", "ANTHROPIC_API_KEY": "its key", "ORCHESTRATOR_API_KEY": "the worker's own", "EXTRA": "1"}
