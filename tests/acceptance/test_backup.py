@@ -16,7 +16,7 @@ import pytest
 from tests.acceptance.programs import ROOT, Server, environment, orchestrator, serving
 from tests.postgres import free_port
 
-BLOCK = re.compile(r"<!-- backup -->\n```sh\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```sh\n(mkdir -p backups\n.*?)```", re.DOTALL)
 
 
 class Load:

@@ -52,7 +52,7 @@ def test_the_example_of_the_page_runs(flows: Flows) -> None:
     assert flows.reason(forgetful, "build").startswith("`task.spec.command` uses 'branch' of `input`")
     flows.rig.do(flow.CancelRun(run_id=forgetful))
     again = flows.begin(flows.save(*example["steps"], name="again", input=body.input, timeout_seconds=body.timeout_seconds))
-    flows.work(lambda step_id, _: {"modules": ["cart", "till"]} if step_id == "find" else step_id, at="/srv/shop")
+    flows.work(lambda step_id, _: {"json": {"modules": ["cart", "till"]}} if step_id == "find" else step_id, at="/srv/shop")
     assert flows.prompts(again)["write"] == ["Write tests for cart", "Write tests for till"]
     assert flows.prompts(again)["report"] == ['completed: ["write","write"]']
     assert flows.status(again) == ("completed", None)

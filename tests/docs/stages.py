@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -43,9 +44,11 @@ def _receiver(story: "Story") -> Iterator[None]:
 @contextlib.contextmanager
 def _postgres(story: "Story") -> Iterator[None]:
     """PostgreSQL, as `db.example.org`, where a user `tasks` needs no password; its programs are asked as usual."""
-    folder = story.folder / "postgres"
-    folder.mkdir()
-    with own_server(folder, durable=False) as server:
+    memory = Path("/dev/shm")  # noqa: S108 - a file system, not a file
+    with (
+        tempfile.TemporaryDirectory(dir=memory if memory.exists() else None) as folder,
+        own_server(Path(folder), durable=False) as server,
+    ):
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE ROLE tasks SUPERUSER LOGIN")
         story.places["db.example.org"] = f"127.0.0.1:{server.port}"

@@ -75,7 +75,7 @@ async def test_the_line_for_the_shell_and_what_it_shows(server: Running) -> None
     got = (await asyncio.wait_for(process.stdout.readuntil(b"}\n"), PATIENCE_S)).decode()
     process.terminate()
     await process.communicate()
-    (shown,) = re.findall(r"(?ms)^```sh\n.*?^```\n\n```\n(.*?)^```$", PAGE)
+    (shown,) = re.findall(r"(?ms)^```sh\n.*?^```\n\n<!-- [^\n]+ -->\n```\n(.*?)^```$", PAGE)
 
     def bare(text: str) -> str:
         text = re.sub(r"[0-9a-f]{12}-\d+", "ID", text)

@@ -1,8 +1,6 @@
 """A real server reads a real mailbox: a mail begins one run, wherever the server dies."""
 
-import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,14 +70,6 @@ def test_a_mail_begins_a_run_with_what_it_says(post: Post, tmp_path: Path) -> No
     log = (tmp_path / "server.log").read_text()
     assert "trigger_fired" in log
     assert not [word for word in ("ann@example", "deploy it", "lunch", PASSWORD) if word in log]
-
-
-def test_what_the_page_shows_is_accepted(tmp_path: Path) -> None:
-    page = (ROOT / "docs/email.md").read_text()
-    (example,) = re.findall(r"(?s)```json\n(.+?)```", page)
-    with serving(tmp_path) as server, closing(Api(server)) as api:
-        made = api.ask("POST", "/workflows", **json.loads(example))
-        assert api.ask("POST", f"/deployment/workflows/{made['id']}/deploy")["deployed"]
 
 
 def test_who_waits_for_no_mail_pays_for_none() -> None:

@@ -96,6 +96,7 @@ def prometheus(folder: Path, address: str) -> Iterator[httpx.Client]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         own = f"127.0.0.1:{free.getsockname()[1]}"
+    assert "```sh\ncd monitoring && prometheus\n```" in (CONFIG.parent / "docs/metrics.md").read_text()
     line = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={own}"]
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(line, cwd=folder, stdout=log, stderr=log, text=True)
