@@ -33,11 +33,6 @@ def test_compose_mounts_secrets_where_the_server_looks() -> None:
 def test_compose_knows_all_of_it(tmp_path: Path) -> None:
     (block,) = shown("docs/secrets.md", "yaml")
     (tmp_path / "compose.yml").write_text(block.text)
-    check = [
-        Path(sys.executable).parent / "check-jsonschema",
-        "--builtin-schema",
-        "vendor.compose-spec",
-        tmp_path / "compose.yml",
-    ]
-    ran = subprocess.run(check, capture_output=True, text=True, check=False)
+    check = [str(Path(sys.executable).parent / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
+    ran = subprocess.run([*check, str(tmp_path / "compose.yml")], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
