@@ -48,14 +48,18 @@ def typed(schema: Schema, link: Callable[[str], str]) -> str:
         case {"const": value}:
             said = code(value)
         case {"type": "array"}:
-            inner = typed(schema.get("items") or {}, link)
-            inner = re.sub(r"^(string|integer|number|object)\b", r"\1s", inner)
-            said = f"list of {inner}" + _between(schema.get("minItems"), schema.get("maxItems"), ", {} of them", zero=True)
+            said = f"list of {_several(typed(schema.get('items') or {}, link))}" + _between(
+                schema.get("minItems"), schema.get("maxItems"), ", {} of them", zero=True
+            )
         case {"type": "object", "additionalProperties": dict(values)} if values:
-            said = f"object of {typed(values, link)}"
+            said = f"object of {_several(typed(values, link))}"
         case _:
             said = _plain(schema)
     return said
+
+
+def _several(kind: str) -> str:
+    return re.sub(r"^(string|integer|number|object|list)\b", r"\1s", kind)
 
 
 def _plain(schema: Schema) -> str:
@@ -82,7 +86,7 @@ def _between(least: float | None, most: float | None, said: str, *, zero: bool =
 
 
 def _number(value: float) -> str:
-    return f"{value:,}"
+    return f"{int(value) if value == int(value) else value:,}"
 
 
 def _row(cells: Iterable[str]) -> str:

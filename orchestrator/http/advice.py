@@ -31,7 +31,7 @@ async def list_advice(request: Asked) -> Answer:
 
 
 @get("/tasks/{task_id:str}/advice", opt=described(TaskAdvice), scope=Scope.READ)
-async def task_advice(request: Asked) -> Answer:
+async def advise_on_task(request: Asked) -> Answer:
     """Say why a task failed, with the evidence and what to do.
 
     By its error, the last 200 lines of the attempt, its other attempts, and the latest 200 tasks of its directory.
@@ -43,4 +43,4 @@ async def task_advice(request: Asked) -> Answer:
     return answer(await of_task(request.app.state.queue, view.head, principal(request).paths))
 
 
-HANDLERS = tagged((list_advice, task_advice), "Advice")
+HANDLERS = tagged((list_advice, advise_on_task), "Advice")

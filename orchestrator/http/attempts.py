@@ -25,7 +25,7 @@ async def list_attempts(request: Asked) -> Answer:
 
 
 @get("/execution-logs/stats", opt=described(AttemptStats, query=ListAttempts), scope=Scope.READ)
-async def attempt_stats(request: Asked) -> Answer:
+async def count_attempts(request: Asked) -> Answer:
     """Count ended attempts by outcome, and say how long the completed ones took.
 
     Of more than 10,000 the newest are looked at. The success rate leaves out what was released, parked or cancelled.
@@ -47,4 +47,4 @@ async def get_attempt(request: Asked) -> Answer:
     return answer(attempt)
 
 
-HANDLERS = tagged((list_attempts, attempt_stats, get_attempt), "Attempts")
+HANDLERS = tagged((list_attempts, count_attempts, get_attempt), "Attempts")

@@ -57,7 +57,7 @@ async def undeploy_workflow(request: Asked) -> Answer:
 
 
 @get("/deployment/workflows/{workflow_id:str}/status", opt=described(contract.Deployment), scope=Scope.READ)
-async def deployment_status(request: Asked) -> Answer:
+async def read_deployment(request: Asked) -> Answer:
     """Show whether a workflow's triggers are on, and of which version."""
     nothing(request)
     return await _answer(request, path_name(request, "workflow_id"))
@@ -143,4 +143,4 @@ async def statuses(request: Asked, workflow: Triggered) -> list[TriggerStatus]:
     return made
 
 
-HANDLERS = tagged((deploy_workflow, move_deployment, undeploy_workflow, deployment_status, list_deployments), "Deployment")
+HANDLERS = tagged((deploy_workflow, move_deployment, undeploy_workflow, read_deployment, list_deployments), "Deployment")

@@ -35,7 +35,7 @@ _process = psutil.Process()
 
 
 @get("/health", opt=described(Health, bare=True, also=(503,)), public=True)
-async def health(request: Asked) -> Answer:
+async def read_health(request: Asked) -> Answer:
     """Say how the server is; 503 when it is unhealthy.
 
     `cpu_usage` is in percent of one core since the last time it was asked for, `queue_size` the number of waiting tasks. Without
@@ -71,13 +71,13 @@ def _measured(connections: int, waiting: int) -> HealthMetrics:
 
 
 @get("/health/live", opt=described(Probe, bare=True, also=(503,)), public=True)
-async def live(request: Asked) -> Answer:
+async def probe_liveness(request: Asked) -> Answer:
     """Say whether the process works at all; 503 when only a restart can help."""
     return _probe("alive", _ended(request.app.state))
 
 
 @get("/health/ready", opt=described(Probe, bare=True, also=(503,)), public=True)
-async def ready(request: Asked) -> Answer:
+async def probe_readiness(request: Asked) -> Answer:
     """Say whether to send requests here; 503 while the server drains or cannot write."""
     queue: Queue = request.app.state.queue
     if queue.draining:
@@ -143,4 +143,4 @@ def lasting(duration: Millis) -> str:
     return "".join(f"{number}{unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if number)
 
 
-HANDLERS = tagged((health, live, ready), "Health")
+HANDLERS = tagged((read_health, probe_liveness, probe_readiness), "Health")

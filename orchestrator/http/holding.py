@@ -34,7 +34,7 @@ Found = Callable[[TaskView, Sequence[FeedEvent]], Awaitable[T | None]]
 
 
 @get("/tasks/{task_id:str}/status", opt=described(contract.TaskState, query=contract.WaitFor), scope=Scope.READ)
-async def task_status(request: Asked) -> Answer:
+async def read_task_status(request: Asked) -> Answer:
     """Read a task's status; with `wait`, held until it is final."""
     task_id = path_id(request)
     asked = parse(request, contract.WaitFor)
@@ -113,4 +113,4 @@ async def held(request: Asked, waiting: Callable[[], Coroutine[Any, Any, T]]) ->
         return await unless_gone(request, asyncio.create_task(waiting()))
 
 
-HANDLERS = tagged((task_status,), "Tasks")
+HANDLERS = tagged((read_task_status,), "Tasks")

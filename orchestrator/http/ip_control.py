@@ -23,7 +23,7 @@ _NAMES = {AddressList.ALLOW: "whitelist", AddressList.DENY: "blacklist"}
 
 
 @get("/ip-control/status", opt=_READ)
-async def address_lists(request: Asked) -> Answer:
+async def read_address_lists(request: Asked) -> Answer:
     """Show both lists, those of the settings included, and the address that asks."""
     nothing(request)
     unlimited(request)
@@ -31,7 +31,7 @@ async def address_lists(request: Asked) -> Answer:
 
 
 @post("/ip-control/whitelist/add", opt=_CHANGE)
-async def allow(request: Asked) -> Answer:
+async def allow_address(request: Asked) -> Answer:
     """Let an address or a network connect, and with it only those on this list.
 
     Refused when it locks out the address that asks, unless `force` is true.
@@ -40,19 +40,19 @@ async def allow(request: Asked) -> Answer:
 
 
 @post("/ip-control/whitelist/remove", opt=_CHANGE)
-async def no_longer_allow(request: Asked) -> Answer:
+async def no_longer_allow_address(request: Asked) -> Answer:
     """Take an address or a network off the list of those that may connect; without any, all may."""
     return await _changed(request, AddressList.ALLOW, listed=False)
 
 
 @post("/ip-control/blacklist/add", opt=_CHANGE)
-async def deny(request: Asked) -> Answer:
+async def deny_address(request: Asked) -> Answer:
     """Let an address or a network no longer connect, also when the other list has it."""
     return await _changed(request, AddressList.DENY, listed=True)
 
 
 @post("/ip-control/blacklist/remove", opt=_CHANGE)
-async def no_longer_deny(request: Asked) -> Answer:
+async def no_longer_deny_address(request: Asked) -> Answer:
     """Take an address or a network off the list of those that may not connect."""
     return await _changed(request, AddressList.DENY, listed=False)
 
@@ -115,4 +115,4 @@ def _address(entry: Entry) -> Address:
     return Address(ip=entry.network, note=entry.note, created_at=moment(entry.created_at), created_by=entry.created_by)
 
 
-HANDLERS = tagged((address_lists, allow, no_longer_allow, deny, no_longer_deny), "Addresses")
+HANDLERS = tagged((read_address_lists, allow_address, no_longer_allow_address, deny_address, no_longer_deny_address), "Addresses")

@@ -117,7 +117,7 @@ async def _page(request: Asked, task_id: int, asked: output.ReadLogs) -> LogPage
 
 
 @get("/tasks/last-lines", opt=described(list[output.LastLine], query=output.ReadLastLines), scope=Scope.READ)
-async def last_lines(request: Asked) -> Answer:
+async def read_last_lines(request: Asked) -> Answer:
     """Read the last line of output of each of several tasks.
 
     Those that have put out nothing, or that are not there, are left out.
@@ -126,4 +126,4 @@ async def last_lines(request: Asked) -> Answer:
     return answer(await request.app.state.queue.reads.last_output(asked.task_id, principal(request).paths))
 
 
-HANDLERS = tagged((append_logs, read_logs, last_lines), "Logs")
+HANDLERS = tagged((append_logs, read_logs, read_last_lines), "Logs")

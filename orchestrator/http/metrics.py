@@ -20,7 +20,7 @@ _HEADERS = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-st
 
 
 @get("/metrics", opt=described(None, bare=True, media=("text/plain",)), scope=Scope.READ)
-async def metrics(request: Asked) -> Answer:
+async def read_metrics(request: Asked) -> Answer:
     """Show counters and gauges in the text format of Prometheus.
 
     While the database cannot be read, `database_up` says so, and what stands in its tables is left out.
@@ -61,4 +61,4 @@ async def _tables(state: State, queue: Queue, now: Millis) -> QueueSnapshot:
         return QueueSnapshot(by_status={}, readable=False)
 
 
-HANDLERS = tagged((metrics,), "Health")
+HANDLERS = tagged((read_metrics,), "Health")

@@ -1,7 +1,6 @@
 """The OpenAPI document, from the routes and the contract's Structs: msgspec writes the schemas, so they are what is checked."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any
 
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from orchestrator import __version__
 from orchestrator.http.guard import PUBLIC, SCOPE
+from orchestrator.http.meanings import PATH, TAGS, answered, example, explain, meaning_of
 from orchestrator.http.visitors import COOKIE
 from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import ErrorBody
@@ -63,6 +63,8 @@ def document(app: Litestar) -> Schema:
     types = [kind for _, _, described in routes for kind in described.types]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody], ref_template=_REF)
     schemas["Refusal"] = _envelope({"type": "null"}, _schema(ErrorBody), success=False)
+    schemas["Refusal"]["description"] = "What every refusal is answered with."
+    explain(schemas)
     paths: dict[str, Schema] = {}
     for route, handler, facts in sorted(routes, key=lambda row: row[0].path_format):
         for method in sorted(handler.http_methods):
@@ -75,6 +77,7 @@ def document(app: Litestar) -> Schema:
             "description": "A durable queue per work directory that coding agents and plain workers pull from.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
     }
@@ -93,16 +96,24 @@ def _operation(
     operation: Schema = {
         "operationId": handler.fn.__name__ + (f"_{method.lower()}" if len(handler.http_methods) > 1 else ""),
         "summary": summary.removesuffix("."),
+        "description": f"{more}\n\n{needed(handler)}".strip(),
         "tags": sorted(handler.resolve_tags()),
         "parameters": [*_path_parameters(route), *_query_parameters(facts.query, schemas)],
         "responses": _responses(route, handler, facts),
         "security": _security(handler),
     }
-    if more:
-        operation["description"] = more
     if facts.body is not None:
-        operation["requestBody"] = {"required": not facts.body_optional, "content": {JSON: {"schema": _schema(facts.body)}}}
+        body = {"schema": _schema(facts.body), "example": example(facts.body.__name__)}
+        operation["requestBody"] = {"required": not facts.body_optional, "content": {JSON: body}}
     return operation
+
+
+def needed(handler: HTTPRouteHandler) -> str:
+    """The scope that a key needs for a call, in words."""
+    if handler.opt.get(PUBLIC):
+        return "Needs no key."
+    scope = handler.opt[SCOPE]
+    return f"Needs the scope `{scope}`." if isinstance(scope, Scope) else "Needs any key."
 
 
 def _security(handler: HTTPRouteHandler) -> list[Schema]:
@@ -121,7 +132,7 @@ def _schema(kind: Any) -> Schema:
 def _path_parameters(route: HTTPRoute) -> Iterator[Schema]:
     for name in route.path_parameters:
         schema = _schema(Id) if name.endswith("_id") else {"type": "string"}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        yield {"name": name, "in": "path", "required": True, "schema": schema, "description": meaning_of(PATH, name)}
 
 
 def _query_parameters(query: type[Struct] | None, schemas: Mapping[str, Schema]) -> Iterator[Schema]:
@@ -171,7 +182,7 @@ def _envelope(data: Schema, error: Schema, *, success: bool) -> Schema:
 
 
 def _response(status: int, content: Schema | None) -> Schema:
-    described = {"description": HTTPStatus(status).phrase}
+    described = {"description": answered(status)}
     return described if content is None else {**described, "content": content}
 
 

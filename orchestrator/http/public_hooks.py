@@ -71,7 +71,7 @@ async def call_github(request: Asked) -> Answer:
 
 
 @get("/public/webhooks/status", public=True, opt=described(PublicWebhooks))
-async def public_webhooks(request: Asked) -> Answer:
+async def read_public_webhooks(request: Asked) -> Answer:
     """Tell where calls come in."""
     nothing(request)
     settings = request.app.state.settings
@@ -82,4 +82,4 @@ async def public_webhooks(request: Asked) -> Answer:
     return answer(shown)
 
 
-HANDLERS = tagged((call_webhook, call_github, public_webhooks), "Webhooks")
+HANDLERS = tagged((call_webhook, call_github, read_public_webhooks), "Webhooks")

@@ -62,7 +62,7 @@ async def check_schedule(request: Asked) -> Answer:
 
 
 @post("/schedules/preview", opt=described(contract.Preview, body=contract.PreviewSchedule), scope=Scope.READ)
-async def preview(request: Asked) -> Answer:
+async def preview_cron(request: Asked) -> Answer:
     """Say what a cron expression means, in words and times to come; nothing is saved."""
     body = await read(request, contract.PreviewSchedule)
     zone = _queue(request).rules.timezone if body.timezone is None else body.timezone
@@ -234,8 +234,8 @@ def _queue(request: Asked) -> Queue:
 
 HANDLERS = tagged(
     (
-        list_schedules, create_schedule, check_schedule, preview, get_schedule, update_schedule, delete_schedule, start_schedule,
-        stop_schedule, restart_schedule, execute_schedule, backfill_schedule, preview_schedule, list_fires,
+        list_schedules, create_schedule, check_schedule, preview_cron, get_schedule, update_schedule, delete_schedule,
+        start_schedule, stop_schedule, restart_schedule, execute_schedule, backfill_schedule, preview_schedule, list_fires,
     ),
     "Schedules",
 )  # fmt: skip

@@ -12,7 +12,7 @@ from worker_client.contract.statistics import ReadSeries, Series, Statistics, St
 
 
 @get("/statistics", opt=described(Statistics), scope=Scope.READ)
-async def statistics(request: Asked) -> Answer:
+async def read_statistics(request: Asked) -> Answer:
     """Count tasks by status, priority and directory.
 
     With throughput, the oldest waiting task, how long attempts ran and what they used. Directories are the 1000 with most tasks.
@@ -24,7 +24,7 @@ async def statistics(request: Asked) -> Answer:
 
 
 @get("/statistics/now", opt=described(StatisticsNow), scope=Scope.READ)
-async def statistics_now(request: Asked) -> Answer:
+async def read_statistics_now(request: Asked) -> Answer:
     """Say how it stands, for those who ask often.
 
     Counts by status, how many tasks wait for a person, throughput, and what was used today.
@@ -35,11 +35,11 @@ async def statistics_now(request: Asked) -> Answer:
 
 
 @get("/statistics/series", opt=described(Series, query=ReadSeries), scope=Scope.READ)
-async def series(request: Asked) -> Answer:
+async def read_statistics_series(request: Asked) -> Answer:
     """Count by minute what happened, and say by hour how long completed attempts ran."""
     query = parse(request, ReadSeries)
     queue: Queue = request.app.state.queue
     return answer(await queue.reads.series(query, queue.now(), principal(request).paths))
 
 
-HANDLERS = tagged((statistics, statistics_now, series), "Statistics")
+HANDLERS = tagged((read_statistics, read_statistics_now, read_statistics_series), "Statistics")

@@ -37,7 +37,7 @@ async def reload_settings(request: Asked) -> Answer:
 
 
 @get("/system/info", opt=described(SystemInfo), scope=Scope.READ)
-async def system_info(request: Asked) -> Answer:
+async def read_system_info(request: Asked) -> Answer:
     """Say what this server is, and how its scheduler stands."""
     nothing(request)
     state = request.app.state
@@ -88,7 +88,7 @@ async def _scheduler(request: Asked) -> SchedulerInfo:
 
 
 @get("/system/metrics", opt=described(SystemMetrics, errors=(403,)), scope=Scope.READ)
-async def system_metrics(request: Asked) -> Answer:
+async def read_system_metrics(request: Asked) -> Answer:
     """Show the most asked of this server's numbers; /metrics has all of them, for Prometheus."""
     nothing(request)
     unlimited(request)
@@ -114,4 +114,4 @@ async def _metrics(state: State) -> SystemMetrics:
     )
 
 
-HANDLERS = tagged((reload_settings, system_info, start_scheduler, stop_scheduler, system_metrics), "System")
+HANDLERS = tagged((reload_settings, read_system_info, start_scheduler, stop_scheduler, read_system_metrics), "System")

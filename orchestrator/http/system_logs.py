@@ -24,7 +24,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @get("/system/logs", opt=described(SystemLogPage, query=ReadSystemLogs, media=(TEXT,), errors=(403,)), scope=Scope.ADMIN)
-async def system_logs(request: Asked) -> Answer:
+async def read_system_logs(request: Asked) -> Answer:
     """Show the latest lines of this server's log, newest last, with secrets masked as in the log itself.
 
     They are kept in memory, some thousands at the most, and end with the server; of several servers it is the one that answers.
@@ -77,4 +77,4 @@ def _found(lines: Iterator[Line], words: str | None) -> Iterator[SystemLogLine]:
             yield found
 
 
-HANDLERS = tagged((system_logs,), "System")
+HANDLERS = tagged((read_system_logs,), "System")

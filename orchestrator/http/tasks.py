@@ -182,7 +182,7 @@ async def reject_task(request: Asked) -> Answer:
 
 
 @get("/tasks/{task_id:str}/why", opt=described(contract.Why), scope=Scope.READ)
-async def why_task(request: Asked) -> Answer:
+async def explain_task(request: Asked) -> Answer:
     """Say why a task does not run."""
     nothing(request)
     view = await seen(request, path_id(request))
@@ -229,7 +229,7 @@ def missing(task_id: int) -> NotFound:
 HANDLERS = tagged(
     (
         create_task, create_tasks, list_tasks, get_task, update_task, delete_task, cancel_task, retry_task, execute_task,
-        answer_task, approve_task, reject_task, why_task, list_task_attempts,
+        answer_task, approve_task, reject_task, explain_task, list_task_attempts,
     ),
     "Tasks",
 )  # fmt: skip

@@ -33,7 +33,7 @@ _FIRED: Final[dict[str, Any]] = {"status": 202, "also": (200,), "errors": (403, 
 
 
 @get("/triggers/workflows/{workflow_id:str}/status", opt=described(contract.WorkflowTriggers), scope=Scope.READ)
-async def trigger_status(request: Asked) -> Answer:
+async def read_triggers(request: Asked) -> Answer:
     """Show the triggers of a workflow: what they wait for, what reached them last, and why one cannot do its work."""
     nothing(request)
     workflow = await found(request, path_name(request, "workflow_id"))
@@ -109,7 +109,7 @@ async def fire_webhook(request: Asked) -> Answer:
 
 
 @get("/triggers/health", opt=described(contract.TriggerHealth), scope=Scope.READ)
-async def trigger_health(request: Asked) -> Answer:
+async def read_trigger_health(request: Asked) -> Answer:
     """Show how the triggers of all deployed workflows are."""
     nothing(request)
     state = request.app.state
@@ -159,4 +159,4 @@ def _manual(workflow: Triggered) -> tuple[int, ManualSettings]:
     )
 
 
-HANDLERS = tagged((trigger_status, list_deliveries, fire_manually, fire_webhook, trigger_health), "Triggers")
+HANDLERS = tagged((read_triggers, list_deliveries, fire_manually, fire_webhook, read_trigger_health), "Triggers")

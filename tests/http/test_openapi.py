@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from orchestrator.http.meanings import ANY, PATH, TAGS, example, fields
 from orchestrator.http.routes import API, ROOT
 from orchestrator.settings import Auth, Limits
 from tests.http.conftest import Running, serving
@@ -46,7 +48,42 @@ async def test_references_lead_somewhere(server: Running) -> None:
     assert names <= described["components"]["schemas"].keys()
     operations = [operation for methods in described["paths"].values() for operation in methods.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
-    assert all(operation["summary"] and operation["tags"] for operation in operations)
+
+
+async def test_an_operation_says_all_that_a_generator_wants(server: Running) -> None:
+    described = await document(server)
+    assert [tag["name"] for tag in described["tags"]] == list(TAGS)
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            name = operation["operationId"]
+            assert re.fullmatch(r"[a-z]+(_[a-z]+)+|heartbeat", name), name
+            assert operation["summary"], name
+            assert "Needs " in operation["description"], name
+            assert len(operation["tags"]) == 1, name
+            assert operation["tags"][0] in TAGS, name
+            assert all(one["description"] for one in operation["parameters"]), name
+            assert all(one["description"] for one in operation["responses"].values()), name
+            if body := operation.get("requestBody"):
+                assert "example" in body["content"]["application/json"], name
+            if "security" in operation and operation["security"] != [{}]:
+                assert {"401", "403", "429"} <= operation["responses"].keys(), f"{method} {path}"
+
+
+async def test_every_field_says_what_it_means_and_no_meaning_is_left_over(server: Running) -> None:
+    schemas = (await document(server))["components"]["schemas"]
+    there = {(name, field) for name, schema in schemas.items() for field in schema.get("properties", {})}
+    silent = [(name, field) for name, field in there if not schemas[name]["properties"][field].get("description")]
+    assert silent == [], "say it in orchestrator/http/fields.toml"
+    own = {(name, field) for name, meanings in fields().items() if name not in {ANY, PATH} for field in meanings}
+    assert own - there == set(), "there are no such fields"
+    by_name = {field for name, field in there if (name, field) not in own}
+    assert fields()[ANY].keys() - by_name == set(), "every object with such a field says it by itself"
+
+
+async def test_an_example_is_a_body_of_its_kind() -> None:
+    bodies = {one.opt["openapi"].body for one in API + ROOT if "openapi" in one.opt}
+    for body in bodies - {None}:
+        msgspec.convert(example(body.__name__), body)
 
 
 async def test_the_page_needs_no_other_host(server: Running) -> None:

@@ -37,34 +37,6 @@ function words(schema) {
   return bounds.length ? `${type} (${bounds.join(", ")})` : type;
 }
 
-/** A value to begin with: what is required, and nothing else. */
-function example(schema) {
-  const known = resolve(schema);
-  if (known.anyOf) return example(known.anyOf[0]);
-  if (known.enum) return known.enum[0];
-  if (known.default !== undefined && known.type !== "object") return known.default;
-  switch (known.type) {
-    case "object":
-      return Object.fromEntries((known.required ?? []).map((name) => [name, example(known.properties[name])]));
-    case "array":
-      return known.minItems ? [example(known.items)] : [];
-    case "integer":
-    case "number":
-      return known.minimum ?? 0;
-    case "boolean":
-      return false;
-    case "string":
-      return "";
-    default:
-      return null;
-  }
-}
-
-const STARTS = {
-  create_task: { work_directory: "/path/to/work", prompt: "Task description", priority: "high", tags: ["urgent"] },
-  create_tasks: { tasks: [{ work_directory: "/path/to/work", prompt: "Task description" }] },
-};
-
 function field(parameter) {
   const schema = resolve(parameter.schema);
   const choices = schema.enum ?? (schema.type === "boolean" ? ["false", "true"] : null);
@@ -124,9 +96,8 @@ function form(method, path, operation) {
     make("span", { className: "kind" }, words(parameter.schema)),
   ]);
   inputs.forEach((input, place) => { input.ariaLabel = parameters[place].name; });
-  const schema = operation.requestBody?.content["application/json"].schema;
-  const start = STARTS[operation.operationId] ?? (schema && example(schema));
-  const body = schema && make("textarea", { className: "body", spellcheck: false, ariaLabel: "Body", value: JSON.stringify(start, null, 2) });
+  const { schema, example } = operation.requestBody?.content["application/json"] ?? {};
+  const body = schema && make("textarea", { className: "body", spellcheck: false, ariaLabel: "Body", value: JSON.stringify(example, null, 2) });
   const button = make("button", { type: "submit" }, "Send");
   const stop = make("button", { type: "button", disabled: true }, "Stop");
   const shown = make("div", { ariaLive: "polite" });
