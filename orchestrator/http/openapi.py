@@ -22,6 +22,7 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 _KEY = "openapi"
 _REF = "#/components/schemas/{name}"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Schema = dict[str, Any]
 _SCHEMES: Schema = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of POST /api/v1/auth/token"},
@@ -66,9 +67,10 @@ def document(app: Litestar) -> Schema:
     schemas["Refusal"]["description"] = "What every refusal is answered with."
     explain(schemas)
     paths: dict[str, Schema] = {}
-    for route, handler, facts in sorted(routes, key=lambda row: row[0].path_format):
-        for method in sorted(handler.http_methods):
-            paths.setdefault(route.path_format, {})[method.lower()] = _operation(route, handler, method, facts, schemas)
+    # Always in the same order: handlers come out of sets.
+    calls = [(route, handler, facts, method) for route, handler, facts in routes for method in handler.http_methods]
+    for route, handler, facts, method in sorted(calls, key=lambda call: (call[0].path_format, _METHODS.index(call[3]))):
+        paths.setdefault(route.path_format, {})[method.lower()] = _operation(route, handler, method, facts, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
