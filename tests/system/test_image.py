@@ -1,154 +1,145 @@
-"""The Dockerfile's steps, without Docker: its commands, then its server as a stranger on a file system that is read-only."""
+"""The Dockerfile's steps, done in a fresh root; then its server, as an engine runs it: nobody's, on a root that is read-only."""
 
 import json
-import os
-import re
-import shlex
-import shutil
-import socket
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.acceptance.programs import ADDRESS, end, environment
-from tests.dockerfile import ROOT, building, of_image
-from tests.dockerfile import environment as variables
+from tests.acceptance.programs import ADDRESS
+from tests.dockerfile import of_image
+from tests.image.build import MADE, STRAY, below, build
+from tests.image.run import Container, Network, Running, network, volume
 
 KEY: Final = "0123456789abcdef" * 2
-GUIDE: Final = ROOT / "docs/deploying.md"
-RUN: Final = re.compile(r"<!-- run -->\n```sh\n(.*?)```", re.DOTALL)
-# Like a container's: nothing but the volume can be written, and nobody has rights.
-CONTAINED: Final = """
-    mount --bind "$1" "$1" && mount -o remount,ro,bind / && shift &&
-    exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --bounding-set=-all -- "$@"
-"""
+USER: Final = of_image("USER")
+VOLUMES: Final = json.loads(of_image("VOLUME"))
+SERVE: Final = [*json.loads(of_image("ENTRYPOINT")), *json.loads(of_image("CMD"))]
+HEALTHY: Final = json.loads(of_image("HEALTHCHECK").partition("CMD")[2])
+TMP: Final = "/tmp"  # noqa: S108 - the container's own
+MEGABYTE: Final = 1 << 20
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(360)]
 
 
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The root of the image, and its variables."""
+    return build(tmp_path_factory.mktemp("image"))
+
+
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """In place of a container's root; others may look into it."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+def net() -> Iterator[Network]:
+    with network() as made:
+        yield made
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+def contained(image: tuple[Path, dict[str, str]], net: Network, folder: Path) -> Container:
+    root, variables = image
+    volumes = {path: volume(folder, root, path) for path in VOLUMES}
+    return Container(root, net, variables, USER, volumes=volumes, tmpfs=[TMP])
 
 
-def programs(folder: Path) -> Path:
-    """`python` and `pip`, as in the image that it is built from; a python that every user can read, where there is one."""
-    system = Path("/usr/bin/python3")
-    version = f"import sys; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
-    same = system.exists() and subprocess.run([system, "-c", version], check=False).returncode == 0
-    found = {"python": shlex.quote(str(system if same else sys.executable)), "pip": f"{shlex.quote(sys.executable)} -m pip"}
-    folder.mkdir()
-    for name, line in found.items():
-        (folder / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')
-        (folder / name).chmod(0o755)
-    return folder
+def created(where: Container | Running, name: str, *more: str) -> str:
+    ran = where.run("orchestrator", "keys", "create", "--name", name, "--scope", "admin", *more)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
 
 
-def build(folder: Path) -> None:
-    """Do what the first stage says, below a folder."""
-
-    def placed(text: str) -> str:
-        return re.sub(r"(?<![\w./])/(?=(?:build|app)\b)", f"{folder}/", text)
-
-    said = environment(PATH=f"{programs(folder / 'bin')}{os.pathsep}{os.environ['PATH']}", PIP_QUIET="1")
-    here = folder
-    for name, arguments in building():
-        match name:
-            case "ENV":
-                said |= variables(placed(arguments))
-            case "WORKDIR":
-                here = Path(placed(arguments))
-                here.mkdir()
-            case "COPY":
-                *sources, target = shlex.split(arguments)
-                for source in sources:
-                    copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-                    copy(ROOT / source, here / target)
-            case "RUN":
-                ran = subprocess.run(
-                    ["sh", "-c", placed(arguments)], cwd=here, env=said, capture_output=True, text=True, check=False
-                )
-                assert ran.returncode == 0, f"{arguments}\n{ran.stdout}\n{ran.stderr}"
-            case other:
-                pytest.fail(f"this test does not know {other}")
-
-
-def test_the_image_is_built_and_its_server_runs_as_nobody_on_a_read_only_root(folder: Path) -> None:
-    build(folder)
-    data = folder / "data"
-    data.mkdir()
-    port = free_port()
-    said = variables(of_image("ENV").replace("/app/", f"{folder}/app/").replace("sqlite:////data/", f"sqlite:///{data}/"))
-    said = environment(**said | {"PATH": said["PATH"].replace("$PATH", os.environ["PATH"]), "APP_SERVER_PORT": str(port)})
-    said.pop("PYTHONPATH")
-    contained: list[str] = []
-    check = json.loads(of_image("HEALTHCHECK").partition("CMD")[2])
-    root = os.geteuid() == 0
-    if root:
-        os.chown(data, 10001, 10001)
-        contained = ["unshare", "--mount", "sh", "-c", CONTAINED, "sh", str(data)]
-    program = [*contained, *json.loads(of_image("ENTRYPOINT"))]
-    command = [*program, *json.loads(of_image("CMD"))]
-
-    def run(*line: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(line, cwd="/", env=said | more, capture_output=True, text=True, timeout=60, check=False)
-
-    def created(name: str) -> str:
-        ran = run(*program, "keys", "create", "--name", name, "--scope", "admin")
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout.strip()
-
-    refused = run(*command)
+def test_its_server_is_well_as_nobody_on_a_read_only_root(
+    image: tuple[Path, dict[str, str]], net: Network, tmp_path: Path
+) -> None:
+    container = contained(image, net, tmp_path / "volumes")
+    refused = container.run(*SERVE)
     assert refused.returncode == 2, refused.stderr
     assert "orchestrator keys create" in refused.stderr
     assert "APP_AUTH_BOOTSTRAP_KEY" in refused.stderr
-    assert run(*check).returncode != 0
-    before = created("before")
+    assert container.run(*HEALTHY).returncode != 0
+    before = created(container, "before")
 
-    with (folder / "log").open("w+") as log:
-        bootstrap = {"APP_AUTH_BOOTSTRAP_KEY": KEY}
-        process = subprocess.Popen(command, cwd="/", env=said | bootstrap, stdout=subprocess.PIPE, stderr=log, text=True)
-        try:
-            assert process.stdout is not None
-            assert ADDRESS.search(process.stdout.readline()), (folder / "log").read_text()
-            assert run(*check).returncode == 0
-            url = f"http://127.0.0.1:{port}"
-            for key in (before, created("beside"), KEY):
-                added = run("orchestrator", "add", "Do it", "--dir", "/srv/shop", ORCHESTRATOR_URL=url, ORCHESTRATOR_API_KEY=key)
-                assert added.returncode == 0, added.stderr
-            assert run("orchestrator", "list", ORCHESTRATOR_URL=url).returncode == 6
-            if root:
-                owner = Path(f"/proc/{process.pid}").stat().st_uid
-                assert owner == (data / "tasks.db").stat().st_uid == 10001
-            assert end(process) == 0
-        finally:
-            end(process)
-            if process.stdout is not None:
-                process.stdout.close()
-    assert all(json.loads(line) for line in (folder / "log").read_text().splitlines())
+    container.variables = {**container.variables, "APP_AUTH_BOOTSTRAP_KEY": KEY, "APP_LOG_FILE": "/logs/orchestrator.log"}
+    with container.started(*SERVE, log=tmp_path / "log") as server:
+        said = ADDRESS.search(server.says())
+        assert said is not None
+        assert said[0].endswith(f":{of_image('EXPOSE')}")
+        assert server.run(*HEALTHY).returncode == 0
+        url = f"http://127.0.0.1:{of_image('EXPOSE')}"
+        for key in (before, created(server, "beside"), KEY):
+            added = container.run("orchestrator", "add", "Do it", "--dir", "/srv/shop", ORCHESTRATOR_URL=url, ORCHESTRATOR_API_KEY=key)
+            assert added.returncode == 0, added.stderr
+        assert container.run("orchestrator", "list", ORCHESTRATOR_URL=url).returncode == 6
+        user, group = map(int, USER.split(":"))
+        assert server.first.uids() == (user,) * 3
+        assert server.first.gids() == (group,) * 3
+        rights = dict(line.split(":\t", 1) for line in Path(f"/proc/{server.first.pid}/status").read_text().splitlines())
+        assert {int(rights[f"Cap{which}"], 16) for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
+        assert (rights["NoNewPrivs"], rights["Groups"].strip()) == ("1", "")
+        kept = {path.name: path.stat() for folder in container.volumes.values() for path in folder.iterdir()}
+        assert {"tasks.db", "orchestrator.log"} <= kept.keys()
+        assert {(one.st_uid, one.st_gid) for one in kept.values()} == {(user, group)}
+        assert {folder.stat().st_mode & 0o777 for folder in container.volumes.values()} == {0o700}
+        assert server.stop() == 0
+    for written in (tmp_path / "log", container.volumes["/logs"] / "orchestrator.log"):
+        lines = written.read_text().splitlines()
+        assert lines
+        assert all(json.loads(line) for line in lines)
+        assert KEY not in written.read_text()
 
 
-def test_what_the_guide_says_about_the_key_works(tmp_path: Path) -> None:
-    (block,) = RUN.findall(GUIDE.read_text(encoding="utf-8"))
-    port = str(free_port())
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    said = environment(APP_SERVER_PORT=port, ORCHESTRATOR_URL=f"http://127.0.0.1:{port}", PATH=path)
-    script = f"trap 'kill $!; wait' EXIT\n{block}"
-    program = ["bash", "-euo", "pipefail", "-c", script]
-    ran = subprocess.run(program, cwd=tmp_path, env=said, capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert (tmp_path / "data/tasks.db").exists()
+def test_a_poll_that_is_held_ends_well_when_the_container_is_stopped(
+    image: tuple[Path, dict[str, str]], net: Network, tmp_path: Path
+) -> None:
+    container = contained(image, net, tmp_path / "volumes")
+    key = created(container, "me")
+    poll = f"http://127.0.0.1:{of_image('EXPOSE')}/api/v1/tasks/next?work_path=/srv/shop&worker_id=w&wait=50"
+    asking = [*net.entered, "curl", "-sS", "-w", "%{http_code}", "-H", f"Authorization: Bearer {key}", poll]
+    with container.started(*SERVE, log=tmp_path / "log") as server:
+        server.says()
+        with subprocess.Popen(asking, stdout=subprocess.PIPE, text=True) as asked:
+            connected = ["ss", "-Htn", "state", "established", "sport", f"= :{of_image('EXPOSE')}"]
+            while not subprocess.run([*net.entered, *connected], capture_output=True, check=True).stdout:
+                assert asked.poll() is None
+            assert server.stop() == 0
+            answer, _ = asked.communicate(timeout=60)
+        assert answer[-3:] in {"200", "503"}, answer
+
+
+def test_nothing_can_be_written_but_volumes(image: tuple[Path, dict[str, str]], net: Network, tmp_path: Path) -> None:
+    container = contained(image, net, tmp_path / "volumes")
+    script = "for at in $(find / -xdev -type d 2>/dev/null) /dev /proc; do touch $at/mine 2>/dev/null && echo $at; done; true"
+    assert set(container.run("sh", "-c", script).stdout.split()) == {*VOLUMES, TMP}
+    # Also on a root that can be written it has nothing of its own there: neither the program nor what it is run with.
+    root, _ = image
+    user, group = map(int, USER.split(":"))
+    found = subprocess.run(
+        ["find", root, "-xdev", "(", "-uid", str(user), "-o", "-gid", str(group), "-o", "-perm", "-0002", "-not", "-type", "l", ")",
+         "-not", "-path", f"{root}/proc/*"], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    writable = {"/" + str(Path(line).relative_to(root)) for line in found.stdout.splitlines()}
+    assert {path for path in writable if not path.startswith(("/dev/", "/var/tmp", "/run/lock", TMP))} == set(VOLUMES)
+
+
+def test_nothing_is_in_it_but_the_program(image: tuple[Path, dict[str, str]], net: Network, tmp_path: Path) -> None:
+    root, variables = image
+    names = {path.name for path in below(root, "/").iterdir()}
+    base = {path.name for path in (MADE / "base").iterdir()}
+    assert names - base <= {"app", *(path.strip("/") for path in VOLUMES), "wheels", "config"}
+    site = next((root / "app/lib").glob("python3.*/site-packages"))
+    ours = {str(path.relative_to(site)) for top in ("orchestrator", "worker_client") for path in (site / top).rglob("*")}
+    assert {"orchestrator/_data/config/default.toml", "orchestrator/_data/migrations/sqlite/0001_tasks.sql"} & ours
+    assert [path for path in ours if "test" in path or path.endswith((".toml.orig", "local.toml"))] == []
+    stray = {Path(path).name for path in STRAY}
+    assert [path for path in (root / "app").rglob("*") if path.name in stray] == []
+    assert [name for name in variables if "PIP" in name or "KEY" in name or "PASSWORD" in name] == []
+    container = Container(root, net, variables, USER)
+    for program in ("python", "/app/bin/python"):
+        for module in ("pip", "ensurepip", "setuptools", "hatchling", "pytest"):
+            ran = container.run(program, "-c", f"import {module}")
+            assert (ran.returncode, "ModuleNotFoundError" in ran.stderr) == (1, True), f"{program} has {module}"
+    assert container.run("sh", "-c", "command -v pip gcc git").stdout == ""
+    assert container.run("orchestrator-worker", "--help").returncode == 0
+    added = sum(path.lstat().st_size for path in (root / "app").rglob("*"))
+    print(f"\n/app: {added / MEGABYTE:.0f} MB")
+    assert added < 200 * MEGABYTE
