@@ -12,11 +12,12 @@ COPY config config
 COPY migrations migrations
 COPY orchestrator orchestrator
 COPY worker_client worker_client
-# The lock has the versions.
+# The lock has the versions. pip comes with sqlite-utils, which would install plugins by it.
 # hadolint ignore=DL3013
 RUN pip wheel --no-deps --wheel-dir wheels . \
  && python -m venv --without-pip /app \
- && pip --python /app/bin/python install "task-orchestrator[all]"
+ && pip --python /app/bin/python install "task-orchestrator[all]" \
+ && pip --python /app/bin/python uninstall --yes pip
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="Task Orchestrator" \

@@ -15,6 +15,8 @@ MADE: Final = ROOT / ".image"
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The stand-in's Python is Debian's, which wants to be told; and packages come from a folder.
 BASE: Final = {"PATH": PATH, "PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
+SAID: Final = {"LABEL", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+"""Instructions that change no file: they say how it is run."""
 MOUNTS: Final = """
     mount --bind "$0" "$0"
     mount -t proc -o nosuid,nodev,noexec proc "$0/proc"
@@ -32,7 +34,7 @@ def context(folder: Path) -> Path:
     """What the build is given of what is tracked here, and of secrets and rubbish that lie about."""
     listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     there = {name: (ROOT / name).read_bytes() for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()}
-    there |= {name: b"a secret" for name in STRAY}
+    there |= dict.fromkeys(STRAY, b"a secret")
     for name, content in there.items():
         if not ignored(name):
             path = folder / name
@@ -85,18 +87,14 @@ def build(folder: Path) -> tuple[Path, dict[str, str]]:
                     here = arguments
                     below(root, here).mkdir(parents=True, exist_ok=True)
                 case "COPY":
-                    *sources, target = shlex.split(arguments)
-                    source_of = given
-                    if sources[0].startswith("--from="):
-                        source_of = roots[sources.pop(0).removeprefix("--from=")]
-                    for source in sources:
-                        _copy(below(source_of, source), below(root, str(Path(here, target))), target)
+                    _copy(shlex.split(arguments), root, here, {**roots, "": given})
                 case "RUN":
                     _run(root, here, variables, arguments)
-                case "USER" | "VOLUME" | "EXPOSE" | "HEALTHCHECK" | "ENTRYPOINT" | "CMD" | "LABEL":
-                    pass
                 case other:
-                    raise AssertionError(f"tests do not know {other}")
+                    assert other in SAID, f"tests do not know {other}"
+    for made in (given, *roots.values()):
+        if made != root:
+            shutil.rmtree(made)
     return root, {name: value for name, value in variables.items() if name == "PATH" or name not in BASE}
 
 
@@ -105,11 +103,15 @@ def below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
-def _copy(source: Path, target: Path, said: str) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-    else:
-        shutil.copy(source, target / source.name if said.endswith(("/", ".")) else target)
+def _copy(words: list[str], root: Path, here: str, places: dict[str, Path]) -> None:
+    stage = words.pop(0).removeprefix("--from=") if words[0].startswith("--") else ""
+    *sources, said = words
+    for source in (below(places[stage], source) for source in sources):
+        target = below(root, str(Path(here, said)))
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, target / source.name if said.endswith(("/", ".")) else target)
 
 
 def _run(root: Path, here: str, variables: dict[str, str], command: str) -> None:

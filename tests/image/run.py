@@ -1,4 +1,4 @@
-"""Runs programs of an image as a container engine would: a root that cannot be written, a user without rights, volumes, a network."""
+"""Runs programs of an image as an engine would: a root that cannot be written, a user without rights, volumes, a network."""
 
 import contextlib
 import os

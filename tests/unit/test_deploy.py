@@ -1,85 +1,31 @@
-"""The image, Compose and Kubernetes: each file is valid, and what they say of each other and of the program is true."""
+"""The image and Compose: what they say of each other and of the program is true."""
 
 import json
 import re
 import shlex
-from pathlib import Path
 from typing import Any, Final
 
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
+from packaging.version import Version
 
+import orchestrator
 from orchestrator.http.server import _DRAIN_S
 from orchestrator.http.visitors import PROBES
-from orchestrator.settings import PREFIX, SECTIONS, load, unknown_variables
+from orchestrator.settings import PREFIX, load, unknown_variables
+from tests.compose import ROOT, compose, mounts, seconds, service
 from tests.dockerfile import environment as variables
 from tests.dockerfile import instructions, of_image
+from worker_client.cli.run import run
+from worker_client.job import STOP_GRACE
 
-ROOT: Final = Path(__file__).parents[2]
-K8S: Final = ROOT / "k8s"
-BASE, POSTGRES = K8S / "base", K8S / "overlays/postgres"
-BOTH: Final = pytest.mark.parametrize("folder", [BASE, POSTGRES], ids=["base", "postgres"])
-MERGED_BY: Final = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
-APP: Final = {"app": "task-orchestrator"}
-GUIDE: Final = (ROOT / "docs/deploying.md").read_text(encoding="utf-8")
+GRAFANA: Final = ROOT / "config/grafana"
+SERVICES: Final = sorted(compose()["services"])
+TAG: Final = variables(of_image("LABEL"))["org.opencontainers.image.version"]
 
 
-def documents(path: Path) -> list[dict[str, Any]]:
-    return [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one is not None]
-
-
-def identity(resource: dict[str, Any]) -> tuple[str, str]:
-    return resource["kind"], resource["metadata"]["name"]
-
-
-def rendered(folder: Path) -> dict[tuple[str, str], Any]:
-    """What kustomize makes of a folder, of its features those that are used here: resources, and strategic merge patches."""
-    (how,) = documents(folder / "kustomization.yaml")
-    assert how.keys() <= {"apiVersion", "kind", "resources", "patches"}
-    found: dict[tuple[str, str], Any] = {}
-    for name in how["resources"]:
-        path = (folder / name).resolve()
-        more = rendered(path) if path.is_dir() else {identity(one): one for one in documents(path)}
-        assert not found.keys() & more.keys()
-        found |= more
-    for patch in how.get("patches", []):
-        assert patch.keys() == {"path"}
-        for change in documents(folder / patch["path"]):
-            merged = merge(found.pop(identity(change)), change)
-            found |= {} if merged is None else {identity(change): merged}
-    return found
-
-
-def merge(value: Any, change: Any, key: str = "") -> Any:
-    """A value after a patch; None when it is gone."""
-    if isinstance(change, list) and isinstance(value, list) and key in MERGED_BY:
-        by = MERGED_BY[key]
-        kept = {one[by]: one for one in value}
-        changed = {one[by]: merge(kept.pop(one[by], {}), one) for one in change}
-        return [one for one in (changed | kept).values() if one is not None]
-    if not isinstance(change, dict):
-        return change
-    if "$patch" in change:
-        assert change["$patch"] == "delete"
-        return None
-    result = dict(value) if isinstance(value, dict) else {}
-    for name, part in change.items():
-        result[name] = merge(result.get(name), part, name)
-    return {name: part for name, part in result.items() if part is not None}
-
-
-def deployed(folder: Path) -> tuple[dict[tuple[str, str], Any], Any, Any]:
-    """All resources, the pod's spec and its container."""
-    resources = rendered(folder)
-    pod = resources["Deployment", "task-orchestrator"]["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    return resources, pod, container
-
-
-def server(service: str) -> Any:
-    (compose,) = documents(ROOT / "docker-compose.yml")
-    return compose["services"][service]
+def server(name: str) -> Any:
+    return compose()["services"][name]
 
 
 def started(environment: dict[str, str]) -> None:
@@ -91,145 +37,48 @@ def started(environment: dict[str, str]) -> None:
     assert settings.environment == "production"
 
 
-@BOTH
-@pytest.mark.parametrize("version", ["1.31", kubernetes_validate.latest_version()])
-def test_kubernetes_takes_every_manifest(folder: Path, version: str) -> None:
-    for resource in rendered(folder).values():
-        kubernetes_validate.validate(resource, version, strict=True)
+def test_one_version_is_named_everywhere() -> None:
+    named = [
+        re.fullmatch(r"task-orchestrator:([\d.]+)", server(name)["image"]) for name in ("task-orchestrator", "replica", "worker")
+    ]
+    assert {found and found[1] for found in named} == {TAG}
+    # Before a release its images are named already; afterwards none may be of an older one.
+    assert Version(TAG) >= Version(orchestrator.__version__)
 
 
-def test_every_file_is_used() -> None:
-    named = set()
-    for how in K8S.rglob("kustomization.yaml"):
-        (said,) = documents(how)
-        parts = [*said["resources"], *(patch["path"] for patch in said.get("patches", []))]
-        named |= {how, *((how.parent / part).resolve() for part in parts)}
-    assert {path for path in K8S.rglob("*") if path.is_file()} == {path for path in named if path.is_file()}
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_more_than_it_needs(name: str) -> None:
+    said = server(name)
+    assert said["read_only"] is True
+    assert said["cap_drop"] == ["ALL"]
+    assert said["security_opt"] == ["no-new-privileges:true"]
+    user = service(name).get("user", of_image("USER") if said["image"].startswith("task-orchestrator:") else "")
+    assert re.fullmatch(r"[1-9]\d*:\d+", user), f"{name} runs as {user!r}"
+    assert re.fullmatch(r"[\w/-]+:v?\d[\w.-]*", said["image"])
+    assert [port for port in said.get("ports", []) if not re.fullmatch(r"127\.0\.0\.1:[\d-]+:\d+", port)] == []
+    assert "/tmp" in said.get("tmpfs", []) or name == "prometheus"  # noqa: S108 - the container's own
+    assert not {"privileged", "network_mode", "pid", "cap_add", "devices"} & said.keys()
+    assert not any(source.endswith("docker.sock") for source, _ in mounts(said).values())
+    literal = {key: value for key, value in said.get("environment", {}).items() if re.search("KEY|PASSWORD", key)}
+    assert [key for key, value in literal.items() if not value.startswith(("${", "/run/secrets/"))] == []
+    healthy = said.get("healthcheck", {"test": of_image("HEALTHCHECK")})
+    assert "test" in healthy or name == "worker"
 
 
-@BOTH
-def test_selectors_find_the_pods(folder: Path) -> None:
-    resources, pod, _ = deployed(folder)
-    spec = resources["Deployment", "task-orchestrator"]["spec"]
-    selectors = [spec["selector"]["matchLabels"], resources["Service", "task-orchestrator-service"]["spec"]["selector"]]
-    selectors.append(resources["NetworkPolicy", "task-orchestrator"]["spec"]["podSelector"]["matchLabels"])
-    selectors += [spread["labelSelector"]["matchLabels"] for spread in pod.get("topologySpreadConstraints", [])]
-    if folder == POSTGRES:
-        selectors.append(resources["PodDisruptionBudget", "task-orchestrator"]["spec"]["selector"]["matchLabels"])
-    assert [selector for selector in selectors if selector != APP] == []
-    assert spec["template"]["metadata"]["labels"] == APP
-    assert {name: one["metadata"]["labels"] for name, one in resources.items() if one["metadata"]["labels"] != APP} == {}
-
-
-@BOTH
-def test_ports_and_probes_meet(folder: Path) -> None:
-    resources, _, container = deployed(folder)
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    service, network = resources["Service", "task-orchestrator-service"], resources["NetworkPolicy", "task-orchestrator"]
-    (served,), (rule,) = service["spec"]["ports"], network["spec"]["ingress"]
-    probes = {name: probe["httpGet"] for name, probe in container.items() if name.endswith("Probe")}
-    used = [served["targetPort"], *(port["port"] for port in rule["ports"]), *(probe["port"] for probe in probes.values())]
-    assert served["port"] == 80
-    assert set(used) == {"http"}
-    configured = resources["ConfigMap", "task-orchestrator-config"]["data"]["APP_SERVER_PORT"]
-    assert [str(ports["http"])] * 3 == [configured, of_image("EXPOSE"), variables(of_image("ENV"))["APP_SERVER_PORT"]]
-    paths = {name: probe["path"] for name, probe in probes.items()}
-    assert paths == dict(zip(["startupProbe", "livenessProbe", "readinessProbe"], [PROBES[0], *PROBES], strict=True))
-
-
-@BOTH
-def test_every_variable_is_a_setting_and_every_secret_is_described(folder: Path) -> None:
-    resources, _, container = deployed(folder)
-    environment: dict[str, str] = {}
-    for source in container["envFrom"]:
-        environment |= resources["ConfigMap", source["configMapRef"]["name"]]["data"]
-    secrets = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"]}
-    assert not environment.keys() & secrets.keys()
-    assert all(secret["name"] == "task-orchestrator-secret" for secret in secrets.values())
-    assert [name for name, secret in secrets.items() if secret["key"] != name or f"--from-literal={name}=" not in GUIDE] == []
-    assert ("APP_DATABASE_URL" in secrets) == (folder == POSTGRES)
-    assert "APP_DATABASE_URL" in environment | secrets
-    given = {"APP_AUTH_BOOTSTRAP_KEY": "x" * 64, "APP_DATABASE_URL": "postgresql://tasks:PASSWORD@HOST/tasks"}
-    started(environment | {name: given[name] for name in secrets})
-    # Keys can be in the database instead; its address can be nowhere else.
-    assert [name for name, secret in secrets.items() if secret.get("optional")] == ["APP_AUTH_BOOTSTRAP_KEY"]
-    del given["APP_AUTH_BOOTSTRAP_KEY"]
-    started(environment | {name: given[name] for name in secrets if name in given})
-
-
-@BOTH
-def test_the_pod_is_as_restricted_as_kubernetes_knows(folder: Path) -> None:
-    _, pod, container = deployed(folder)
-    context = pod["securityContext"]
-    assert context["runAsNonRoot"] is True
-    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert of_image("USER") == f"{context['runAsUser']}:{context['runAsGroup']}"
-    assert context["runAsUser"] >= 10_000
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert pod["automountServiceAccountToken"] is False
-    assert container["image"] == server("task-orchestrator")["image"] == "task-orchestrator:latest"
-
-
-@BOTH
-def test_it_has_the_time_to_end(folder: Path) -> None:
-    _, pod, container = deployed(folder)
-    before = container.get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}})["sleep"]["seconds"]
-    assert pod["terminationGracePeriodSeconds"] >= before + _DRAIN_S + 10
-    assert (before > 0) == (folder == POSTGRES)
-
-
-@BOTH
-def test_what_is_mounted_is_there(folder: Path) -> None:
-    resources, pod, container = deployed(folder)
-    volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    assert {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}.keys() == volumes.keys()
-    claims = {one["persistentVolumeClaim"]["claimName"] for one in volumes.values() if "persistentVolumeClaim" in one}
-    assert claims == {name for kind, name in resources if kind == "PersistentVolumeClaim"}
-    assert len(claims) == (folder == BASE)
-
-
-def test_one_server_has_the_file_alone() -> None:
-    resources, _, _ = deployed(BASE)
-    spec = resources["Deployment", "task-orchestrator"]["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-
-
-def test_many_servers_scale_and_roll() -> None:
-    resources, pod, container = deployed(POSTGRES)
-    deployment = resources["Deployment", "task-orchestrator"]
-    scaler = resources["HorizontalPodAutoscaler", "task-orchestrator"]["spec"]
-    target = scaler["scaleTargetRef"]
-    assert (target["apiVersion"], target["kind"], target["name"]) == (deployment["apiVersion"], *identity(deployment))
-    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 10)
-    usage = {one["resource"]["name"]: one["resource"]["target"]["averageUtilization"] for one in scaler["metrics"]}
-    assert usage == {"cpu": 70, "memory": 80}
-    assert container["resources"]["requests"].keys() >= usage.keys()
-    assert "replicas" not in deployment["spec"]
-    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-    assert resources["PodDisruptionBudget", "task-orchestrator"]["spec"]["maxUnavailable"] == 1
-    assert {one["topologyKey"] for one in pod["topologySpreadConstraints"]} >= {"kubernetes.io/hostname"}
-
-
-@pytest.mark.parametrize("service", ["task-orchestrator", "replica"])
-def test_compose_starts_a_server_that_only_this_machine_reaches(service: str) -> None:
-    said = server(service)
+@pytest.mark.parametrize("name", ["task-orchestrator", "replica"])
+def test_compose_starts_a_server_that_only_this_machine_reaches(name: str) -> None:
+    said = server(name)
     # Without the variable it is empty, and the server goes by the keys in the database.
     assert said["environment"]["APP_AUTH_BOOTSTRAP_KEY"] == "${APP_AUTH_BOOTSTRAP_KEY:-}"
     for key in ("", "x" * 64):
-        started({**variables(of_image("ENV")), **said["environment"], "APP_AUTH_BOOTSTRAP_KEY": key})
-    assert [port for port in said["ports"] if not re.fullmatch(r"127\.0\.0\.1:[\d-]+:8080", port)] == []
-    assert int(said["stop_grace_period"].removesuffix("s")) >= _DRAIN_S + 10
-    assert said["read_only"] is True
-    kept = {volume.rpartition(":")[2] for volume in said.get("volumes", [])} | set(said["tmpfs"])
+        started({**variables(of_image("ENV")), **service(name, APP_AUTH_BOOTSTRAP_KEY=key)["environment"]})
+    assert {port.rpartition(":")[2] for port in said["ports"]} == {of_image("EXPOSE")}
+    assert seconds(said["stop_grace_period"]) >= _DRAIN_S + 10
+    kept = {*mounts(said), *said["tmpfs"]}
     assert kept == {*json.loads(of_image("VOLUME")), "/tmp"}  # noqa: S108 - the container's own
 
 
 def test_compose_brings_three_servers_and_their_database() -> None:
-    (compose,) = documents(ROOT / "docker-compose.yml")
     replica, database = server("replica"), server("postgres")
     first, last = map(int, replica["ports"][0].split(":")[1].split("-"))
     assert last - first + 1 == replica["deploy"]["replicas"] == 3
@@ -241,8 +90,74 @@ def test_compose_brings_three_servers_and_their_database() -> None:
         database["environment"]
     )
     assert replica["environment"]["PGPASSWORD"] == database["environment"]["POSTGRES_PASSWORD"]
-    mounted = [volume.split(":")[0] for service in compose["services"].values() for volume in service.get("volumes", [])]
-    assert set(mounted) == compose["volumes"].keys()
+
+
+def test_every_volume_and_every_file_is_there() -> None:
+    sources = [source for name in SERVICES for source, _ in mounts(server(name)).values()]
+    assert {source for source in sources if not source.startswith("./")} == compose()["volumes"].keys()
+    files = [source for source in sources if source.startswith("./") and source != "./srv"]
+    assert [source for source in files if not (ROOT / source).exists()] == []
+    asked = {secret for name in SERVICES for secret in server(name).get("secrets", [])}
+    assert asked == compose()["secrets"].keys()
+    # An engine puts no other kind of secret into a root that is read-only.
+    assert {tuple(secret) for secret in compose()["secrets"].values()} == {("file",)}
+
+
+def test_the_workers_command_line_is_one() -> None:
+    said = service("worker", WORKER_KEY="orc_key")
+    assert said["entrypoint"] == ["orchestrator-worker"]
+    word, *arguments = said["command"]
+    assert word == "run"
+    given = run.make_context("run", list(arguments)).params
+    assert {str(path) for path in given["directories"]} <= mounts(said).keys()
+    environment = said["environment"]
+    known = {parameter.envvar for parameter in run.params} | {"HOME", "ORCHESTRATOR_STATE_DIR"}
+    assert environment.keys() <= known
+    assert environment["ORCHESTRATOR_API_KEY"] == "orc_key"
+    assert environment["ORCHESTRATOR_URL"] == f"http://task-orchestrator:{of_image('EXPOSE')}"
+    assert {path.split("/")[1] for path in (environment["HOME"], environment["ORCHESTRATOR_STATE_DIR"])} == {"tmp"}
+    assert seconds(said["stop_grace_period"]) >= given["drain_seconds"] + STOP_GRACE + 10
+
+
+def test_prometheus_watches_every_server_with_its_key() -> None:
+    prometheus = server("prometheus")
+    mounted = {target: source for target, (source, read_only) in mounts(prometheus).items() if read_only}
+    configured = mounted["/etc/prometheus/prometheus.yml"]
+    said = yaml.safe_load((ROOT / configured).read_text(encoding="utf-8"))
+    assert [f"/etc/prometheus/{file}" for file in said["rule_files"]] == ["/etc/prometheus/alerts.yml"]
+    assert mounted["/etc/prometheus/alerts.yml"] == "./config/prometheus/alerts.yml"
+    (job,) = said["scrape_configs"]
+    assert job["job_name"] == "orchestrator"
+    (found,) = job["dns_sd_configs"]
+    servers = [name for name in SERVICES if server(name)["image"].startswith("task-orchestrator:") and name != "worker"]
+    assert sorted(found["names"]) == servers
+    assert str(found["port"]) == of_image("EXPOSE")
+    (secret,) = prometheus["secrets"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    assert f"--config.file={next(iter(mounts(prometheus)))}" in prometheus["command"]
+    assert f"--storage.tsdb.path={list(mounts(prometheus))[-1]}" in prometheus["command"]
+
+
+def test_grafana_has_the_dashboard_and_its_source() -> None:
+    grafana = server("grafana")
+    mounted = {target: source for target, (source, read_only) in mounts(grafana).items() if read_only}
+    assert mounted["/etc/grafana/provisioning"] == "./config/grafana/provisioning"
+    (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    port = server("prometheus")["ports"][0].rpartition(":")[2]
+    assert (source["type"], source["url"]) == ("prometheus", f"http://prometheus:{port}")
+    dashboard = json.loads((GRAFANA / "orchestrator.json").read_text())
+    (chosen,) = (one for one in dashboard["templating"]["list"] if one["type"] == "datasource")
+    assert chosen["query"] == source["type"]
+    asked = set(re.findall(r'"uid": "([^"]+)"', json.dumps([dashboard["panels"], dashboard["annotations"]])))
+    assert asked == {f"${{{chosen['name']}}}"}
+    scraped = yaml.safe_load((ROOT / "config/prometheus/compose.yml").read_text())["global"]["scrape_interval"]
+    assert source["jsonData"]["timeInterval"] == scraped
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/orchestrator.yml").read_text())["providers"]
+    page = f"{provider['options']['path']}/orchestrator.json"
+    assert mounted[page] == "./config/grafana/orchestrator.json"
+    assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == page
+    (secret,) = grafana["secrets"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == f"/run/secrets/{secret}"
 
 
 def test_the_image_is_made_of_what_is_here() -> None:
@@ -263,12 +178,3 @@ def test_the_image_has_the_versions_that_are_tested() -> None:
     every, servers = (set(pinned.findall((ROOT / f"requirements{which}.lock").read_text())) for which in ("", "-server"))
     assert len(servers) > 30
     assert servers - every == set()
-
-
-def test_the_guide_names_what_is_there() -> None:
-    for path in re.findall(r"\bk8s/[a-z0-9/.]*", GUIDE):
-        assert (ROOT / path).exists(), path
-    names = {name for folder in (BASE, POSTGRES) for _, name in rendered(folder)} | {"task-orchestrator-secret"}
-    assert set(re.findall(r"\btask-orchestrator-(?:secret|service|config|data)\b", GUIDE)) <= names
-    sections = set(re.findall(r"\bAPP_([A-Z]+)_[A-Z_]+", GUIDE))
-    assert {name.lower() for name in sections} <= SECTIONS.keys()
