@@ -13,7 +13,7 @@ from msgspec import Struct
 from orchestrator import __version__
 from orchestrator.http.guard import PUBLIC, SCOPE
 from orchestrator.http.meanings import PATH, TAGS, answered, example, explain, meaning_of
-from orchestrator.http.visitors import COOKIE
+from orchestrator.http.visitors import COOKIE, PROBES
 from worker_client.contract.enums import Scope
 from worker_client.contract.envelope import ErrorBody
 from worker_client.contract.fields import Id
@@ -161,8 +161,10 @@ def _responses(route: HTTPRoute, handler: HTTPRouteHandler, facts: Described) ->
     for status in (facts.status, *facts.also):
         responses[str(status)] = _response(status, _success(facts))
     refusals = {400, *facts.errors, *([404] if route.path_parameters else []), *([413] if facts.body else [])}
+    if route.path_format not in PROBES:
+        refusals.add(403)
     if not handler.opt.get(PUBLIC):
-        refusals |= {401, 403, 429}
+        refusals |= {401, 429}
     if not facts.bare:
         refusals |= {500, 503}
     for status in sorted(refusals - {facts.status, *facts.also}):
