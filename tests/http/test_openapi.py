@@ -114,8 +114,8 @@ async def test_what_it_says_is_what_happens(phase: str, tmp_path: Path) -> None:
             f"--phases={phase}",
             "--max-examples=10",
             "--generation-deterministic",
-            # The feed never ends; readiness is refused while draining; MCP refuses as JSON-RPC does; a whitelist locks out this test;
-            # and rules between fields are beyond a schema.
+            # The feed never ends; a whitelist would lock out this test; readiness is refused while draining; MCP refuses as
+            # JSON-RPC does; and rules between fields are beyond a schema.
             "--exclude-path=/api/v1/events",
             "--exclude-path=/api/v1/ip-control/whitelist/add",
             "--exclude-path=/mcp",
