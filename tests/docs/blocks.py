@@ -78,6 +78,9 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def stage(page: Path) -> str:
-    """What has to be there before a page is begun, as it says itself: `bare`, `server` (the default) or `worker`, and STAGES."""
+    """What has to be there before a page is begun, as it says itself: `bare`, `server` (the default) or `worker`, and STAGES.
+
+    `fresh`: not even our programs; tests/docs/test_start.py tells that page.
+    """
     said = _STAGE.search(page.read_text(encoding="utf-8"))
     return said["name"] if said else "server"

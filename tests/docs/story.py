@@ -60,6 +60,7 @@ class Story:
         (folder / "home/src").mkdir()
         (folder / "home/src/shop").symlink_to(self.shop)
         (folder / "home/.curlrc").write_text("fail-with-body\n")
+        self.patience_seconds = 2 * PATIENCE_SECONDS
         self.places: dict[str, str] = {}
         self._started: list[subprocess.Popen[str]] = []
 
@@ -138,7 +139,7 @@ class Story:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=2 * PATIENCE_SECONDS,
+            timeout=self.patience_seconds,
             check=False,
         )
         assert ran.returncode == code, f"{what}: exit code {ran.returncode}\n{script}\n{ran.stdout}\n{ran.stderr}"
