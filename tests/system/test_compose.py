@@ -1,25 +1,29 @@
 """What docker-compose.yml starts, with exactly its commands, variables, users and mounts, in one network."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import pytest
 
 from tests.acceptance.programs import until
 from tests.compose import ROOT, compose, mounts, service
 from tests.dockerfile import of_image
 from tests.image.run import Container, Network, network, volume
+from tests.postgres import own_server
 
 Image = tuple[Path, dict[str, str]]
 SERVE: Final = [*json.loads(of_image("ENTRYPOINT")), *json.loads(of_image("CMD"))]
-# Grafana and PostgreSQL come as images of others, which are not here.
-NAMES: Final = ["task-orchestrator"]
+# The second is PostgreSQL's; Grafana comes as an image of others, which is not here.
+NAMES: Final = ["task-orchestrator", "postgres"]
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(360)]
 
@@ -27,15 +31,29 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(360)]
 @pytest.fixture
 def net() -> Iterator[Network]:
     """A network with an engine's resolver."""
-    with network() as made:
-        line = [*made.entered, sys.executable, str(ROOT / "tests/image/names.py"), *NAMES]
-        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as resolver:
-            try:
-                assert resolver.stdout is not None
-                assert resolver.stdout.readline() == "up\n"
-                yield made
-            finally:
-                resolver.kill()
+    with network() as made, beside(made, "names.py", *NAMES):
+        yield made
+
+
+@contextlib.contextmanager
+def beside(net: Network, script: str, *arguments: str) -> Iterator[None]:
+    """A script of tests/image that runs in a network."""
+    line = [*net.entered, sys.executable, str(ROOT / "tests/image" / script), *arguments]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that PostgreSQL's user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def contained(image: Image, net: Network, folder: Path, said: dict[str, Any], **files: Path) -> Container:
@@ -85,6 +103,31 @@ def test_a_worker_runs_scripts_in_a_folder_of_the_host(image: Image, net: Networ
         assert working.stop() == 0
         assert running.stop() == 0
     assert [line for line in working.log.read_text().splitlines() if json.loads(line)["level"] not in ("info", "warning")] == []
+
+
+def test_a_replica_keeps_nothing_but_in_postgresql(image: Image, net: Network, tmp_path: Path, public: Path) -> None:
+    folder, sockets = (Path(tempfile.mkdtemp(dir=public)) for _ in range(2))
+    sockets.chmod(0o777)
+    database = service("postgres")["environment"]
+    said = service("replica", POSTGRES_PASSWORD="word", APP_SECRETS_KEY="x" * 64)
+    with own_server(folder, f"unix_socket_directories={sockets}", durable=False) as postgres:
+        with psycopg.connect(postgres.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {database['POSTGRES_USER']} LOGIN PASSWORD 'word'")
+            connection.execute(f"CREATE DATABASE {database['POSTGRES_DB']} OWNER {database['POSTGRES_USER']}")
+        replica = contained(image, net, tmp_path, said)
+        with beside(net, "relay.py", "5432", f"{sockets}/.s.PGSQL.{postgres.port}"):
+            me = key(replica, "--name", "me", "--scope", "admin")
+            with replica.started(*SERVE, log=tmp_path / "replica.log") as running:
+                running.says()
+                assert running.run(*json.loads(of_image("HEALTHCHECK").partition("CMD")[2])).returncode == 0
+                added = running.run("orchestrator", "add", "Do it", "--dir", "/srv/shop", ORCHESTRATOR_API_KEY=me)
+                assert added.returncode == 0, added.stderr
+                kept = running.run("find", "/data", "/logs", "-type", "f")
+                assert (kept.returncode, kept.stdout) == (0, "")
+                assert running.stop() == 0
+        url = postgres.url(database["POSTGRES_DB"])
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT count(*) FROM tasks").fetchone() == (1,)
 
 
 def test_prometheus_has_the_server_by_its_key(image: Image, net: Network, tmp_path: Path) -> None:
