@@ -57,7 +57,7 @@ def _section(name: str, said: dict[str, str]) -> list[str]:
     properties = more[schema["$ref"].rpartition("/")[2]]["properties"]
     rows = [_setting(name, key, facts, said[key]) for key, facts in properties.items()]
     about = paragraphs(kind.__doc__ or "")[0]
-    return [f"## {name}", "", about, "", *table(("key", "variable", "type", "default", "taken over", "meaning"), rows), ""]
+    return [f"## {name}", "", about, "", *table(("key and variable", "type", "default", "taken over", "meaning"), rows), ""]
 
 
 def _setting(section: str, key: str, schema: dict[str, Any], said: str) -> tuple[str, ...]:
@@ -68,4 +68,5 @@ def _setting(section: str, key: str, schema: dict[str, Any], said: str) -> tuple
         said += "; never shown"
     if key.startswith("head_start_") and not said:
         said = "the same of this priority"
-    return f"`{key}`", f"`APP_{section}_{key}`".upper(), kind, code(schema["default"]), taken, said
+    names = f"`{key}` `{f'APP_{section}_{key}'.upper()}`"
+    return names, kind, code(schema["default"]), taken, said
