@@ -53,3 +53,10 @@ def test_reasons_and_types_are_those_of_the_code() -> None:
     types = PAGE[PAGE.index("| type of the error |") :].split("\n\n", 1)[0]
     for name in re.findall(r"(?m)^\| `(\w+)` \|", reasons + types):
         assert re.search(rf"(?m)^{name}$", _said()), name
+
+
+def test_each_symptom_says_how_to_see_it() -> None:
+    sections = re.split(r"(?m)^#{2,3} ", PAGE)[1:]
+    symptoms = [section for section in sections if section.count("\n") > 3]
+    assert len(symptoms) > 15
+    assert [one.splitlines()[0] for one in symptoms if not re.search(r"(?m)^(> |```sh)|`orchestrator ", one)] == []
