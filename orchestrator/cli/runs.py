@@ -1,9 +1,11 @@
 """`orchestrator run`: the executions of workflows."""
 
+import sys
 from typing import Any
 
 import rich_click as click
 
+from orchestrator.cli.exits import Exit
 from orchestrator.cli.named import workflow_of
 from orchestrator.cli.options import TASK_ID, Session, connected
 
@@ -44,6 +46,22 @@ def show(session: Session, run_id: int) -> None:
 
     found = session.client.get_run(run_id)
     session.put(found, *graphs.run(found))
+
+
+@run.command()
+@ids
+@connected
+def wait(session: Session, run_ids: tuple[int, ...]) -> None:
+    """Wait until runs have ended; exit code 1 when one of them is not completed."""
+    from orchestrator.cli import graphs
+    from orchestrator.cli.waiting import run_ended
+
+    ended = []
+    for run_id in run_ids:
+        ended.append(run_ended(session, run_id))
+        session.put(ended[-1], *graphs.run(ended[-1]))
+    if any(one.status != "completed" for one in ended):
+        sys.exit(Exit.FAILED)
 
 
 @run.command()

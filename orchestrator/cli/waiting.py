@@ -1,4 +1,4 @@
-"""`orchestrator wait`: until tasks have ended."""
+"""`orchestrator wait`: until tasks, or runs of workflows, have ended."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from orchestrator.cli.options import TASK_ID, Session, connected
 
 if TYPE_CHECKING:
     from worker_client.contract.tasks import Task
+    from worker_client.contract.workflows import Run
 
 WAIT_SECONDS = 25.0
 
@@ -37,6 +38,13 @@ def ended(session: Session, task_id: int) -> "Task":
         if state.status in {"parked", "blocked"} and state.status != told:
             told = state.status
             note(f"task {task_id}: {session.client.why(task_id).summary}")
+
+
+def run_ended(session: Session, run_id: int) -> "Run":
+    """The run once it has ended."""
+    while (run := session.client.get_run(run_id, wait=WAIT_SECONDS)).finished_at is None:
+        pass
+    return run
 
 
 def tell(session: Session, task: "Task") -> None:

@@ -3,18 +3,18 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from orchestrator.cli.exits import Exit, note
 from orchestrator.cli.named import workflow_of
 from orchestrator.cli.options import Session, connected, input_of, input_options
+from orchestrator.cli.waiting import run_ended
 
 if TYPE_CHECKING:
-    from worker_client.contract.workflows import Deployment, Run
+    from worker_client.contract.workflows import Deployment
 
-WAIT_SECONDS: Final = 25.0
 name = click.argument("name", metavar="WORKFLOW")
 names = click.argument("names", metavar="WORKFLOW...", nargs=-1, required=True)
 file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -104,7 +104,7 @@ def run(session: Session, name: str, *, version: int | None, wait: bool, **optio
     from orchestrator.cli import graphs
 
     begun = session.client.execute_workflow(workflow_of(session, name).id, input=input_of(options), version=version)
-    run = _ended(session, begun) if wait else begun
+    run = run_ended(session, begun.id) if wait else begun
     session.put(run, *(graphs.run(run) if wait else [graphs.run_line(run)]))
     if wait and run.status != "completed":
         sys.exit(Exit.FAILED)
@@ -177,10 +177,3 @@ def _each(session: Session, names: tuple[str, ...], change: "Callable[[str], Dep
     for one in names:
         changed = change(workflow_of(session, one).id)
         session.put(changed, *graphs.deployment(changed))
-
-
-def _ended(session: Session, run: "Run") -> "Run":
-    """The run once it has ended."""
-    while run.finished_at is None:
-        run = session.client.get_run(run.id, wait=WAIT_SECONDS)
-    return run

@@ -27,6 +27,9 @@ _ENDED: Final[Mapping[str, str]] = {
     "task.budget_reached": "has used up its budget",
 }
 
+_BEFORE_WORK: Final = frozenset({"task.created", "task.unblocked"})
+"""What is parked as early as this waits for an approval."""
+
 
 def sentence(event: NotifiedEvent, task: NotifiedTask | None, rule: str) -> str:
     """What happened in one sentence or two; what a worker said stands behind a colon."""
@@ -66,6 +69,8 @@ def _of_task(event: NotifiedEvent, task: NotifiedTask | None) -> str:
         case "task.parked":
             return _parked(event, task)
     said = _ENDED.get(event.type, f"had the event {event.type}")
+    if event.type in _BEFORE_WORK and event.status == "parked":
+        said += ", and waits for an approval"
     reason = event.data.get("reason")
     return f"{said}: {line(str(reason), _LONGEST_TEXT)}" if reason and event.type != "task.budget_reached" else f"{said}."
 

@@ -18,10 +18,11 @@ def given(*options):
 
 
 session, most = given("--session-id", "--resume"), given("--max-budget-usd")
-facts = {{"session_id": session, "total_cost_usd": 0.25, "usage": {{"input_tokens": 1000, "output_tokens": 200}}}}
+cost = 0.05 if "--resume" in sys.argv else 0.25
+facts = {{"session_id": session, "total_cost_usd": cost, "usage": {{"input_tokens": 1000, "output_tokens": 200}}}}
 print(json.dumps({{"type": "system", "subtype": "init", "session_id": session, "model": "opus"}}), flush=True)
 hands = subprocess.run(["bash", "-euo", "pipefail", {hands!r}], input=sys.stdin.read(), capture_output=True, text=True)
-if most is not None and float(most) < 0.25:
+if most is not None and float(most) < cost:
     end = {{"subtype": "error_max_budget_usd", "is_error": True, "errors": ["Reached the maximum budget of $" + most]}}
 else:
     end = {{"subtype": "success", "is_error": False, "result": (hands.stdout + hands.stderr).strip()}}
@@ -31,7 +32,7 @@ sys.exit(end["is_error"])
 
 
 class Agent:
-    """It costs a quarter of a dollar, has 1,200 tokens for it, and heeds `--max-budget-usd`.
+    """It uses 1,200 tokens for a quarter of a dollar, a fifth of that when it goes on in a session, and heeds `--max-budget-usd`.
 
     `variables`: the environment in which it is found, alone among agents, with a home of its own.
     """

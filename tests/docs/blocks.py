@@ -71,6 +71,7 @@ def blocks(page: Path) -> Iterator[Block]:
             at += 1
         text = "".join(f"{line.removeprefix(indent)}\n" for line in lines[begun + 1 : at])
         marker = _MARKER.fullmatch(lines[begun - 1]) if begun else None
+        marker = None if marker and marker["kind"] in UNSEEN else marker
         language = fence["language"]
         kind = marker["kind"] if marker else "run" if language in RUN else "output" if language in SHOWN else ""
         yield Block(page, begun + 1, language, kind, (marker and marker["detail"]) or "", text)

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import json
 import sys
 import tempfile
 import threading
@@ -13,15 +14,28 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import psycopg
 
+from tests.docs.github import prepare
 from tests.postgres import own_server
 
 if TYPE_CHECKING:
     from tests.docs.story import Story
 
 
+class _Receiver(http.server.ThreadingHTTPServer):
+    """`texts`: what Slack was told."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(("127.0.0.1", 0), _Hook)
+        self.texts = texts
+
+
 class _Hook(http.server.BaseHTTPRequestHandler):
+    server: _Receiver
+
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/slack":
+            self.server.texts.append(body["text"])
         self.send_response(204)
         self.end_headers()
 
@@ -32,7 +46,7 @@ class _Hook(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def _receiver(story: "Story") -> Iterator[None]:
     """Somebody who is told: `https://example.org/hook`, and `$SLACK_URL`."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hook) as receiver:
+    with _Receiver(story.texts) as receiver:
         threading.Thread(target=receiver.serve_forever).start()
         story.places["https://example.org/hook"] = f"http://127.0.0.1:{receiver.server_port}/hook"
         story.variables["SLACK_URL"] = f"http://127.0.0.1:{receiver.server_port}/slack"
@@ -104,7 +118,7 @@ def _prompts(story: "Story") -> Iterator[None]:
 
 
 STAGES: Final[Mapping[str, Callable[["Story"], AbstractContextManager[None]]]] = {
-    "receiver": _receiver, "postgres": _postgres, "alone": _alone, "secrets": _secrets, "prompts": _prompts,
+    "github": prepare, "receiver": _receiver, "postgres": _postgres, "alone": _alone, "secrets": _secrets, "prompts": _prompts,
 }  # fmt: skip
 LATER: Final[Mapping[str, Callable[["Story"], None]]] = {"failed": _failed}
 """What is done once the server answers."""

@@ -23,9 +23,9 @@ from tests.docs.blocks import Block
 from tests.docs.stages import LATER, STAGES, install
 from worker_client.runners.agent import settings
 
-# What a block leaves to the next one: where it is, and its variables.
+# What a block leaves to the next one: where it is, and its variables. One that goes on has a terminal of its own.
+_LEAVE: Final = "trap 'code=$?; export -p > {state}/variables; pwd > {state}/place; exit $code' EXIT"
 _SHELL: Final = """
-trap 'code=$?; export -p > {state}/variables; pwd > {state}/place; exit $code' EXIT
 [ -e {state}/variables ] && . {state}/variables; [ -e {state}/place ] && cd "$(cat {state}/place)"
 set -aeuo pipefail
 """
@@ -35,7 +35,7 @@ _GITCONFIG: Final = "[user]\nname = Ada\nemail = ada@example.org\n"
 class Story:
     """A folder that stands for the machine: `srv/shop` is a git repository, and where the reader is; the agent is a stand-in.
 
-    `http://127.0.0.1:8080` and `/srv/` of a page become this story's own.
+    `http://127.0.0.1:8080` and `/srv` of a page become this story's own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,6 +62,7 @@ class Story:
         (folder / "home/.curlrc").write_text("fail-with-body\n")
         self.patience_seconds = 2 * PATIENCE_SECONDS
         self.places: dict[str, str] = {}
+        self.texts: list[str] = []
         self._started: list[subprocess.Popen[str]] = []
 
     def here(self, text: str) -> str:
@@ -69,7 +70,7 @@ class Story:
         for shown, place in self.places.items():
             text = text.replace(shown, place)
         text = re.sub(r"(127\.0\.0\.1|localhost):8080", rf"\1:{self.port}", text)
-        return re.sub(r"(?<![\w.])/srv/", f"{self.folder}/srv/", text)
+        return re.sub(r"(?<![\w.])/srv\b", f"{self.folder}/srv", text)
 
     def play(self, block: Block) -> None:
         """Do what one block says; raises AssertionError with all that was printed."""
@@ -130,10 +131,10 @@ class Story:
             return f"psql --quiet -v ON_ERROR_STOP=1 <<< {shlex.quote(text)}"
         return _typed(text) if block.language == "console" else text
 
-    def ends(self, script: str, code: int, what: str) -> None:
-        """Run a script in the reader's terminal; raises AssertionError unless it ends with `code`."""
+    def ends(self, script: str, code: int, what: str = "afterwards") -> str:
+        """Run a script in the reader's terminal, and return what it printed; raises AssertionError unless it ends with `code`."""
         ran = subprocess.run(
-            ["bash", "-c", _SHELL.format(state=self.folder / "state") + script],
+            ["bash", "-c", (_LEAVE + _SHELL).format(state=self.folder / "state") + script],
             cwd=self.shop,
             env=self.variables,
             stdin=subprocess.DEVNULL,
@@ -143,6 +144,7 @@ class Story:
             check=False,
         )
         assert ran.returncode == code, f"{what}: exit code {ran.returncode}\n{script}\n{ran.stdout}\n{ran.stderr}"
+        return ran.stdout
 
     def _start(self, block: Block, text: str) -> None:
         printed = self.folder / f"state/{block.line}.log"

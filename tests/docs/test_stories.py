@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import PAGES, ROOT, blocks, stage
+from tests.docs.howto import AFTERWARDS
 from tests.docs.story import told
 from tests.docs.test_blocks import AWAITED
 
@@ -20,3 +21,5 @@ def test_what_a_page_says_works(tmp_path: Path, page: Path) -> None:
     with told(tmp_path, stage(page)) as story:
         for block in blocks(page):
             story.play(block)
+        if after := AFTERWARDS.get(str(page.relative_to(ROOT))):
+            after(story)
