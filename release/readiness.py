@@ -1,4 +1,4 @@
-"""Whether a checkout is ready to be released: what git, the version, the changelog and the migrations say."""
+"""Whether a checkout is ready to be released: what git and the changelog say, and whether versions are the same."""
 
 import hashlib
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _VERSION: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2}")
+_IMAGE: Final = re.compile(r"\btask-orchestrator:(latest|\d+\.[\w.-]+)|\bimage\.version=\"?([\w.-]+)|\bnewTag: ([\w.-]+)")
 _HEADING: Final = re.compile(r"(?m)^## \[(.+?)\](?: - (.+))?$")
 
 
@@ -32,7 +33,7 @@ def problems(root: Path, today: date) -> list[str]:
     if tagged and _git(root, "rev-list", "-n1", f"v{now}") != _git(root, "rev-parse", "HEAD"):
         told.append(f"the tag v{now} is on another commit: raise __version__")
     told += _changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"), now, today)
-    return told + _migrations(root / "migrations")
+    return told + _images(root, now) + _migrations(root / "migrations")
 
 
 def _changelog(text: str, now: str, today: date) -> list[str]:
@@ -52,6 +53,17 @@ def _changelog(text: str, now: str, today: date) -> list[str]:
         if late:
             told.append(f"CHANGELOG.md says that {now} is of {sections[1][1]}, which is yet to come")
     return told
+
+
+def images(root: Path) -> list[Path]:
+    """The files that may name the image."""
+    return [root / "Dockerfile", root / "docker-compose.yml", *root.glob("k8s/**/*.yaml"), *root.glob("docs/**/*.md")]
+
+
+def _images(root: Path, now: str) -> list[str]:
+    """Where the image is named, it is that of this version."""
+    named = [(file, "".join(found)) for file in images(root) for found in _IMAGE.findall(file.read_text(encoding="utf-8"))]
+    return [f"{file.relative_to(root)} names the image of {other}: expected {now}" for file, other in named if other != now]
 
 
 def _migrations(folder: Path) -> list[str]:

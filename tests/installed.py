@@ -94,6 +94,13 @@ class Installed:
         """All of it."""
         return sum(path.stat().st_size for path in self.packages.rglob("*") if path.is_file()) / 1e6
 
+    def files(self) -> dict[str, str]:
+        """Of ours, with their hashes; without what tells who installed them, and from where."""
+        (record,) = self.packages.glob("task_orchestrator-*/RECORD")
+        rows = (line.split(",")[:2] for line in record.read_text().splitlines())
+        told = ("/direct_url.json", "/INSTALLER", "/RECORD", "/REQUESTED", ".pyc")
+        return {name: digest for name, digest in rows if not name.startswith("..") and not name.endswith(told)}
+
     def checked(self) -> str:
         """What pip has against what is installed."""
         line = [sys.executable, "-m", "pip", "--python", str(self.programs / "python"), "check"]

@@ -16,6 +16,8 @@ def checkout(root: Path, version: str = "1.2.3", changelog: str = READY) -> Path
     (root / "orchestrator").mkdir()
     (root / "orchestrator/__init__.py").write_text(f'__version__ = "{version}"\n')
     (root / "CHANGELOG.md").write_text(changelog)
+    (root / "Dockerfile").write_text('LABEL org.opencontainers.image.version="1.2.3"\n')
+    (root / "docker-compose.yml").write_text("services:\n  server:\n    image: task-orchestrator:1.2.3\n")
     (root / "migrations/sqlite").mkdir(parents=True)
     (root / "migrations/sqlite/0001_queue.sql").write_text("SELECT 1;\n")
     pinned = "b4e0497804e46e0a0b0b8c31975b062152d551bac49c3c2e80932567b4085dcd"
@@ -56,6 +58,17 @@ def test_a_version_is_released_once(tmp_path: Path) -> None:
     (tmp_path / "more").touch()
     commit(tmp_path)
     assert readiness.problems(tmp_path, TODAY) == ["the tag v1.2.3 is on another commit: raise __version__"]
+
+
+def test_the_image_is_of_this_version(tmp_path: Path) -> None:
+    checkout(tmp_path)
+    (tmp_path / "Dockerfile").write_text('LABEL org.opencontainers.image.version="1.2.2"\n')
+    (tmp_path / "docker-compose.yml").write_text("services:\n  server:\n    image: task-orchestrator:latest\n")
+    commit(tmp_path)
+    assert readiness.problems(tmp_path, TODAY) == [
+        "Dockerfile names the image of 1.2.2: expected 1.2.3",
+        "docker-compose.yml names the image of latest: expected 1.2.3",
+    ]
 
 
 def test_migrations_are_pinned(tmp_path: Path) -> None:
