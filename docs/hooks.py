@@ -49,8 +49,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Lead the links of a page to where their files are in the site."""
-    return _CODE_OR_LINK.sub(partial(_led, _source(page.file.src_uri)), markdown)
+    """Lead the links of a page to where their files are in the site, and write for MkDocs what GitHub reads otherwise."""
+    return adapted(_CODE_OR_LINK.sub(partial(_led, _source(page.file.src_uri)), markdown))
+
+
+def adapted(markdown: str) -> str:
+    """Bars in the code of tables need no backslash here, and a fence has one word."""
+    markdown = re.sub(r"(?m)^( *`{3,}\w+) .*$", r"\1", markdown)
+    return re.sub(r"(?m)^\|.*\|$", lambda row: re.sub(r"`[^`]+`", lambda code: code[0].replace(r"\|", "|"), row[0]), markdown)
 
 
 def _led(source: str, found: re.Match[str]) -> str:

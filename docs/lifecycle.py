@@ -27,10 +27,6 @@ def page() -> str:
         "",
         "<!-- Written by docs/lifecycle.py from orchestrator/domain/lifecycle.py; a test compares them. -->",
         "",
-        "```mermaid",
-        *diagram(),
-        "```",
-        "",
         "| status | means |",
         "| --- | --- |",
         *(f"| `{status}` | {MEANINGS[status]} |" for status in Status),
@@ -48,6 +44,10 @@ def page() -> str:
         "",
         "Everything else is refused: with `LEASE_LOST` when a worker reports on a lease that is not the current one, with",
         "`CONFLICT` otherwise.",
+        "",
+        "```mermaid",
+        *diagram(),
+        "```",
         "",
     ])  # fmt: skip
 

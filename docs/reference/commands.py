@@ -52,7 +52,7 @@ def described(option: click.Option, context: click.Context) -> tuple[str, str]:
     record = click.Option.get_help_record(option, context)
     assert record is not None, f"{option.name} of {context.info_name} is hidden"  # noqa: S101 - hidden ones are left out before
     names, said = record
-    return f"`{names.removesuffix(' RANGE')}`", said.replace("<", "\\<").replace("*", "\\*")
+    return f"`{names.removesuffix(' RANGE')}`", said.replace("<", "&lt;").replace("*", "\\*")
 
 
 def _help(text: str) -> list[str]:
