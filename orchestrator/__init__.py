@@ -1,6 +1,6 @@
 """A durable queue per work directory that coding agents and plain workers pull from."""
 
-__version__ = "0.1.0"
+__version__ = "0.6.0"
 
 from orchestrator.deferring import defer
 
