@@ -18,7 +18,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search load lock clean pictures release site docs
+.PHONY: chaos help audit install demo serve test test-agents test-system coverage check format bench bench-budget bench-listeners bench-pages bench-postgres bench-schedules bench-search bench-upgrade load lock clean pictures release site docs
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +98,9 @@ bench-pages: $(INSTALLED) ## the pages of the dashboard with a million tasks; in
 
 bench-search: $(INSTALLED) ## searching a million tasks, on both stores; into benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks search $(ARGS)
+
+bench-upgrade: $(INSTALLED) ## upgrading databases of earlier releases with 100,000 tasks; into benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks --strict upgrade $(ARGS)
 
 load: $(INSTALLED) $(LOAD)/.installed ## mixed traffic with long polls; fails on any error
 	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/locust $(ARGS)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import batches, depth, doors, listeners, machine, overload, pages, resources, results, search, single
+from benchmarks import batches, depth, doors, listeners, machine, overload, pages, resources, results, search, single, upgrade
 from benchmarks.peers import beside
 from benchmarks.report import HEADS, Report, console, drawn
 
@@ -23,6 +23,7 @@ PARTS: dict[str, Measure] = {
     "search": search.measure,
     "listeners": listeners.measure,
     "pages": pages.measure,
+    "upgrade": upgrade.measure,
 }
 """Each takes the report to fill and whether to make it small: a quick run, for whether it works."""
 QUICK = ("single", "batches", "peers")

@@ -139,6 +139,17 @@ def server() -> str:
     return _servers[0].url()
 
 
+@contextlib.contextmanager
+def standing_in(one: Postgres) -> Iterator[None]:
+    """Another server in place of this process's own, for as long as this lasts."""
+    before = _servers[:]
+    _servers[:] = [one]
+    try:
+        yield
+    finally:
+        _servers[:] = before
+
+
 def stop_server() -> None:
     """End this process's server, if it has one, and leave nothing behind."""
     for one in _servers:
@@ -151,12 +162,23 @@ def stop_server() -> None:
 
 def database(directory: Path) -> str:
     """The address of the database that belongs to a folder; the first time it is a new, migrated one."""
-    name = f"test_{hashlib.sha256(str(directory).encode()).hexdigest()[:16]}"
+    name = _name(directory)
     with psycopg.connect(server(), autocommit=True) as connection:
         if not _exists(connection, name):
             template = _template(connection)
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     return at(server(), name)
+
+
+def empty(directory: Path) -> str:
+    """The address of the database that belongs to a folder, made without a table."""
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(directory))))
+    return at(server(), _name(directory))
+
+
+def _name(directory: Path) -> str:
+    return f"test_{hashlib.sha256(str(directory).encode()).hexdigest()[:16]}"
 
 
 def _exists(connection: "psycopg.Connection[Any]", name: str) -> bool:

@@ -7,6 +7,8 @@ FOLDER: Final = Path(__file__).parent
 RELEASES: Final = ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0")
 FILES: Final = {"sqlite": "sqlite.db.xz", "postgres": "postgres.sql.xz"}
 """What is kept of each kind of store."""
+KEYS: Final = "keys.json"
+"""The keys with which these were written, of tests alone; empty before there were any."""
 KEYS_SINCE: Final = "0.2.0"
 """The first release that had keys."""
 SEALED_SINCE: Final = "0.4.0"

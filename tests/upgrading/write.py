@@ -25,13 +25,13 @@ from orchestrator.store.sqlite.engine import sqlite3
 from tests import postgres
 from tests.acceptance.programs import ADDRESS, end, orchestrator, started
 from tests.upgrading.history import shown, tell
-from tests.upgrading.releases import FILES, FOLDER, KEYS_SINCE, variables
+from tests.upgrading.releases import FILES, FOLDER, KEYS, KEYS_SINCE, variables
 
 _KEY: Final = ("keys", "create", "--name", "upgrade", "--scope", "admin", "--secret", "TOKEN", "--json")
 
 
-def write(release: str, checkout: Path, store: str, folder: Path) -> bytes:
-    """What a release leaves behind in an empty database, compressed."""
+def write(release: str, checkout: Path, store: str, folder: Path) -> tuple[bytes, str]:
+    """What a release leaves behind in an empty database, compressed, and the key with which everything was done."""
     database = f"sqlite:///{folder / 'tasks.db'}" if store == "sqlite" else _empty(f"written_{os.getpid()}")
     settings = {**variables(release), "PYTHONPATH": str(checkout), "APP_DATABASE_URL": database}
     key = ""
@@ -45,7 +45,7 @@ def write(release: str, checkout: Path, store: str, folder: Path) -> bytes:
             tell(Told(client, key), release)
         end(process, signal.SIGKILL)
     left = _file(folder / "tasks.db") if store == "sqlite" else _dump(database)
-    return lzma.compress(left, preset=9 | lzma.PRESET_EXTREME)
+    return lzma.compress(left, preset=9 | lzma.PRESET_EXTREME), key
 
 
 class Told:
@@ -87,11 +87,13 @@ def main() -> None:
     """Write the databases of one release."""
     release, checkout = sys.argv[1:]
     (FOLDER / release).mkdir(exist_ok=True)
+    keys = {}
     for store, name in FILES.items():
         with tempfile.TemporaryDirectory(prefix="orchestrator-writing-") as folder:
-            left = write(release, Path(checkout).resolve(), store, Path(folder))
+            left, keys[store] = write(release, Path(checkout).resolve(), store, Path(folder))
         (FOLDER / release / name).write_bytes(left)
         sys.stdout.write(f"{release}/{name}: {len(left):,} bytes\n")
+    (FOLDER / release / KEYS).write_text(json.dumps(keys) + "\n")
     postgres.stop_server()
 
 
