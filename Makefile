@@ -59,7 +59,7 @@ check: $(INSTALLED) ## lint, format, types, floors, deployment, and the reposito
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/wish.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SITE) --site-dir $(VENV)/.site
-	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_habits.py tests/unit/test_deploy.py tests/unit/test_kubernetes.py tests/unit/test_guides.py tests/unit/test_docs.py tests/unit/test_site.py
+	$(BIN)/python -m pytest -q tests/unit/test_repository.py tests/unit/test_habits.py tests/unit/test_deploy.py tests/unit/test_kubernetes.py tests/unit/test_guides.py tests/unit/test_docs.py tests/unit/test_links.py tests/unit/test_site.py
 
 docs: $(INSTALLED) ## the pages that are written from the code, anew
 	$(BIN)/python -m docs
