@@ -69,7 +69,8 @@ def show(session: Session, task_id: int) -> None:
     from orchestrator.cli import views
 
     page = session.client.attempts(task_id, limit=MOST)
-    session.put(task, views.facts(task), *([views.attempts(page.items)] if page.items else []), *_cut(page))
+    tried = [views.attempts(page.items)] if page.items else []
+    session.put(task, views.facts(task), *tried, *views.denials(page.items), *_cut(page))
 
 
 @click.command()

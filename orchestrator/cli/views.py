@@ -136,6 +136,14 @@ def attempts(made: list[Attempt]) -> Table:
     return output.table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "WHY", rows=rows, right=("ATTEMPT", "TOOK"))
 
 
+def denials(made: list[Attempt]) -> list[Text]:
+    """What an agent was not allowed to do in the last attempt: the likeliest reason for half of the work."""
+    denied = made[-1].evidence.get("denials") if made else None
+    if not isinstance(denied, list) or not denied:
+        return []
+    return [Text("not allowed in the last attempt:\n" + "\n".join(f"  {call}" for call in denied))]
+
+
 def obstacles(reasons: Why) -> Iterator[Any]:
     """What is in a task's way."""
     yield Text.assemble(f"task {reasons.id} is ", output.status(reasons.status), f": {reasons.summary}")

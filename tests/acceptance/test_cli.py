@@ -60,13 +60,16 @@ def test_one_waits_for_tasks_that_end_in_different_ways(server: Server, client: 
     with server.start("wait", str(ends), str(is_cancelled)) as waiting:
         claimed = client.claim(work_path=[str(tmp_path)], worker_id="w")
         assert claimed is not None
-        client.complete(claimed.id, lease=claimed.lease, result={"text": "All green.\nReally.", "agent": "a", "session_id": "s"})
+        said = {"text": "All green.\nReally.", "agent": "a", "session_id": "s"}
+        client.complete(claimed.id, lease=claimed.lease, result=said, evidence={"denials": ["Bash: npm install"]})
         client.cancel(is_cancelled)
         out, _ = waiting.communicate(timeout=30)
     assert waiting.returncode == Exit.FAILED
     assert out.splitlines() == [f"task {ends} completed in {tmp_path}", f"task {is_cancelled} cancelled in {tmp_path}"]
     assert server.run("wait", str(ends)).returncode == Exit.OK
-    assert re.search(r"(?m)^result +All green\. *\n +Really\. *$", server.run("show", str(ends)).stdout)
+    shown = server.run("show", str(ends)).stdout
+    assert re.search(r"(?m)^result +All green\. *\n +Really\. *$", shown)
+    assert re.search(r"(?m)^not allowed in the last attempt: *\n +Bash: npm install *$", shown)
 
 
 def test_no_server_is_said_in_words_and_by_exit_code(tmp_path: Path) -> None:
