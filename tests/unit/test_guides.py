@@ -193,7 +193,7 @@ def test_a_wrong_word_is_found() -> None:
 def test_files_that_are_asked_for_are_made_before() -> None:
     page = PAGES[0].read_text(encoding="utf-8")
     for secret in compose()["secrets"].values():
-        assert f"> {secret['file'].removeprefix('./')}" in page
+        assert f"> {secret['file'].removeprefix('./')}\n" in page
 
 
 def test_an_image_for_agents_is_ours_with_agents() -> None:

@@ -87,6 +87,7 @@ def test_selectors_find_the_pods(folder: Path) -> None:
     _, pod, _ = deployed(folder)
     spreads = [spread["labelSelector"]["matchLabels"] for spread in pod.get("topologySpreadConstraints", [])]
     apart = pod.get("affinity", {}).get("podAntiAffinity", {}).get("preferredDuringSchedulingIgnoredDuringExecution", [])
+    assert all(1 <= one["weight"] <= 100 for one in apart)
     spreads += [one["podAffinityTerm"]["labelSelector"]["matchLabels"] for one in apart]
     assert spreads == [APP] * (3 if folder == POSTGRES else 0)
 
