@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import gc
 import itertools
+import os
 import secrets
 import sys
 import time
@@ -34,6 +35,7 @@ from orchestrator.http.routes import routers
 from orchestrator.http.scope import Asked
 from orchestrator.http.server import Server, bound, configured, open_files
 from orchestrator.http.slots import Slots
+from orchestrator.http.supervised import Supervisor
 from orchestrator.http.visitors import Visitors
 from orchestrator.loops.advancer import Advancer
 from orchestrator.loops.announcer import Announcer
@@ -221,6 +223,7 @@ async def served(
                 ready=answers,
                 tls=tls,
                 before=None if companion is None else companion.leave,
+                supervisor=Supervisor(os.environ),
             )
             app.state.connections = lambda: len(server.server_state.connections)
             # Only while the file is this server's: another one may leave its own there.

@@ -1,15 +1,16 @@
 """Somebody who looks at a page: what they asked for, what they prefer, and the API on their behalf."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qs, urlencode
 
 from orchestrator.dashboard.asking import Asking
 from orchestrator.dashboard.form import Form
 from orchestrator.dashboard.texts import Texts, catalogue, preferred
 from orchestrator.domain.task import Millis
-from orchestrator.http.scope import Asked, principal
+from orchestrator.http.scope import Asked, below_root, principal
 from worker_client.contract.enums import Scope
 from worker_client.endpoints import Call
 from worker_client.errors import OrchestratorError, ValidationFailed
@@ -35,7 +36,7 @@ class Visit:
         self.form: Form | None = None
         self.refused: OrchestratorError | None = None
         """What was sent and why it was refused, where a page is drawn again with it."""
-        self.at: str = request.scope["path"].removeprefix(self.root)
+        self.at = below_root(cast("Mapping[str, Any]", request.scope))
 
     async def once(self, call: Call[T]) -> T:
         """The same as `ask` for what several panels of a page want to know: it is asked once."""

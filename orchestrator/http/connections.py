@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from orchestrator.http.delivery import LINE
 from orchestrator.http.envelope import Header, refusal
@@ -26,12 +27,19 @@ _CLOSE: Final[tuple[Header, ...]] = ((b"connection", b"close"),)
 Sheds = Callable[[HTTPScope], OrchestratorError | None]
 
 
+class State(ServerState):
+    """What all connections know; `leaving`: the server is about to stop, and each answer is the last of its connection."""
+
+    leaving = False
+
+
 class Protocol(HttpToolsProtocol):
     """One connection: knows what its client owes it, and tells handlers when the client has closed its end.
 
     `most`: connections at once; `ends`: knows who has hung up; `sheds`: why a request is refused before it is read, if it is.
     """
 
+    server_state: State
     # Ten thousand of them are cheaper so.
     __slots__ = (
         "_begun",
@@ -94,6 +102,11 @@ class Protocol(HttpToolsProtocol):
         if self._waiting is not None:
             self._waiting.cancel()
 
+    def close_after_answer(self) -> None:
+        """Let the answer under way, if there is one, be the last, and say so in it."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
     def data_received(self, data: bytes) -> None:
         """A part of requests; what is past the limits never reaches the parser."""
         if self._hear is not None:
@@ -122,6 +135,8 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._in_body:
             self.cycle.message_event = Event()
+        if self.server_state.leaving:
+            self.cycle.keep_alive = False
         if self.parser.should_upgrade() and not _BODY.isdisjoint(name for name, _ in self.headers):
             # The parser takes its body for what comes after the upgrade: the next request, which nobody sent.
             self.cycle.keep_alive = False

@@ -16,7 +16,7 @@ from orchestrator.doors.keyring import SESSION_PREFIX, Caller, Means, digest
 from orchestrator.http.body import whole
 from orchestrator.http.envelope import NO_STORE, Answer, Header
 from orchestrator.http.hardening import PAGE
-from orchestrator.http.scope import Asked, caller, origin, submit, trace
+from orchestrator.http.scope import Asked, below_root, caller, origin, submit, trace
 from orchestrator.http.visitors import COOKIE, from_elsewhere
 from orchestrator.queue.commit import Queue
 from worker_client.errors import Forbidden, OrchestratorError, PayloadTooLarge, Unauthorized
@@ -30,7 +30,7 @@ _PROGRAMS: Final = ("/api/", "/mcp", "/metrics", "/health")
 
 def shows_page(facts: dict[str, Any]) -> bool:
     """Whether a browser asks, to show the answer to somebody."""
-    if facts.get("method") != "GET" or facts["path"].removeprefix(facts.get("root_path", "")).startswith(_PROGRAMS):
+    if facts.get("method") != "GET" or below_root(facts).startswith(_PROGRAMS):
         return False
     return any(name == b"accept" and b"text/html" in value for name, value in facts["headers"])
 
@@ -40,7 +40,7 @@ def to_login(facts: dict[str, Any], refused: OrchestratorError) -> Answer | None
     if not isinstance(refused, Unauthorized) or not shows_page(facts):
         return None
     root: str = facts.get("root_path", "")
-    path: str = facts["path"].removeprefix(root)
+    path = below_root(facts)
     query = facts["query_string"].decode("ascii", "replace")
     to = quote(f"{path}?{query}" if query else path, safe="")
     return Answer(b"", 303, ((b"location", f"{root}/login?next={to}".encode()), *NO_STORE))

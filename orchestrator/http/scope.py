@@ -44,6 +44,12 @@ _LONGEST_NAME: Final = 255
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+def below_root(facts: Mapping[str, Any]) -> str:
+    """The path of a request without the prefix of a proxy, which is taken off once: a page below it may have the same name."""
+    path: str = facts["path"]
+    return path if "path_template" in facts else path.removeprefix(facts.get("root_path", ""))
+
+
 def principal(request: Asked) -> Principal:
     """The caller, as the doors know it."""
     found: Principal = request.scope[PRINCIPAL]  # type: ignore[typeddict-item]

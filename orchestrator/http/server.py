@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -14,8 +15,10 @@ from litestar import Litestar
 
 from orchestrator import settings
 from orchestrator.http.certificate import Certificate
-from orchestrator.http.connections import Ends, Protocol, sweep
+from orchestrator.http.connections import Ends, Protocol, State, sweep
+from orchestrator.http.leaving import admit_no_more
 from orchestrator.http.shedding import Shedding
+from orchestrator.http.supervised import Supervisor
 from worker_client.errors import OrchestratorError
 
 if sys.platform != "win32":
@@ -32,6 +35,10 @@ log = structlog.get_logger()
 _TOLD_BEFORE: Final = 2
 _DRAIN_S: Final = 10
 """How long answers under way may take once the server is to stop; parked polls are answered at once."""
+_ACCEPTING_S: Final = 0.05
+"""Within which those are accepted who had connected before nobody else could."""
+_LAST_S: Final = 1.0
+"""In which those who are connected may still ask, at the end of `drain_seconds`; proxies learn meanwhile that nobody else can."""
 
 
 class AddressTakenError(OrchestratorError):
@@ -41,6 +48,8 @@ class AddressTakenError(OrchestratorError):
 class Server(uvicorn.Server):
     """Answers parked polls before it stops, and ends well when it was asked to."""
 
+    server_state: State
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -49,9 +58,13 @@ class Server(uvicorn.Server):
         ready: Callable[[str], None],
         tls: Certificate | None = None,
         before: Callable[[Callable[[], None]], None] | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         super().__init__(config)
+        self.server_state = State()
         self._drain = drain
+        self._supervisor = supervisor or Supervisor({})
+        self._until: float | None = None
         self._ready = ready
         self._tls = tls
         self._before = before
@@ -73,7 +86,8 @@ class Server(uvicorn.Server):
         ]
         self.started = True
         for one in sockets or ():
-            self._ready(address(one, tls=self._tls is not None))
+            self._supervisor.ready(found := address(one, tls=self._tls is not None))
+            self._ready(found)
 
     def _protocol(self) -> Protocol:
         facts: dict[str, Any] = {"limits": self._limits(), "most": self._most(), "ends": self._ends, "sheds": self._sheds}
@@ -83,25 +97,46 @@ class Server(uvicorn.Server):
         return min(self._limits().connections, max(1, open_files() - _OWN_FILES))
 
     def _limits(self) -> settings.Limits:
+        return self._settings().limits
+
+    def _settings(self) -> settings.Settings:
         # They may change while the server runs.
-        found: settings.Limits = cast("Any", self.config.app).state.settings.limits
+        found: settings.Settings = cast("Any", self.config.app).state.settings
         return found
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End it, once what is under way has been answered."""
+        if self._settings().server.drain_seconds and not self.force_exit:
+            await self._close_the_door(sockets or [])
         await super().shutdown(sockets)
         if self._ends is not None:
             self._ends.close()
 
+    async def _close_the_door(self, sockets: list[socket.socket]) -> None:
+        """Take no more connections, and let those that are there have their last answer."""
+        loop = asyncio.get_running_loop()
+        for one in sockets:
+            admit_no_more(one)
+        await asyncio.sleep(_ACCEPTING_S)
+        for server in self.servers:
+            server.close()
+        for one in sockets:
+            one.close()
+        end = loop.time() + _LAST_S
+        while self.server_state.connections and not self.force_exit and loop.time() < end:  # noqa: ASYNC110 - as uvicorn does
+            await asyncio.sleep(_ACCEPTING_S)
+
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second, of which one is enough."""
         if counter % 10 == 0 and self._loop is not None:
+            self._supervisor.alive(self._loop.time())
             self._sheds.look(sweep(self.server_state.connections, self._loop.time(), self._limits()))
             if counter % _FULL_TICKS == 0 and len(self.server_state.connections) >= (most := self._most()):
                 log.warning("as many connections as there may be: others are turned away", limit=most)
             if counter % _CERTIFICATE_TICKS == 0 and self._tls is not None:
                 self._tls.look()
-        return await super().on_tick(counter)
+        over = await super().on_tick(counter)
+        return over and (self.force_exit or self._until is None or time.monotonic() >= self._until)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
         """Stop; at the second signal without waiting for answers under way.
@@ -117,10 +152,20 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Begin to shut down; from any thread or signal handler."""
+        if self._until is None:
+            self._until = time.monotonic() + self._settings().server.drain_seconds
+            self._supervisor.stopping()
         self.should_exit = True
         if self._loop is not None and not self._loop.is_closed():
-            # uvicorn waits for answers under way, so those that are held must be let go first.
-            self._loop.call_soon_threadsafe(self._drain)
+            self._loop.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
+        # Who is told so does not send the next request where nobody may be there to take it.
+        self.server_state.leaving = True
+        for connection in self.server_state.connections:
+            cast("Protocol", connection).close_after_answer()
+        # uvicorn waits for answers under way, so those that are held must be let go.
+        self._drain()
 
 
 def configured(app: Litestar, settings: settings.Server) -> uvicorn.Config:

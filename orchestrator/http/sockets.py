@@ -52,11 +52,13 @@ class Upgraded(ASGIResponse):
         self._query = query
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Talk until one of both has had enough. Raises RateLimited, ValidationFailed."""
+        """Talk until one of both has had enough. Raises Overloaded, RateLimited, ValidationFailed."""
         from orchestrator.http.conversation import Conversation  # noqa: PLC0415 - see `_opened`
         from orchestrator.http.frames import shake  # noqa: PLC0415 - see `_opened`
 
         request = self._request
+        if request.app.state.queue.draining:
+            raise Overloaded("this server is about to stop: come again, to another one or when it is back", retry_after=1.0)
         facts = cast("dict[str, Any]", scope)
         with slot(request, "streams"):
             to = line(scope)

@@ -49,6 +49,7 @@ class Server(Section, frozen=True, kw_only=True):
     tls_keyfile: str = ""
     tls_key_password: str = ""
     public_url: str = ""
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 0
 
     def __post_init__(self) -> None:
         if (self.tls_keyfile or self.tls_key_password) and not self.tls_certfile:

@@ -222,6 +222,17 @@ async def test_below_a_prefix_a_form_leads_back_to_its_page(tmp_path: Path) -> N
             assert 'name="back" value="/orchestra/"' in told.text
 
 
+async def test_a_prefix_may_be_the_name_of_a_page(tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", server=Listening(port=0, root_path="/tasks")) as server:
+        task = await server.task("/below")
+        async with httpx.AsyncClient(base_url=server.address, headers=HTML) as browser:
+            for path in ("/tasks?q=a", f"/tasks/{task['id']}", "/tasks", "/nothing", "/"):
+                page = (await browser.get(path)).text
+                named = re.findall(r'(?:href|src|action)="(/[^"]*)"', page)
+                assert len(named) > 5
+                assert [one for one in named if not one.startswith("/tasks/")] == [], path
+
+
 async def test_too_many_parameters_are_refused_with_words(browser: httpx.AsyncClient) -> None:
     page = await browser.get("/tasks?" + "&".join(["tag=x"] * 201))
     assert page.status_code == 400
