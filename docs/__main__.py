@@ -8,7 +8,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parent
 BESIDE: Final = ("advice", "lifecycle", "scopes")
 """Modules with `page()` for the page beside them."""
-REFERENCE: Final = ("api", "cli", "errors", "events", "mcp", "metrics", "settings", "worker_cli")
+REFERENCE: Final = ("api", "cli", "environment", "errors", "events", "mcp", "metrics", "settings", "worker_cli")
 """Modules of docs/reference with `pages()`, by their places below it."""
 
 

@@ -40,10 +40,18 @@ def notify() -> None:
 @click.option("--failed-times", type=click.IntRange(1, 1000), help="Attempts that failed, from this one on.")
 @click.option("--waiting", "waiting_seconds", metavar="TIME", type=duration, help="A task waits longer than this, such as 30m.")
 @click.option("--webhook", metavar="URL", help="Where to: a webhook, in the form of standard-webhooks.")
-@click.option("--secret", envvar="ORCHESTRATOR_WEBHOOK_SECRET", help="With --webhook: what it is signed with, whsec_...")
+@click.option(
+    "--secret", envvar="ORCHESTRATOR_WEBHOOK_SECRET", show_envvar=True, help="With --webhook: what it is signed with, whsec_..."
+)
 @click.option("--email", metavar="ADDRESS", multiple=True, help="Where to: a mail; may be repeated.")
 @click.option("--subject", help="With --email: a template, such as 'Failed: {{ task.title }}'.")
-@click.option("--slack", metavar="URL", envvar="ORCHESTRATOR_SLACK_URL", help="Where to: a Slack-compatible incoming webhook.")
+@click.option(
+    "--slack",
+    metavar="URL",
+    envvar="ORCHESTRATOR_SLACK_URL",
+    show_envvar=True,
+    help="Where to: a Slack-compatible incoming webhook.",
+)
 @click.option("--prompt", "include_prompt", is_flag=True, help="Also tell what the task was asked to do.")
 @click.option("--tries", type=click.IntRange(1, 100), help="Give up after so many.  [default: notify.tries of the server]")
 @connected

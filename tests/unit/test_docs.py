@@ -8,8 +8,10 @@ import click
 import pytest
 
 from docs.__main__ import pages
+from docs.reference.commands import commands
 from orchestrator.cli import main
 from orchestrator.settings import SECTIONS
+from worker_client.cli.run import run
 from worker_client.contract.enums import Scope
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,25 @@ def test_settings_that_are_named_are_there() -> None:
             section, _, key = name.lower().partition("_")
             known = section in SECTIONS and key in SECTIONS[section].__struct_fields__
             assert known or name.startswith(("SECRET_", "TEST_")), f"{page.name}: APP_{name}"
+
+
+def test_variables_that_programs_read_are_explained() -> None:
+    known = "".join((DOCS / f"reference/{name}.md").read_text(encoding="utf-8") for name in ("environment", "settings", "cli"))
+    known += "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference/cli").glob("*.md"))
+    called = [
+        (*name.split()[1:], option[2:])
+        for name, one in commands(main, "orchestrator")
+        for param in one.params
+        for option in param.opts
+    ]
+    options = {"_".join(("ORCHESTRATOR", *words)).upper().replace("-", "_") for words in called}
+    options |= {"ORCHESTRATOR_" + option[2:].upper().replace("-", "_") for param in run.params for option in param.opts}
+    for folder in ("orchestrator", "worker_client"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for name in re.findall(r"\"((?:APP|ORCHESTRATOR)_[A-Z_]*[A-Z])\"", file.read_text(encoding="utf-8")):
+                assert name in known or name in options, (
+                    f"{file.relative_to(ROOT)}: {name} is not in docs/reference/environment.md"
+                )
 
 
 @pytest.mark.parametrize("line", re.findall(r"(?m)^(?:[A-Z_]+=\S+ )?orchestrator ([a-z].+)$", SECURITY + SCHEDULES + WATCHING))
