@@ -5,7 +5,10 @@
 set -eu
 python=$1 folder=$2
 # shellcheck disable=SC2016  # apt's variable, not the shell's
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Component: main' 'Created-By: Packages' | grep -v security | head -n 1)
+mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Component: main' 'Created-By: Packages' | grep -m 1 '/debian/*$') || {
+    echo "$0: apt has no mirror of Debian in its sources, from which bookworm could be taken" >&2
+    exit 1
+}
 
 rm -rf --one-file-system "$folder"
 mkdir -p "$folder/wheels"
