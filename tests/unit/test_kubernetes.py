@@ -11,8 +11,9 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from orchestrator.http.server import _DRAIN_S
+from orchestrator.http.server import _DRAIN_S, _LAST_S
 from orchestrator.http.visitors import PROBES
+from orchestrator.settings import load
 from tests.dockerfile import ROOT, of_image
 from tests.dockerfile import environment as variables
 from tests.kustomize import Resources, containers, documents, identity, kustomized, rendered
@@ -160,10 +161,12 @@ def test_pods_are_as_restricted_as_kubernetes_knows(folder: Path) -> None:
 
 @BOTH
 def test_a_server_has_the_time_to_end(folder: Path) -> None:
-    _, pod, container = deployed(folder)
+    resources, pod, container = deployed(folder)
+    said = resources["ConfigMap", "task-orchestrator-config"]["data"]
+    draining = load(environ={name: said[name] for name in said if "DRAIN" in name}).server.drain_seconds
     before = container.get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}})["sleep"]["seconds"]
-    assert pod["terminationGracePeriodSeconds"] >= before + _DRAIN_S + 10
-    assert (before > 0) == (folder == POSTGRES)
+    assert pod["terminationGracePeriodSeconds"] >= before + draining + _LAST_S + _DRAIN_S + 10
+    assert (before > 0) == (draining > 0) == (folder == POSTGRES)
     if folder == POSTGRES:
         # A pod is taken out of the service when it is told to end; that has to have got around before it listens no more.
         assert before >= container["readinessProbe"]["periodSeconds"]
