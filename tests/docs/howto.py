@@ -48,6 +48,7 @@ def _what_an_issue_says_is_text(story: Story, asked: dict[str, Any]) -> None:
     assert list(story.folder.rglob("pwned")) == []
     (prompt,), (variables,) = story.folder.rglob("prompt"), story.folder.rglob("agent-environment")
     assert "$(touch pwned)" in prompt.read_text()
+    assert "GH_TOKEN" not in variables.read_text()
     assert "ghp_example" not in prompt.read_text() + variables.read_text()
 
 
