@@ -1,10 +1,8 @@
 """Pages that are written from the code say what the code says, and what pages name is there."""
 
 import re
-import shlex
 from pathlib import Path
 
-import click
 import pytest
 
 from docs.__main__ import pages
@@ -17,8 +15,6 @@ from worker_client.contract.enums import Scope
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SECURITY = (DOCS / "security.md").read_text(encoding="utf-8")
-SCHEDULES = (DOCS / "schedules.md").read_text(encoding="utf-8")
-WATCHING = "".join((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("metrics", "tracing"))
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
@@ -87,12 +83,3 @@ def test_variables_that_programs_read_are_explained() -> None:
                 assert name in known or name in options, (
                     f"{file.relative_to(ROOT)}: {name} is not in docs/reference/environment.md"
                 )
-
-
-@pytest.mark.parametrize("line", re.findall(r"(?m)^(?:[A-Z_]+=\S+ )?orchestrator ([a-z].+)$", SECURITY + SCHEDULES + WATCHING))
-def test_commands_are_as_they_are_written(line: str) -> None:
-    words = shlex.split(line.partition(" > ")[0], comments=True)
-    command: click.Command = main
-    while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
-    command.make_context(str(command.name), words)
