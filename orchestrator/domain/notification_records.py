@@ -14,6 +14,19 @@ from worker_client.contract.enums import Priority
 from worker_client.contract.notifications import EmailTarget, SlackTarget, WebhookTarget
 
 
+class StoredWebhook(WebhookTarget, kw_only=True):
+    """What is sealed is longer than what was sent."""
+
+    url: str
+    secret: str = ""
+
+
+class StoredSlack(SlackTarget, kw_only=True):
+    """Its address is sealed."""
+
+    url: str
+
+
 class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a rule wants and where to, as it is stored: paths are canonical, secrets sealed."""
 
@@ -25,9 +38,9 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: tuple[Priority, ...] = ()
     failed_times: int | None = None
     waiting_seconds: float | None = None
-    webhook: WebhookTarget | None = None
+    webhook: StoredWebhook | None = None
     email: EmailTarget | None = None
-    slack: SlackTarget | None = None
+    slack: StoredSlack | None = None
     include_prompt: bool = False
     tries: int | None = None
 

@@ -9,12 +9,11 @@ import pytest
 from orchestrator.domain import notification_operations as notify
 from orchestrator.domain import operations as ops
 from orchestrator.domain.notification_outcomes import Taken
-from orchestrator.domain.notification_records import Definition, Notification
+from orchestrator.domain.notification_records import Definition, Notification, StoredWebhook
 from orchestrator.domain.outcomes import Decision
 from orchestrator.domain.principal import SYSTEM
 from tests.properties.replicas import Replicas
 from tests.rig import MINUTE, Rig, enqueue, new_task
-from worker_client.contract.notifications import WebhookTarget
 
 pytestmark = pytest.mark.timeout(170)
 ROUNDS = 12
@@ -72,7 +71,7 @@ def pending(rig: Rig) -> int:
 def test_two_servers_tell_each_rule_of_everything_once_and_in_order(replicas: Replicas) -> None:
     rig, _ = replicas.rigs
     for name in ("one", "two"):
-        wanted = Definition(events=("task.*",), webhook=WebhookTarget(url="https://example.org"), tries=3)
+        wanted = Definition(events=("task.*",), webhook=StoredWebhook(url="https://example.org"), tries=3)
         rig.do(notify.AddRule(name=name, enabled=True, definition=msgspec.json.encode(wanted).decode()), SYSTEM)
     tasks = [rig.add(f"/{number}") for number in range(3)]
     senders = Senders(replicas)

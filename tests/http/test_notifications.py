@@ -1,6 +1,7 @@
 """Notifications over HTTP: what receivers get, however they behave, and who may do what."""
 
 import asyncio
+import base64
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -302,6 +303,14 @@ async def test_secrets_stay_where_they_are(told: Running, receiver: Receiver) ->
     Webhook(SECRET).verify(receiver.taken[0].raw, receiver.taken[0].headers)
     assert "c2VjcmV0" not in changed.text
     assert b"c2VjcmV0" not in await asyncio.to_thread(stored, told.app.state.store.path.parent)
+
+
+async def test_the_longest_secrets_fit_once_they_are_sealed(told: Running, receiver: Receiver) -> None:
+    secret = "whsec_" + base64.b64encode(bytes(369)).decode()
+    slack = receiver.url + "/" + "x" * (1999 - len(receiver.url))
+    for number, target in enumerate(({"webhook": {"url": slack, "secret": secret}}, {"slack": {"url": slack}})):
+        made = await told.post("/notifications/rules", {"name": f"long-{number}", "events": ["run.*"], **target})
+        assert (await told.get(f"/notifications/rules/{made['id']}"))["id"] == made["id"]
 
 
 async def test_a_rule_of_a_limited_key_hears_of_its_directories_alone(tmp_path: Path, receiver: Receiver) -> None:
