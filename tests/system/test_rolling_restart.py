@@ -89,6 +89,8 @@ class Load:
         self.completed: Counter[int] = Counter()
         self.seen: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self.over = asyncio.Event()
+        self.filled: set[str] = set()
+        """Places where nothing more will be put."""
 
     def client(self) -> httpx.AsyncClient:
         """One with connections of its own."""
@@ -121,6 +123,7 @@ class Load:
                 self.created.add(made["id"])
                 self.counted["created"] += 1
             if last:
+                self.filled.add(place)
                 return
             # Workers keep up, and wait for work most of the time.
             await asyncio.sleep(0.2)
@@ -128,11 +131,11 @@ class Load:
     async def works(self, client: httpx.AsyncClient, place: str) -> None:
         """Until all is done that was put there, the task included that is put there last."""
         while True:
-            query = {"work_path": place, "worker_id": f"worker of {place}", "wait": 0 if self.over.is_set() else 50}
+            query = {"work_path": place, "worker_id": f"worker of {place}", "wait": 0 if place in self.filled else 50}
             task = await self.ask(client, "GET", "/tasks/next", params=query)
             self.counted["claims"] += 1
             if task is None:
-                if self.over.is_set():
+                if place in self.filled:
                     return
                 continue
             path, lease = f"/tasks/{task['id']}", {"lease": task["lease"]}
