@@ -144,6 +144,8 @@ class Browse:
             timezone_id="UTC",
             java_script_enabled=script,
             device_scale_factor=2 if sharp else 1,
+            # Certificates here are a test's own.
+            ignore_https_errors=True,
             **options,
         )
         self._contexts.append(context)

@@ -131,11 +131,12 @@ class Load:
     async def works(self, client: httpx.AsyncClient, place: str) -> None:
         """Until all is done that was put there, the task included that is put there last."""
         while True:
-            query = {"work_path": place, "worker_id": f"worker of {place}", "wait": 0 if place in self.filled else 50}
+            filled = place in self.filled
+            query = {"work_path": place, "worker_id": f"worker of {place}", "wait": 0 if filled else 50}
             task = await self.ask(client, "GET", "/tasks/next", params=query)
             self.counted["claims"] += 1
             if task is None:
-                if place in self.filled:
+                if filled:
                     return
                 continue
             path, lease = f"/tasks/{task['id']}", {"lease": task["lease"]}
