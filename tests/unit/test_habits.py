@@ -14,6 +14,7 @@ from tests.unit.test_repository import ROOT, texts, tracked
 
 BIN = Path(sys.executable).parent
 GITHUB = ROOT / ".github"
+TABBED = ("Caddyfile", "Makefile", ".md")
 
 
 def scripts() -> list[Path]:
@@ -35,12 +36,12 @@ def test_what_says_how_to_run_it_can_be_run() -> None:
 
 
 def test_files_are_written_as_editors_are_told() -> None:
-    assert "indent_style = tab" in (ROOT / ".editorconfig").read_text()
+    assert "[{*Caddyfile,Makefile}]\nindent_style = tab" in (ROOT / ".editorconfig").read_text()
     wrong: dict[str, Callable[[str, str], object]] = {
         "does not end with a line": lambda _, text: text and not text.endswith("\n"),
         "has a space at the end of a line": lambda _, text: re.search(r"[ \t]$", text, re.MULTILINE),
         "has line ends of Windows": lambda _, text: "\r" in text,
-        "is indented by a tab": lambda name, text: name != "Makefile" and re.search(r"^\t", text, re.MULTILINE),
+        "is indented by a tab": lambda name, text: not name.endswith(TABBED) and re.search(r"^\t", text, re.MULTILINE),
     }
     assert [f"{name} {told}" for name, text in texts() for told, found in wrong.items() if found(name, text)] == []
 
