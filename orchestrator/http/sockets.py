@@ -100,7 +100,7 @@ def _offers(facts: dict[str, Any]) -> bool:
     return any(one.strip() == PROTOCOL.encode() for value in offered for one in value.split(b","))
 
 
-_FACTS: Final = described(SocketMessage, query=ReadSocket, bare=True, status=101)
+_FACTS: Final = described(SocketMessage, query=ReadSocket, bare=True, status=101, errors=(503,))
 
 
 @get("/ws", opt=_FACTS, scope=enums.Scope.READ)

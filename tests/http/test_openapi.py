@@ -114,12 +114,14 @@ async def test_what_it_says_is_what_happens(phase: str, tmp_path: Path) -> None:
             f"--phases={phase}",
             "--max-examples=10",
             "--generation-deterministic",
-            # The feed never ends; a whitelist would lock out this test; readiness is refused while draining; MCP refuses as
-            # JSON-RPC does; and rules between fields are beyond a schema.
+            # The feed never ends; a whitelist would lock out this test; readiness and sockets are refused while draining; MCP
+            # refuses as JSON-RPC does; and rules between fields are beyond a schema.
             "--exclude-path=/api/v1/events",
             "--exclude-path=/api/v1/ip-control/whitelist/add",
             "--exclude-path=/mcp",
             "--exclude-path=/health/ready",
+            "--exclude-path=/ws",
+            "--exclude-path=/api/v1/ws",
             "--exclude-checks=positive_data_acceptance",
             f"--header=Authorization: Bearer {KEY}",
             "--no-color",
