@@ -111,6 +111,8 @@ def caddy(kind: str, folder: Path, port: int, servers: Sequence[str]) -> list[st
         site=(f"{name}.example.org {{", f"localhost:{port} {{\n\ttls {folder}/cert.pem {folder}/key.pem"),
         servers=(f"reverse_proxy {_ADDRESS} {{", f"reverse_proxy {' '.join(servers)} {{"),
     )
+    if len(servers) > 1:
+        text = replaced(text, path=("# health_uri", "health_uri"), interval=("# health_interval", "health_interval"))
     # No port 80, which may be taken, and no file of the user's.
     settings = f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {folder}/data\n}}\n"
     (folder / "Caddyfile").write_text(settings + text)

@@ -28,8 +28,8 @@ from worker_client import AsyncClient
 pytestmark = [pytest.mark.anyio, pytest.mark.system]
 KEY: Final = "k" * 40
 ROUNDS: Final = 3
-DRAIN_S: Final = 0.5
-LEFT_OUT_S: Final = {"nginx": 3, "caddy": 1.5}
+DRAIN_S: Final = 3
+LEFT_OUT_S: Final = {"nginx": 3, "caddy": 3}
 """For how long a proxy may leave out a server that was away; a rolling restart waits for that long, as every one should."""
 PLACES: Final = [f"/rolling/{number}" for number in range(8)]
 
