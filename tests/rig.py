@@ -20,6 +20,7 @@ from orchestrator.store.protocol import Commit
 from orchestrator.store.rows import HEAD_COLUMNS, head_of
 from orchestrator.store.sqlite.store import SQLiteStore
 from tests import postgres
+from tests.upgrading import beginning
 from worker_client.contract.enums import Status
 from worker_client.errors import OrchestratorError
 
@@ -60,6 +61,7 @@ def _options(time: Time, given: dict[str, Any]) -> dict[str, Any]:
 
 def make_sqlite(directory: Path, time: Time, **options: Any) -> SQLiteStore:
     """An embedded store in an empty or used directory."""
+    beginning.copied(directory / "queue.db")
     return SQLiteStore(directory / "queue.db", **_options(time, options))
 
 
