@@ -1,4 +1,4 @@
-"""docs/start.md, done by somebody who has nothing but the page, on a new machine: an empty home, and an agent."""
+"""docs/start.md and the beginning of README.md, done by somebody who has nothing but the page, on a new machine: an empty home, and an agent."""
 
 import contextlib
 import re
@@ -114,3 +114,15 @@ def test_the_other_ways_to_install_it_give_both_commands(folder: Path, house: Pa
             0,
             str(block),
         )
+
+
+def test_the_first_screen_of_the_readme_leads_there_too(folder: Path, house: Path, tools: Path) -> None:
+    first, second = (block.text for block in blocks(ROOT / "README.md") if block.detail == "tests/docs/test_start.py")
+    with machine(folder / "readme", house, tools) as story:
+        (story.shop / "src/shop").mkdir(parents=True)
+        (story.shop / "src/shop/Makefile").write_text("test:\n")
+        install, serve = first.splitlines()
+        story.ends(install, 0, "README.md")
+        background = Block(ROOT / "README.md", 0, "sh", "background", "for agent tasks in", f"cd\n{serve}\n")
+        story.play(background)
+        story.ends(second + "orchestrator show 1 --json | jq -e '.status == \"completed\"'", 0, "README.md")
