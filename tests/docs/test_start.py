@@ -1,4 +1,4 @@
-"""docs/start.md and the beginning of README.md, done by somebody who has nothing but the page, on a new machine: an empty home, and an agent."""
+"""docs/start.md and the beginning of README.md, done by somebody who has nothing but the page, on a new machine with an agent."""
 
 import contextlib
 import re
