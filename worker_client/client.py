@@ -59,12 +59,15 @@ def _ends(within: float | None) -> float | None:
     return None if within is None else time.monotonic() + within
 
 
-def _hold(task_id: int, ends: float | None) -> float:
+def _hold(ends: float | None) -> float:
     """How long the next question may be held."""
-    left = FOLLOW_SECONDS if ends is None else ends - time.monotonic()
-    if left <= 0:
+    return FOLLOW_SECONDS if ends is None else max(0.0, min(ends - time.monotonic(), FOLLOW_SECONDS))
+
+
+def _goes_on(task_id: int, ends: float | None) -> None:
+    """Raise TimeoutError if nobody is to wait any longer."""
+    if ends is not None and time.monotonic() >= ends:
         raise TimeoutError(f"task {task_id} has not ended in time; it goes on")
-    return min(left, FOLLOW_SECONDS)
 
 
 class Client(SyncMethods, _Settings):
@@ -96,8 +99,8 @@ class Client(SyncMethods, _Settings):
     def wait(self, task_id: int, *, within: float | None = None) -> Task:
         """The task once it has ended, however; TimeoutError when that takes longer than `within` seconds."""
         ends = _ends(within)
-        while not self.status(task_id, wait=_hold(task_id, ends)).status.final:
-            pass
+        while not self.status(task_id, wait=_hold(ends)).status.final:
+            _goes_on(task_id, ends)
         return self.get(task_id)
 
     def follow_logs(self, task_id: int, after: int = 0) -> Iterator[output.StoredLogLine]:
@@ -190,8 +193,8 @@ class AsyncClient(AsyncMethods, _Settings):
     async def wait(self, task_id: int, *, within: float | None = None) -> Task:
         """The task once it has ended, however; TimeoutError when that takes longer than `within` seconds."""
         ends = _ends(within)
-        while not (await self.status(task_id, wait=_hold(task_id, ends))).status.final:
-            pass
+        while not (await self.status(task_id, wait=_hold(ends))).status.final:
+            _goes_on(task_id, ends)
         return await self.get(task_id)
 
     async def follow_logs(self, task_id: int, after: int = 0) -> AsyncIterator[output.StoredLogLine]:

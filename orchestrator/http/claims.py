@@ -14,6 +14,7 @@ from orchestrator.http import intake, views
 from orchestrator.http.body import read
 from orchestrator.http.delivery import Delivery, unless_gone
 from orchestrator.http.envelope import NO_STORE, answer
+from orchestrator.http.holding import rest
 from orchestrator.http.openapi import described, tagged
 from orchestrator.http.query import parse
 from orchestrator.http.scope import HEAD, Asked, hold, logged_worker_id, principal, submit
@@ -102,6 +103,7 @@ class Parked(ASGIResponse):
         queue: Queue = request.app.state.queue
         # Only one that is going to wait pays for being watched meanwhile; all are looked at before they are answered.
         with slot(request, "polls"), queue.presence.asking(op.worker_id, op.interest, op.account, queue.now()):
+            await rest(request, self._wait_ms / 1000)
             claimed: Claimed = await unless_gone(request, submit(request, op, wait_ms=self._wait_ms))
         await self._shown(request, claimed)(scope, receive, send)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from litestar import get
 from msgspec.structs import replace
@@ -30,6 +30,7 @@ from worker_client.contract import tasks as contract
 from worker_client.contract.enums import Directive, Scope, Status
 
 T = TypeVar("T")
+REST_S: Final = 0.5
 Found = Callable[[TaskView, Sequence[FeedEvent]], Awaitable[T | None]]
 
 
@@ -110,7 +111,14 @@ async def held(request: Asked, waiting: Callable[[], Coroutine[Any, Any, T]]) ->
     """Wait as long as the client does. Raises RateLimited when too many of its key do."""
     hold(request)
     with slot(request, "polls"):
+        await rest(request)
         return await unless_gone(request, asyncio.create_task(waiting()))
+
+
+async def rest(request: Asked, most: float = REST_S) -> None:
+    """A moment, if nothing is held any more: who asks again as soon as there is an answer would ask in a circle."""
+    if request.app.state.queue.draining:
+        await unless_gone(request, asyncio.create_task(asyncio.sleep(min(most, REST_S))))
 
 
 HANDLERS = tagged((read_task_status,), "Tasks")

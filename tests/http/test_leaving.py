@@ -4,11 +4,13 @@ import asyncio
 import select
 import signal
 import socket
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from orchestrator.http.holding import REST_S
 from orchestrator.http.leaving import admit_no_more
 from orchestrator.settings import Server as Listening
 from tests.http.conftest import Running, serving, until
@@ -62,6 +64,19 @@ async def test_it_goes_on_answering_and_says_that_it_leaves(anyio_backend: objec
         # The second time it ends at once.
         told_to_stop(server)
         await until(lambda: not server.server.started or server.server.force_exit)
+
+
+async def test_who_asks_in_a_circle_goes_round_slowly(anyio_backend: object, tmp_path: Path) -> None:
+    async with serving(tmp_path / "tasks.db", server=Listening(port=0, drain_seconds=LONG_S)) as server:
+        task = await server.task("/left")
+        told_to_stop(server)
+        await drains(server)
+        claim: dict[str, str | int] = {"work_path": "/nothing", "worker_id": "w", "wait": 50}
+        begun = time.monotonic()
+        for path, query in (("next", claim), (f"{task['id']}/status", {"wait": 50}), (f"{task['id']}/logs", {"wait": 50})):
+            assert (await server.client.get(f"/tasks/{path}", params=query)).status_code == 200
+        assert 3 * REST_S <= time.monotonic() - begun < LONG_S
+        told_to_stop(server)
 
 
 async def test_a_web_socket_is_sent_elsewhere(anyio_backend: object, tmp_path: Path) -> None:

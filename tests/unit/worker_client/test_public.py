@@ -41,7 +41,7 @@ def test_type_checkers_are_told_that_there_are_types() -> None:
 
 @pytest.mark.anyio
 async def test_wait_asks_until_it_has_ended_and_no_longer_than_it_may() -> None:
-    states = [Status.WAITING, Status.RUNNING, Status.COMPLETED]
+    states = [Status.WAITING, Status.RUNNING, Status.COMPLETED, Status.RUNNING, Status.COMPLETED]
 
     async def respond(asked: Asked) -> Reply:
         if asked.path.endswith("/status"):
@@ -54,5 +54,9 @@ async def test_wait_asks_until_it_has_ended_and_no_longer_than_it_may() -> None:
                 await client.wait(7)
             with pytest.raises(TimeoutError, match="task 7 has not ended"):
                 await client.wait(7, within=0)
-        assert [one.path.rpartition("/")[2] for one in peer.asked] == ["status", "status", "status", "7"]
+            # It has ended, which no time is too short to be told.
+            with pytest.raises(worker_client.NotFound):
+                await client.wait(7, within=0)
+        asked = ["status", "status", "status", "7", "status", "status", "7"]
+        assert [one.path.rpartition("/")[2] for one in peer.asked] == asked
         assert all(one.query["wait"] == ["25.0"] for one in peer.asked[:3])
