@@ -266,7 +266,7 @@ def test_an_ingress_outlasts_a_poll_and_holds_nothing_back(folder: Path) -> None
     said = {name.partition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()}
     assert min(int(said["proxy-read-timeout"]), int(said["proxy-send-timeout"])) >= LONGEST_POLL_S + 10
     assert (said["proxy-buffering"], said["proxy-body-size"]) == ("off", "0")
-    assert said["proxy-next-upstream"] == "error"
+    assert said["proxy-next-upstream"] == "error timeout"
     (rule,), (tls,) = ingress["spec"]["rules"], ingress["spec"]["tls"]
     assert tls["hosts"] == [rule["host"]]
     (path,) = rule["http"]["paths"]
