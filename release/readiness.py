@@ -42,6 +42,9 @@ def _changelog(text: str, now: str, today: date) -> list[str]:
     if names[:2] != ["Unreleased", now]:
         return [f"CHANGELOG.md begins with {names[:2]}: expected Unreleased, then {now}"]
     told = []
+    end = sections[2][2] if len(sections) > 2 else len(text)
+    if "\n- " not in text[sections[1][2] : end]:
+        told.append(f"CHANGELOG.md has nothing below {now}: say what has changed")
     between = text[sections[0][2] : text.index(f"## [{now}]")].strip()
     if between:
         told.append(f"CHANGELOG.md has lines below Unreleased: move them below {now}")
@@ -68,7 +71,13 @@ def _images(root: Path, now: str) -> list[str]:
 
 def _migrations(folder: Path) -> list[str]:
     pinned = tomllib.loads((folder / "released.toml").read_text(encoding="utf-8"))
-    return [
+    gone = [
+        f"migrations/{store}/{name}.sql was released and is not there: bring it back"
+        for store, names in pinned.items()
+        for name in sorted(names)
+        if not (folder / store / f"{name}.sql").is_file()
+    ]
+    return gone + [
         f"migrations/{file.relative_to(folder)} is not as migrations/released.toml has it: add it, or undo what was changed"
         for file in sorted(folder.glob("*/*.sql"))
         if pinned[file.parent.name].get(file.stem, {}).get("sha256") != hashlib.sha256(file.read_bytes()).hexdigest()

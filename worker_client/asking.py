@@ -57,7 +57,7 @@ class Asker:
             except (Unauthorized, Forbidden, ValidationFailed) as error:
                 if not self._answered:
                     raise
-                logger.exception("the server refuses to give tasks")
+                logger.error("the server refuses to give tasks: %s", error)  # noqa: TRY400 - it says itself what to do
                 self.trouble = str(error)
                 await self._clock.sleep(MOST_PAUSE)
             except OrchestratorError as error:

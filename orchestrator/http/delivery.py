@@ -8,7 +8,9 @@ from litestar.types import Receive, Scope, Send
 
 from orchestrator.domain.outcomes import Grant
 from orchestrator.domain.principal import Principal
+from orchestrator.doors.doors import HOW
 from orchestrator.doors.held import Held
+from orchestrator.doors.keyring import Means
 from orchestrator.http.body import ClientGoneError
 from orchestrator.http.envelope import NO_STORE, Answer, Header, answer
 from orchestrator.http.scope import Asked, caller
@@ -65,6 +67,8 @@ async def unless_gone(request: Asked, waiting: "asyncio.Future[T]") -> T:
         if to.hung_up():
             raise ClientGoneError from None
         if held.ended(waiting):
+            if caller(request).means is Means.NOTHING:
+                raise Unauthorized(f"this server has keys now, and this request brings none: {HOW}") from None
             raise Unauthorized("the key of this request is no longer good: it was changed or revoked, or has expired") from None
         raise
     finally:

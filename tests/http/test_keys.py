@@ -189,6 +189,7 @@ async def test_with_the_first_key_the_door_closes(tmp_path: Path) -> None:
         await until(lambda: server.queue.parked)
         key = (await server.post("/auth/keys", {"name": "first", "scopes": ["admin"]}))["key"]
         assert (await inside).status_code == 401
+        assert "has keys now, and this request brings none" in (await inside).text
         assert (await server.client.get("/tasks")).status_code == 401
         assert await status(server, key) == 200
         listed = (await server.client.get("/auth/keys", headers=bearer(key))).json()["data"]["items"]

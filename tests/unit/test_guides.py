@@ -24,6 +24,7 @@ from worker_client.cli import main as worker
 PAGES: Final = [ROOT / "docs/howto" / name for name in ("containers.md", "kubernetes.md")]
 TRIED: Final = [block for page in PAGES for block in blocks(page) if block.kind == "tested"]
 LINES: Final = [block for block in TRIED if block.language == "sh"]
+ELSEWHERE: Final = {">", ">>", "<<END"}
 INNER: Final = re.compile(r"\$\(([^()]*)\)")
 MADE_BY_HAND: Final = {
     "task-orchestrator-secret",
@@ -34,7 +35,7 @@ MADE_BY_HAND: Final = {
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Every command of a block, those in `$(...)` first; where their output goes is left out, and `echo` keeps what it says."""
+    """Every command of a block, those in `$(...)` first, without what they read and write; `echo` keeps its words."""
     for line in text.replace("\\\n", " ").splitlines():
         outer = line
         while found := INNER.search(outer):
@@ -43,9 +44,9 @@ def commands(text: str) -> Iterator[list[str]]:
         words = shlex.split(outer, comments=True)
         while words and re.match(r"export$|\w+=", words[0]):
             words.pop(0)
-        if any(word in (">", ">>") for word in words):
-            words = words[: next(at for at, word in enumerate(words) if word in (">", ">>"))]
-        if words:
+        if any(word in ELSEWHERE for word in words):
+            words = words[: next(at for at, word in enumerate(words) if word in ELSEWHERE)]
+        if words and words != ["END"]:
             yield words
 
 
@@ -129,10 +130,8 @@ def composed(words: list[str]) -> None:
 def kubectl(words: list[str]) -> None:
     there = {f"{kind.lower()}/{name}" for folder in (BASE, POSTGRES) for kind, name in everything(folder)}
     match words:
-        case ["create", "secret", "generic", name, *literals]:
+        case ["create", "secret", "generic", name, "--from-env-file=/dev/stdin"]:
             assert name in MADE_BY_HAND
-            assert all(re.fullmatch(r"--from-literal=[A-Z_]+=.+", literal) for literal in literals)
-            assert literals
         case ["create", "secret", "tls", name, "--cert=tasks.crt", "--key=tasks.key"]:
             assert name in MADE_BY_HAND
         case ["apply", "-k", folder]:
@@ -158,6 +157,8 @@ def shell(words: list[str]) -> None:
         case ["openssl", "rand", "-hex", digits]:
             assert int(digits) >= 16
         case ["mkdir", "-p", "srv/shop"] | ["mkdir", "-m", "700", "-p", "secrets"] | ["id", "-u" | "-g"]:
+            pass
+        case ["touch", ".env"] | ["chmod", "600", ".env"]:
             pass
         case other:
             raise AssertionError(f"nobody looks after {other}")
@@ -224,11 +225,8 @@ def test_a_kustomization_of_ones_own_is_rendered() -> None:
 
 
 def test_secrets_are_made_with_the_keys_that_manifests_ask_for() -> None:
-    page = PAGES[1].read_text(encoding="utf-8").replace("\\\n", " ")
-    made = [line for line in page.splitlines() if "create secret generic" in line]
-    given = {
-        (line.split("generic ")[1].split()[0], key) for line in made for key in re.findall(r"--from-literal=([A-Z_]+)=", line)
-    }
+    made = re.findall(r"(?s)create secret generic (\S+) [^\n]+<<END\n(.+?)END\n", PAGES[1].read_text(encoding="utf-8"))
+    given = {(name, line.partition("=")[0]) for name, lines in made for line in lines.splitlines()}
     resources = everything(POSTGRES)
     wanted = [one["valueFrom"]["secretKeyRef"] for box in containers(resources) for one in box["env"] if "valueFrom" in one]
     wanted += [
@@ -244,3 +242,25 @@ def test_components_are_all_told_of() -> None:
     for folder in (ROOT / "k8s/components").iterdir():
         assert f"| `{folder.name}` |" in page
         assert documents(folder / "kustomization.yaml")[0]["kind"] == "Component"
+
+
+KEPT: Final = re.compile(r"(?:keys create|openssl rand)[^\n>]*\)?\"? >>? ?(\S+)")
+CLOSED: Final = re.compile(r"^umask 077\b|^chmod 600 \S+$|^mkdir -m 700 ", re.MULTILINE)
+TYPED: Final = re.compile(r"--from-literal=\S+|--secret \"?whsec\S+|--api-key \S+|://\w+:[^@\s/]+@\S+")
+
+
+def exposed(text: str) -> list[str]:
+    """Where a block leaves a secret: files that others of the machine can read, and the command line of a program."""
+    files = [found[1] for found in KEPT.finditer(text) if not CLOSED.search(text[: found.start()])]
+    lines = re.sub(r"(?s)<<END\n.*?\nEND$", "", text, flags=re.MULTILINE)
+    return files + TYPED.findall(lines)
+
+
+def test_no_secret_is_left_where_others_can_read_it() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found = {str(block): exposed(block.text) for page in pages for block in blocks(page) if block.language in ("sh", "console")}
+    assert {where: what for where, what in found.items() if what} == {}
+    assert exposed("orchestrator keys create --name a --scope admin > admin.key\numask 077") == ["admin.key"]
+    assert exposed('echo "A=$(openssl rand -hex 32)" >> .env') == [".env"]
+    assert exposed("kubectl create secret generic x --from-literal=A=b") == ["--from-literal=A=b"]
+    assert exposed("orchestrator serve --database postgresql://me:word@host/db") == ["://me:word@host/db"]

@@ -38,6 +38,7 @@ def test_a_checkout_is_ready(tmp_path: Path) -> None:
         ("1.3.0", READY, "CHANGELOG.md begins with ['Unreleased', '1.2.3']: expected Unreleased, then 1.3.0"),
         ("1.2.3", READY.replace("## [Unreleased]\n", ""), "expected Unreleased, then 1.2.3"),
         ("1.2.3", READY.replace("[Unreleased]\n", "[Unreleased]\n\n- More.\n"), "has lines below Unreleased: move them"),
+        ("1.2.3", READY.replace("- New.\n", ""), "has nothing below 1.2.3: say what has changed"),
         ("1.2.3", READY.replace(" - 2030-06-15", ""), "says None of 1.2.3: expected a date, as in `## [1.2.3] - 2030-06-15`"),
         ("1.2.3", READY.replace("2030-06-15", "soon"), "says 'soon' of 1.2.3: expected a date"),
         ("1.2.3", READY.replace("2030-06-15", "2030-06-16"), "1.2.3 is of 2030-06-16, which is yet to come"),
@@ -78,3 +79,7 @@ def test_migrations_are_pinned(tmp_path: Path) -> None:
     commit(tmp_path)
     told = readiness.problems(tmp_path, TODAY)
     assert [line.split(" is ")[0] for line in told] == ["migrations/sqlite/0001_queue.sql", "migrations/sqlite/0002_more.sql"]
+    (tmp_path / "migrations/sqlite/0001_queue.sql").unlink()
+    commit(tmp_path)
+    told = readiness.problems(tmp_path, TODAY)
+    assert told[0] == "migrations/sqlite/0001_queue.sql was released and is not there: bring it back"

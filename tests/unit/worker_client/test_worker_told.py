@@ -190,3 +190,19 @@ def test_a_poll_that_died_with_the_connection_is_asked_again(tmp_path: Path, mon
             assert len(stage.queue.polls) <= 4, "it asks in no hot loop"
 
     asyncio.run(scenario())
+
+
+def test_a_server_that_no_longer_gives_tasks_is_told_in_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with on_stage(tmp_path, poll_seconds=0.1) as stage:
+            stage.queue.add(7, tmp_path, **script("true"))
+            await stage.end_of(7)
+            stage.queue.answer_claim = lambda _: Reply(401, error=("UNAUTHORIZED", "there are keys now", {}))
+            async with asyncio.timeout(10):
+                while "refuses" not in caplog.text:  # noqa: ASYNC110  it's said in a thread of the worker's
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    (said,) = (record for record in caplog.records if "refuses" in record.getMessage())
+    assert said.getMessage() == "the server refuses to give tasks: there are keys now"
+    assert said.exc_info is None, "it says itself what to do"
