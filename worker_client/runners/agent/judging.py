@@ -17,7 +17,8 @@ from worker_client.runners.outcomes import Failed, Outcome, Parked, Released
 MOST_TEXT: Final = 100_000
 """Characters of the final text that are kept."""
 MOST_LEVELS: Final = 50
-"""What is nested more deeply is a text only: a server might refuse the whole report for it."""
+"""What is nested more deeply is a text only: a server might refuse the whole report for it, as it does for a NUL."""
+_NUL: Final = "\\u0000"
 MOST_MESSAGE: Final = 10_000
 MOST_DENIALS: Final = 100
 LATEST: Final = timedelta(days=32)
@@ -41,7 +42,7 @@ def result_of(ending: "Ending") -> dict[str, Any]:
         said = msgspec.json.decode(fenced[1] if fenced else text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return result
-    kept = isinstance(said, dict | list) and len(text) <= MOST_TEXT and _shallow(said, MOST_LEVELS)
+    kept = isinstance(said, dict | list) and len(text) <= MOST_TEXT and _NUL not in text and _shallow(said, MOST_LEVELS)
     return result | {"json": said} if kept else result
 
 

@@ -50,6 +50,7 @@ def test_what_a_task_can_not_change(tmp_path: Path) -> None:
         ("```json\n[1, 2]\n```\n", [1, 2]),
         ('"only a text"', None),
         ("Done: {}", None),
+        (r'["no \u0000 is stored"]', None),
         ("[" * 60 + "]" * 60, None),
         ("[" * 5000 + "]" * 5000, None),
     ],
