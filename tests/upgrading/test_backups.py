@@ -22,10 +22,14 @@ def test_a_backup_in_the_place_of_the_file(tmp_path: Path) -> None:
         assert server.run("add", "Before it").returncode == 0
         assert server.run("backup", "../backups/2030-01-31.db", "--database", server.database).returncode == 0
         assert server.run("add", "After it").returncode == 0
+        server.process.kill()
+        server.process.wait()
     *lines, serve = MOVE.splitlines()
     assert serve == "orchestrator serve"
     subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=tmp_path, check=True)
-    assert (tmp_path / "data" / "tasks.db.old").exists()
+    with serving(tmp_path / "data" / "old") as server:
+        # The log is there as well: what was acknowledged is not lost by putting it aside.
+        assert server.json("list")["total"] == 2
     with serving(tmp_path / "data") as server:
         assert [task["title"] or task["prompt"] for task in server.json("list")["items"]] == ["Before it"]
 
