@@ -45,11 +45,11 @@ class _Hook(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def _receiver(story: "Story") -> Iterator[None]:
-    """Somebody who is told: `https://example.org/hook`, and `$SLACK_URL`."""
+    """Somebody who is told: `https://example.org/hook`, and `$SLACK_URL`, also a secret of the server."""
     with _Receiver(story.texts) as receiver:
         threading.Thread(target=receiver.serve_forever).start()
         story.places["https://example.org/hook"] = f"http://127.0.0.1:{receiver.server_port}/hook"
-        story.variables["SLACK_URL"] = f"http://127.0.0.1:{receiver.server_port}/slack"
+        story.variables["SLACK_URL"] = story.variables["APP_SECRET_SLACK_URL"] = f"http://127.0.0.1:{receiver.server_port}/slack"
         story.variables["APP_NOTIFY_ALLOW_PRIVATE"] = "127.0.0.0/8"
         yield
         receiver.shutdown()

@@ -101,7 +101,7 @@ def test_the_sdk_alone_is_light_and_says_what_the_rest_needs(folder: Path, house
         "import orchestrator as o; from pathlib import Path; assert Path(o.__file__).with_name('py.typed').is_file()",
     ):
         sdk.says("python", "-c", code)
-    sdk.says("orchestrator-worker", "--help")
+    assert sdk.says("orchestrator-worker", "--version").split() == ["orchestrator-worker", orchestrator.__version__]
     for line in ("serve", "migrate", "backup x.db", "copy --from sqlite:///a --to sqlite:///b", "openapi", "mcp", "db tables"):
         ran = sdk.run("orchestrator", *line.split())
         assert (ran.returncode, ran.stderr.count("\n")) == (1, 1), ran.stderr

@@ -7,6 +7,7 @@ from worker_client.cli.tidy import tidy
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ORCHESTRATOR"})
+@click.version_option(None, "-V", "--version", package_name="task-orchestrator", message="%(prog)s %(version)s")
 def main() -> None:
     """Work on the tasks of an orchestrator."""
 
