@@ -1,5 +1,6 @@
 """What a release has brought to databases stays as it is, and both kinds of store have come the same way."""
 
+import os
 import re
 import tomllib
 from hashlib import sha256
@@ -11,6 +12,7 @@ import pytest
 import orchestrator
 from orchestrator import resources
 from orchestrator.store.schema import NewerSchemaError, files, needed
+from orchestrator.store.sqlite.migrate import migrate
 from tests.rig import STORES
 from tests.upgrading.releases import FILES, FOLDER, RELEASES
 
@@ -73,3 +75,15 @@ def test_what_is_lacking_is_found_in_order_and_what_is_unknown_is_refused() -> N
         needed("x", known, ["0001_a", "0009_d", "0010_e"], "9.0.0")
     with pytest.raises(NewerSchemaError, match=r"by a later version \(migration 0009_d\).*: use a later version, or"):
         needed("x", known, ["0009_d"], None)
+
+
+def test_a_database_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        migrate(tmp_path / "tasks.db")
+        (tmp_path / "shared.db").touch(0o640)
+        migrate(tmp_path / "shared.db")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "tasks.db").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "shared.db").stat().st_mode & 0o777 == 0o640, "who made it said so"

@@ -1,7 +1,8 @@
 """Numbered .sql files, each applied once, in its own transaction with the record of it."""
 
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,6 +54,9 @@ def migrate(path: Path, directory: Path | None = None) -> list[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.migrate.lock"):
         _refuse_strange_log(path)
+        with suppress(FileExistsError):
+            # Prompts and results are in it; its logs get the mode that it has.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         connection: Any = sqlite3.connect(str(path))
         try:
             settle(connection, path)
