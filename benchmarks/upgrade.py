@@ -19,7 +19,8 @@ from orchestrator.store import choice
 from tests import postgres
 from tests.acceptance.programs import ADDRESS, started
 from tests.rig import STORES
-from tests.upgrading.loading import connected, grow, load
+from tests.upgrading.dumps import connected
+from tests.upgrading.loading import grow, load
 from tests.upgrading.releases import RELEASES, variables
 
 MOST_S: Final = 10.0

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from orchestrator import resources
-from orchestrator.store.postgres.migrate import migrate
+from tests.upgrading import beginning
 
 _VERSION: Final = "pginstall18"
 _UNSAFE: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -161,7 +161,7 @@ def stop_server() -> None:
 
 
 def database(directory: Path) -> str:
-    """The address of the database that belongs to a folder; the first time it is a new, migrated one."""
+    """The address of the database that belongs to a folder; the first time it is a new, migrated one, see beginning.py."""
     name = _name(directory)
     with psycopg.connect(server(), autocommit=True) as connection:
         if not _exists(connection, name):
@@ -188,12 +188,12 @@ def _exists(connection: "psycopg.Connection[Any]", name: str) -> bool:
 def _template(connection: "psycopg.Connection[Any]") -> str:
     """A migrated database to copy: that takes half as long as migrating each."""
     schema = b"".join(file.read_bytes() for file in sorted(resources.migrations("postgres").glob("*.sql")))
-    name = f"test_template_{hashlib.sha256(schema).hexdigest()[:16]}"
+    name = f"test_template_{beginning.POSTGRES_KIND}_{hashlib.sha256(schema).hexdigest()[:16]}"
     connection.execute("SELECT pg_advisory_lock(1)")
     if not _exists(connection, name):
         made = f"{name}_{os.getpid()}"
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(made)))
-        migrate(at(server(), made))
+        beginning.fill(at(server(), made))
         connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(made), sql.Identifier(name)))
     connection.execute("SELECT pg_advisory_unlock(1)")
     return name

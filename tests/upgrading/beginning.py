@@ -1,4 +1,4 @@
-"""Has tests begin with a SQLite file that an earlier release left, in place of a new one.
+"""Has tests begin with a database that an earlier release left, in place of a new one.
 
 APP_TEST_UPGRADED_FROM names the release. The database is brought up to date, then emptied: what is tested is what it has become.
 With APP_TEST_UPGRADED_KEEPS=1 its tasks stay that are over or held for a person, in directories that no test asks for, and ids go
@@ -16,7 +16,7 @@ from typing import Final
 from orchestrator.settings import Database
 from orchestrator.store import choice
 from orchestrator.store.copying.tables import KEYS
-from tests.upgrading.loading import connected, load
+from tests.upgrading.dumps import connected, fill_postgres, write_sqlite
 
 FROM: Final = os.environ.get("APP_TEST_UPGRADED_FROM", "")
 KEEPS: Final = os.environ.get("APP_TEST_UPGRADED_KEEPS", "") == "1"
@@ -30,6 +30,11 @@ _STILL: Final = (
 """What waits for a time or a lease is taken away: it would stir while a test looks."""
 _UNREAD: Final = "UPDATE task_index SET version = 1, last_event = 0, unread = 0"
 _OWN: Final = "DELETE FROM meta WHERE key <> 'migrated_by'"
+_TABLES: Final = (
+    "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('_migrations', 'meta', 'task_index')"
+)
+POSTGRES_KIND: Final = f"upgraded_{FROM.replace('.', '_')}_{'keeps' if KEEPS else 'emptied'}" if FROM else "new"
+"""What the databases of PostgreSQL are copies of, in a word."""
 
 
 @cache
@@ -37,11 +42,9 @@ def _upgraded() -> Path:
     """The file, brought up to date; once in a process."""
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-upgraded-"))
     atexit.register(shutil.rmtree, folder)
-    url = load(FROM, "sqlite", folder)
+    url = write_sqlite(FROM, folder / "queue.db")
     choice.migrate(Database(url=url))
-    with connected(url) as connection:
-        for statement in ("PRAGMA foreign_keys = ON", *(_STILL if KEEPS else _emptying())):
-            connection.execute(statement)
+    clear_sqlite(url, keeps=KEEPS)
     return folder / "queue.db"
 
 
@@ -52,7 +55,28 @@ def copied(to: Path) -> None:
         shutil.copy(_upgraded(), to)
 
 
-def _emptying() -> list[str]:
-    """Without a row but those of the index of words, and numbers begin anew."""
-    found = [f"DELETE FROM {table}" for table in reversed([*KEYS, "sqlite_sequence"])]  # noqa: S608 - names are ours
-    return [*found, "INSERT INTO task_words (task_words) VALUES ('delete-all')", _UNREAD, _OWN]
+def fill(url: str) -> None:
+    """Make a PostgreSQL database without a table one to begin with; nobody is connected to it after that."""
+    if FROM:
+        fill_postgres(FROM, url)
+    choice.migrate(Database(url=url))
+    if FROM:
+        clear_postgres(url, keeps=KEEPS)
+
+
+def clear_sqlite(url: str, *, keeps: bool = False) -> None:
+    """Leave no row but those of the index of words, and begin numbers anew; or take away only what would stir."""
+    tables = [f"DELETE FROM {table}" for table in reversed([*KEYS, "sqlite_sequence"])]  # noqa: S608 - names are ours
+    empty = [*tables, "INSERT INTO task_words (task_words) VALUES ('delete-all')", _UNREAD, _OWN]
+    with connected(url) as connection:
+        for statement in ("PRAGMA foreign_keys = ON", *(_STILL if keeps else empty)):
+            connection.execute(statement)
+
+
+def clear_postgres(url: str, *, keeps: bool = False) -> None:
+    """The same in PostgreSQL, where leases stand in a table of their own."""
+    with connected(url) as connection:
+        tables = ", ".join(sorted(name for (name,) in connection.execute(_TABLES)))
+        empty = (f"TRUNCATE {tables} RESTART IDENTITY", _UNREAD, _OWN)
+        for statement in (*_STILL, "DELETE FROM leases") if keeps else empty:
+            connection.execute(statement)

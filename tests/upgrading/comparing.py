@@ -4,7 +4,8 @@ import subprocess
 from typing import Any, Final
 
 from tests import postgres
-from tests.upgrading.loading import columns, connected
+from tests.upgrading.dumps import connected
+from tests.upgrading.loading import columns
 
 _OWN: Final = {"_migrations", "_sqlite_migrations", "meta", "sqlite_sequence", "askers"}
 """What is about the database, and not about its tasks."""

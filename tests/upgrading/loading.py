@@ -1,9 +1,7 @@
-"""Databases of earlier releases as they were left, small or grown to as many tasks as one likes."""
+"""Databases of earlier releases in a folder of a test, small or grown to as many tasks as one likes."""
 
 import json
-import lzma
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +10,8 @@ import psycopg
 from orchestrator.domain.paths import span
 from orchestrator.store.postgres.engine import native
 from orchestrator.store.sql import queries
-from orchestrator.store.sqlite.engine import sqlite3
 from tests import postgres
-from tests.upgrading.releases import FILES, FOLDER
+from tests.upgrading.dumps import connected, fill_postgres, write_sqlite
 
 _TASK: Final = {"task_id": "task_id + n.k * {tasks}", "path": "{path}"}
 _COPIES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -58,34 +55,14 @@ _LAST: Final = "SELECT max(id) FROM {}"
 _NUMBERED: Final = ("tasks", "attempts", "events")
 
 
-@contextmanager
-def connected(url: str) -> Iterator[Any]:
-    """A connection that commits each statement; `%` and `?` in them are what they look like."""
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
-            yield connection
-    else:
-        with psycopg.connect(url, autocommit=True) as connection:
-            yield connection
-
-
 def load(release: str, store: str, directory: Path) -> str:
     """The address of the database that a release left, where a Rig looks for it in a directory."""
-    left = lzma.decompress((FOLDER / release / FILES[store]).read_bytes())
     if store == "sqlite":
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "queue.db").write_bytes(left)
-        return f"sqlite:///{directory / 'queue.db'}"
+        return write_sqlite(release, directory / "queue.db")
     url = postgres.empty(directory)
-    with connected(url) as connection:
-        connection.execute(_plain(left.decode()).encode())
+    fill_postgres(release, url)
     return url
-
-
-def _plain(dump: str) -> str:
-    """A dump without what only its own client understands, or only the newest servers."""
-    ours = [line for line in dump.splitlines() if not line.startswith(("\\", "SET transaction_timeout"))]
-    return "\n".join(ours)
 
 
 def columns(connection: Any, store: str, table: str) -> list[str]:

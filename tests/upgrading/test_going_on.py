@@ -11,8 +11,9 @@ import pytest
 
 from tests.acceptance.programs import ADDRESS, started, until
 from tests.rig import STORES
+from tests.upgrading.dumps import connected
 from tests.upgrading.history import EXPIRED
-from tests.upgrading.loading import connected, load
+from tests.upgrading.loading import load
 from tests.upgrading.releases import FOLDER, KEYS, RELEASES, variables
 from tests.upgrading.write import Told
 

@@ -18,7 +18,8 @@ from tests.copies import address
 from tests.properties import invariants
 from tests.rig import STORES
 from tests.upgrading.comparing import Rows, kind, schema
-from tests.upgrading.loading import connected, grow, load
+from tests.upgrading.dumps import connected
+from tests.upgrading.loading import grow, load
 from tests.upgrading.releases import RELEASES
 from worker_client.contract.enums import Status
 
