@@ -13,9 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from orchestrator import __version__
 from orchestrator.settings import Database
 from orchestrator.store import choice
 from orchestrator.store.copying.tables import KEYS
+from orchestrator.store.schema import MIGRATED_BY
 from tests.upgrading.dumps import connected, fill_postgres, write_sqlite
 
 FROM: Final = os.environ.get("APP_TEST_UPGRADED_FROM", "")
@@ -29,7 +31,11 @@ _STILL: Final = (
 )
 """What waits for a time or a lease is taken away: it would stir while a test looks."""
 _UNREAD: Final = "UPDATE task_index SET version = 1, last_event = 0, unread = 0"
-_OWN: Final = "DELETE FROM meta WHERE key <> 'migrated_by'"
+_OWN: Final = (
+    "DELETE FROM meta",
+    f"INSERT INTO meta (key, value) VALUES ('{MIGRATED_BY}', '{__version__}')",  # noqa: S608 - both are ours
+)
+"""A release whose schema is this one's did not write who brought it up to date."""
 _TABLES: Final = (
     "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('_migrations', 'meta', 'task_index')"
 )
@@ -67,7 +73,7 @@ def fill(url: str) -> None:
 def clear_sqlite(url: str, *, keeps: bool = False) -> None:
     """Leave no row but those of the index of words, and begin numbers anew; or take away only what would stir."""
     tables = [f"DELETE FROM {table}" for table in reversed([*KEYS, "sqlite_sequence"])]  # noqa: S608 - names are ours
-    empty = [*tables, "INSERT INTO task_words (task_words) VALUES ('delete-all')", _UNREAD, _OWN]
+    empty = [*tables, "INSERT INTO task_words (task_words) VALUES ('delete-all')", _UNREAD, *_OWN]
     with connected(url) as connection:
         for statement in ("PRAGMA foreign_keys = ON", *(_STILL if keeps else empty)):
             connection.execute(statement)
@@ -77,6 +83,6 @@ def clear_postgres(url: str, *, keeps: bool = False) -> None:
     """The same in PostgreSQL, where leases stand in a table of their own."""
     with connected(url) as connection:
         tables = ", ".join(sorted(name for (name,) in connection.execute(_TABLES)))
-        empty = (f"TRUNCATE {tables} RESTART IDENTITY", _UNREAD, _OWN)
+        empty = (f"TRUNCATE {tables} RESTART IDENTITY", _UNREAD, *_OWN)
         for statement in (*_STILL, "DELETE FROM leases") if keeps else empty:
             connection.execute(statement)
