@@ -10,6 +10,7 @@ import itertools
 import json
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -209,6 +210,8 @@ async def replicated(folder: Path) -> AsyncIterator[list[Replica]]:
         finally:
             for replica in replicas:
                 replica.close()
+                # Why a request failed only the server knows that answered it.
+                sys.stdout.write(replica.log.read_text())
             database.stop(signal.SIGQUIT)
 
 
