@@ -6,7 +6,8 @@ from typing import Final
 from msgspec import Struct
 
 from orchestrator.domain.task import Millis
-from worker_client.errors import Internal, Overloaded
+from orchestrator.store.protocol import BusyError
+from worker_client.errors import Internal, OrchestratorError, Overloaded
 
 RETRY_S: Final = 1.0
 _PASSWORD: Final = re.compile(r"(://[^\s:/@]*):[^\s@]*@|(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
@@ -27,6 +28,13 @@ def words(error: Exception) -> str:
 def unwritten() -> Overloaded:
     """The answer to what could not be written."""
     return Overloaded("the database takes no writes at the moment, nothing was changed; try again", retry_after=RETRY_S)
+
+
+def failed(error: Exception) -> OrchestratorError:
+    """The answer to what was tried alone, and could not be committed."""
+    if isinstance(error, BusyError):
+        return Overloaded("the database is too busy with what others do, nothing was changed; try again", retry_after=RETRY_S)
+    return Internal("the operation could not be committed; it had no effect")
 
 
 def unsettled() -> Internal:

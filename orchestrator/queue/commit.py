@@ -30,7 +30,7 @@ from orchestrator.queue.waiting import Cause, Poll, Waits
 from orchestrator.store.protocol import Commit, Look, Store, StoreAwayError, UnsettledError, UnwritableError
 from orchestrator.store.reads import Reads
 from orchestrator.telemetry.metrics import Metrics
-from worker_client.errors import Internal, OrchestratorError, Overloaded
+from worker_client.errors import OrchestratorError, Overloaded
 
 log = structlog.get_logger()
 
@@ -187,8 +187,8 @@ class Queue(Due):
             for pending in sorted(batch, key=lambda one: one.submission.op.phase):
                 if self.away is not None:
                     self._turn_away(pending)
-                elif not await self._commit([pending], last=True):
-                    self._refuse(pending, Internal("the operation could not be committed; it had no effect"))
+                else:
+                    await self._commit([pending], last=True)
 
     def _gather(self) -> list[Pending]:
         batch: list[Pending] = []
@@ -242,6 +242,7 @@ class Queue(Due):
             self.failing = repr(error)
             if last:
                 log.exception("an operation could not be committed", operation=type(batch[0].submission.op).__name__)
+                self._refuse(batch[0], away.failed(error))
             return False
         self._metrics.committed(len(batch), time.perf_counter() - started)
         if commit.wrote:

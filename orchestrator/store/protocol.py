@@ -62,6 +62,10 @@ class StoreAwayError(Exception):
     """The database cannot be reached; what was asked of it had no effect."""
 
 
+class BusyError(Exception):
+    """Others held for too long what a transaction wanted, or the database hung up again and again; it had no effect."""
+
+
 class UnwritableError(Exception):
     """The database takes no writes, as on a full disk, but may be read; what it was told to write is not done."""
 

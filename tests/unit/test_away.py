@@ -11,7 +11,7 @@ from orchestrator.domain import operations as ops
 from orchestrator.queue.away import words
 from orchestrator.queue.pulse import GAP_MS, Pulse
 from orchestrator.queue.waiting import Waits
-from orchestrator.store.protocol import StoreAwayError, UnsettledError
+from orchestrator.store.protocol import BusyError, StoreAwayError, UnsettledError
 from tests.rig import claim, enqueue, interest, new_task
 from tests.serving import LONG, grants, until
 from tests.shared import Replica, replicas
@@ -229,6 +229,16 @@ async def test_a_woken_poll_whose_claim_fails_is_told_so(pair: tuple[Replica, Re
     here.seat.failing = None
     await here.do(ops.Tick())
     assert here.queue.parked == 0
+
+
+async def test_who_waited_too_long_for_others_may_try_again(pair: tuple[Replica, Replica]) -> None:
+    here, _ = pair
+    here.seat.failing = BusyError("lock not available")
+    with pytest.raises(Overloaded, match="too busy") as refusal:
+        await here.add()
+    assert refusal.value.retry_after > 0
+    here.seat.failing = None
+    assert await here.add()
 
 
 async def test_a_woken_poll_that_hung_up_has_no_place_to_go_back_to(pair: tuple[Replica, Replica]) -> None:

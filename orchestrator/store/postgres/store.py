@@ -34,6 +34,7 @@ from orchestrator.store.postgres.timing import ALIVE_MS, Time
 from orchestrator.store.postgres.transaction import PostgresTransaction
 from orchestrator.store.protocol import (
     Asker,
+    BusyError,
     Commit,
     DatabaseInUseError,
     FeedEvent,
@@ -68,6 +69,11 @@ _LEAVE_S: Final = 10.0
 
 class CommitFailedError(Exception):
     """PostgreSQL refused a transaction; it had no effect."""
+
+
+def _given_up(error: Exception, connection: "psycopg.Connection[Any]") -> Exception:
+    """Who waited in vain for others may come again; anything else is a defect."""
+    return (BusyError if isinstance(error, _HELD) or connection.closed else CommitFailedError)(_words(error))
 
 
 class _DoubtError(Exception):
@@ -261,7 +267,7 @@ class PostgresStore:
                 return self._attempt(connection, batch, rules, careful=careful)
             except (*_HELD, *_CHANGED) as error:
                 if late or (number >= TRIES and isinstance(error, _CHANGED)):
-                    raise CommitFailedError(_words(error)) from None
+                    raise _given_up(error, connection) from None
                 # Who holds a row for so long stands still: others are not to wait for it.
                 careful = careful or (isinstance(error, errors.LockNotAvailable) and time.monotonic() - began > HELD_S)
                 # Whoever holds what this batch wants needs a moment to commit, and may want what this one holds.
@@ -278,7 +284,7 @@ class PostgresStore:
                 raise UnwritableError(_words(error)) from None
             except psycopg.Error as error:
                 if late or not connection.closed:
-                    raise CommitFailedError(_words(error)) from None
+                    raise _given_up(error, connection) from None
                 log.warning("the database hung up, the transaction is run again", error=_words(error))
             finally:
                 engine.roll_back(connection)
