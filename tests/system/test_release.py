@@ -22,7 +22,7 @@ def ready(tmp_path: Path) -> Path:
     root = checkout(tmp_path / "checkout")
     version, log = root / "orchestrator/__init__.py", root / "CHANGELOG.md"
     version.write_text(re.sub(r'__version__ = ".+"', '__version__ = "999.0.0"', version.read_text()))
-    heading = f"## [Unreleased]\n\n## [999.0.0] - {datetime.now(UTC).date()}\n"
+    heading = f"## [Unreleased]\n\n## [999.0.0] - {datetime.now(UTC).date()}\n\n### Changed\n\n- Everything.\n"
     log.write_text(log.read_text().replace("## [Unreleased]\n", heading))
     (tag,) = re.findall(r'image\.version="(.+?)"', (root / "Dockerfile").read_text())
     for file in readiness.images(root):
