@@ -98,7 +98,9 @@ class Container:
             try:
                 yield Running(self, process, log)
             finally:
-                # With the first process of a container all of it ends.
+                # With the first process of a container all of it ends; `--kill-child` knows none that has changed its user.
+                for first in psutil.Process(process.pid).children():
+                    first.kill()
                 process.kill()
                 process.wait()
                 if process.stdout is not None:

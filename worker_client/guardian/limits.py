@@ -51,7 +51,10 @@ class Limits:
             for line in file:
                 if line.startswith(b"Pss:"):
                     return int(line.split()[1]) * 1024
-        return process.pages * self._page
+        # It may have ended meanwhile, and so has nothing any more.
+        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/statm", "rb") as file:  # noqa: PTH123  starts faster
+            return int(file.read().split()[1]) * self._page
+        return 0
 
     def _throttle(self, processes: list[Process], cpu: float) -> None:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)

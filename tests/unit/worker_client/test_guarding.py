@@ -1,6 +1,7 @@
 """What a guardian holds a program to, and what a program can't do to its guardian."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from tests.unit.worker_client.test_processes import appears, spawn, until
 from worker_client.contract.limits import ResourceLimits
 from worker_client.entering import opened
 from worker_client.errors import CannotBegin
+from worker_client.guardian.limits import Limits
+from worker_client.guardian.tree import Process
 from worker_client.processes import ProcessTree
 from worker_client.remains import MARK
 
@@ -45,6 +48,17 @@ def test_memory_that_is_shared_counts_once() -> None:
     fork = "[os.fork() or (time.sleep(0.7), os._exit(0)) for _ in range(5)]; time.sleep(0.7)"
     ended, printed = asyncio.run(spawn(hungry(60, then=fork), limits=ResourceLimits(memory="200Mi")))
     assert (ended.exit_code, ended.exceeded) == (0, 0), printed
+
+
+def test_who_has_ended_while_we_look_has_nothing() -> None:
+    """It had 60 MiB when the tree was read; a parent that has not heard of its end keeps its number."""
+    limits = Limits(memory=1, cpu=None, clock=itertools.count().__next__)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        limits.look(lambda: [Process(pid, 1, 1, alive=True, ticks=0, pages=60 << 8) for pid in (ended.pid, 0)])
+        assert limits.exceeded == 0
+    limits.look(lambda: [Process(os.getpid(), 1, 1, alive=True, ticks=0, pages=60 << 8)])
+    assert limits.exceeded > 1 << 20
 
 
 @pytest.mark.parametrize("command", [SPIN, f"{SPIN} & {SPIN}", "while :; do /bin/true; done"], ids=["one", "two", "many"])
