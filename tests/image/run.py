@@ -99,8 +99,9 @@ class Container:
                 yield Running(self, process, log)
             finally:
                 # With the first process of a container all of it ends; `--kill-child` knows none that has changed its user.
-                for first in psutil.Process(process.pid).children():
-                    first.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    for first in psutil.Process(process.pid).children():
+                        first.kill()
                 process.kill()
                 process.wait()
                 if process.stdout is not None:
